@@ -1,0 +1,54 @@
+"""What a surface understood of a request: the one form that all further steps read.
+
+Made by `surfaces`, once, from the decoded body. The steps after it (classify, price, route,
+reserve) know no wire format.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SurfaceName = Literal["chat", "messages", "embeddings"]
+CacheWrite = Literal["none", "5m", "1h"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A request as asked for, with all that bounds its bill.
+
+    `body` is the decoded JSON; what goes upstream is encoded from it, so that no provider reads
+    it differently. `text_bytes` counts the UTF-8 bytes of everything that a provider tokenizes
+    (messages, names, tool and output schemas); `texts` are those same texts, for the expected
+    count. `input_tokens` are tokens given as such (embedding input as token arrays).
+    `output_limit` is the client's own limit per choice, None where it set none;
+    `choices` multiplies the output. `needs` are the Model capabilities that the request asks of
+    a lane. `cache_write` is the dearest cache write that it may cause.
+    """
+
+    surface: SurfaceName
+    body: dict[str, Any]
+    model: str
+    stream: bool
+    wants_stream_usage: bool
+    text_bytes: int
+    texts: tuple[str, ...]
+    messages: int
+    tools: int
+    images: int
+    pages: int
+    input_tokens: int
+    output_limit: int | None
+    choices: int
+    needs: frozenset[str]
+    tool_names: tuple[str, ...]
+    cache_write: CacheWrite
+    output_schema: dict[str, Any] | None
+    user: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBound:
+    """The most tokens that a provider may bill for one attempt."""
+
+    input: int
+    output: int

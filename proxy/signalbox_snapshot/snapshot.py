@@ -1,0 +1,256 @@
+"""The snapshot: one immutable document with all that a proxy needs to decide a request.
+
+These are wire types. The proxy builds its own indexes from them (`signalbox_proxy.runtime`).
+Everything is an integer, a string, a boolean or a list: no floats, so that equal input gives
+equal bytes on every machine. Money is nano-USD (1 USD = 10**9), prices are nano-USD per million
+tokens, shares are parts per million (ppm), durations are milliseconds, instants are seconds
+since the Unix epoch. Identities are `namespace/name`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA = 1
+"""The schema that this release writes. A proxy accepts this one and the one before."""
+
+Sensitivity = Literal[0, 1, 2, 3]
+"""public, internal, confidential, regulated: ordered, so that classes compare as integers."""
+
+SENSITIVITY_NAMES = ("public", "internal", "confidential", "regulated")
+
+LaneClass = Literal["public", "regional", "reserved", "sovereign", "batch", "flex"]
+WireFormat = Literal["openai", "anthropic"]
+Enforcement = Literal["Enforce", "DryRun"]
+Objective = Literal["cheapest", "fastest", "best"]
+Unit = Literal["usd", "tokens", "requests"]
+Every = Literal["minute", "hour", "day", "week", "month", "quarter", "lifetime"]
+Per = Literal["user", "session", "agent"]
+
+
+class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all wire types: immutable, and an unknown field is a fault, never ignored."""
+
+
+class Tier(Wire):
+    """Prices of one tier, in nano-USD per million tokens. 0 is free, not unknown."""
+
+    input: int
+    cached_input: int
+    cache_write_5m: int
+    cache_write_1h: int
+    output: int
+
+
+class LongContext(Wire):
+    """The tier that bills the whole request once its input has more than `above_tokens`."""
+
+    above_tokens: int
+    tier: Tier
+
+
+class PriceTable(Wire):
+    """What a lane bills. Absent tiers were filled in by the compiler."""
+
+    standard: Tier
+    long_context: LongContext | None = None
+
+
+class Lane(Wire):
+    """One way to run a model: a provider, a place, a price.
+
+    `list_price` is the Model's own price; `price` is what this lane bills, with `multiplier_ppm`
+    (batch and flex discounts; 1_000_000 is none) and `premium_ppm` (regional premium) applied,
+    rounded up per tier. The two are kept so that a charge can show what each cost or saved.
+    """
+
+    name: str
+    lane_class: LaneClass
+    provider: str
+    wire_format: WireFormat
+    upstream_model: str
+    endpoint: str
+    auth: Literal["apiKey", "none"]
+    auth_key: str
+    region: str
+    jurisdiction: str
+    max_sensitivity: Sensitivity
+    list_price: PriceTable | None
+    price: PriceTable | None
+    multiplier_ppm: int = 1_000_000
+    premium_ppm: int = 0
+    output_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    service_tier: str = ""
+    first_chunk_ms: int | None = None
+    request_timeout_ms: int = 600_000
+
+
+class TokenLimits(Wire):
+    """Bounds of a model, in tokens.
+
+    `per_request`, `per_message` and `per_tool` are what the provider's chat template may add to
+    the text itself: with UTF-8 bytes as the bound of text they make the input bound of section
+    Money in docs/architecture.md.
+    """
+
+    context: int
+    max_output: int
+    default_output: int
+    per_image: int
+    per_page: int
+    per_request: int
+    per_message: int
+    per_tool: int
+
+
+class Quality(Wire):
+    """Quality by workload in ppm of 1; `default` where a workload has none of its own."""
+
+    default: int
+    by_workload: dict[str, int] = {}
+
+
+class Model(Wire):
+    """What runs. `names` holds the name and every alias that a client may ask for."""
+
+    id: str
+    name: str
+    names: list[str]
+    tokenizer: Literal["o200k", "cl100k", "estimate"]
+    capabilities: list[str]
+    limits: TokenLimits
+    quality: Quality
+    lanes: list[Lane]
+    retires_at: int | None = None
+    replacement: str | None = None
+
+
+class Domain(Wire):
+    """Who owns the spend. `ancestors` starts with the parent and ends at the root.
+
+    `jurisdictions` is the residency lock after inheritance: country codes that an attempt may
+    run in, or None for no lock. `default_sensitivity` is inherited too; None means that a
+    request must state its own.
+    """
+
+    id: str
+    owner_team: str
+    focus_account: str
+    default_sensitivity: Sensitivity | None
+    jurisdictions: list[str] | None
+    ancestors: list[str]
+
+
+class DataAsset(Wire):
+    """What a request saw. It can only raise the request's class and narrow its lock."""
+
+    id: str
+    domain: str
+    sensitivity: Sensitivity
+    jurisdictions: list[str] | None
+    location: str
+    retention: str
+
+
+class Key(Wire):
+    """A credential of an agent. `sha256` covers namespace, agent and secret.
+
+    `lookup` is set for adopted keys only, which do not name their agent: see
+    `signalbox_proxy.identity`.
+    """
+
+    name: str
+    sha256: str
+    lookup: str = ""
+    expires_at: int | None = None
+
+
+class Agent(Wire):
+    """What asks. `budgets` lists every budget that may apply to it, workload scopes included."""
+
+    id: str
+    domain: str
+    max_sensitivity: Sensitivity
+    keys: list[Key]
+    default_workload: str
+    default_data_assets: list[str]
+    models: list[str] | None
+    tools: list[str] | None
+    budgets: list[str]
+
+
+class Window(Wire):
+    """When a budget starts again: `count` units of `every`, aligned in `time_zone` (IANA)."""
+
+    every: Every
+    count: int
+    time_zone: str
+
+
+class Budget(Wire):
+    """Policy on spend. `limit` and `max_per_request` are in `unit` (usd: nano-USD).
+
+    `workload` restricts it to one workload, "" to none. `per` gives each user, session or agent
+    an account of its own. `when_missing` says what a request without that name does: share one
+    account, or be refused.
+    """
+
+    id: str
+    scope: str
+    workload: str
+    per: Per | None
+    when_missing: Literal["share", "refuse"]
+    unit: Unit
+    limit: int
+    window: Window
+    max_per_request: int | None
+    warn_at_percent: list[int]
+    enforcement: Enforcement
+
+
+class Match(Wire):
+    """Which requests a policy speaks of. None matches all; domains include their children."""
+
+    domains: list[str] | None = None
+    agents: list[str] | None = None
+    workloads: list[str] | None = None
+    tasks: list[str] | None = None
+    models: list[str] | None = None
+    sensitivities: list[Sensitivity] | None = None
+
+
+class Policy(Wire):
+    """A route policy. `rank` orders preferences: the highest wins, ties by id, ascending.
+
+    Constraints are None where the policy says nothing; preferences likewise. In `candidates`,
+    "asked" stands for the model that the client asked for, anything else is a model id.
+    """
+
+    id: str
+    rank: list[int]
+    match: Match
+    enforcement: Enforcement
+    lane_classes: list[LaneClass] | None = None
+    regions: list[str] | None = None
+    jurisdictions: list[str] | None = None
+    quality_floor: int | None = None
+    first_chunk_ms: int | None = None
+    max_nano: int | None = None
+    candidates: list[str] | None = None
+    objective: Objective | None = None
+    attempts: int | None = None
+    failover: bool | None = None
+    default_output: int | None = None
+
+
+class Snapshot(Wire):
+    """The whole configuration of a fleet. Lists are sorted by id; see `codec` for its bytes."""
+
+    schema: int
+    platform_namespace: str
+    domains: list[Domain]
+    agents: list[Agent]
+    data_assets: list[DataAsset]
+    models: list[Model]
+    budgets: list[Budget]
+    policies: list[Policy]
