@@ -1,0 +1,125 @@
+"""What all kinds have in common: spelling, strictness, metadata, references, validation rules.
+
+Types are frozen and refuse unknown fields. YAML spells fields in camelCase, Python in snake_case.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from signalbox_api.scalars import Instant, Label
+
+GROUP: Final = "signalbox.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+DEFAULT_NAMESPACE: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A CEL rule that the API server evaluates on the object that declares it.
+
+    `message` says what to write instead. A rule that mentions `oldSelf` holds between versions.
+    The pydantic validators of the same class say the same, save for rules between versions.
+    """
+
+    cel: str
+    message: str
+
+
+class Part(BaseModel):
+    """A piece of a spec: frozen, unknown fields refused, camelCase in YAML."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+
+class StatusPart(Part):
+    """A piece of a status: fields of later versions are dropped, so that older code reads on."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class ResourceKey(NamedTuple):
+    """Identity of an object. Sorts by kind, then namespace, then name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+def resolve_ref(kind: str, ref: str, namespace: str) -> ResourceKey:
+    """The object that a reference names, read in `namespace`.
+
+    A reference is `name` (same namespace) or `namespace/name`; nothing is searched.
+    """
+    before, slash, after = ref.partition("/")
+    return ResourceKey(kind, before, after) if slash else ResourceKey(kind, namespace, before)
+
+
+_MetaText = Annotated[str, StringConstraints(max_length=262_144)]
+_MetaMap = Annotated[dict[_MetaText, _MetaText], Field(max_length=1024)]
+
+
+class ObjectMeta(BaseModel):
+    """The parts of Kubernetes metadata that Signalbox reads; all others are tolerated."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=253)]
+    namespace: Label = DEFAULT_NAMESPACE
+    uid: Annotated[str, StringConstraints(max_length=128)] | None = None
+    generation: Annotated[int, Field(ge=0, strict=True)] | None = None
+    resource_version: Annotated[str, StringConstraints(max_length=128)] | None = None
+    labels: _MetaMap = Field(default_factory=dict)
+    annotations: _MetaMap = Field(default_factory=dict)
+    creation_timestamp: Instant | None = None
+    deletion_timestamp: Instant | None = None
+
+
+class Resource(BaseModel):
+    """An object as people write it and the API server stores it; each kind narrows spec and status."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    api_version: Literal["signalbox.dev/v1alpha1"] = "signalbox.dev/v1alpha1"
+    kind: str
+    metadata: ObjectMeta
+
+    @property
+    def key(self) -> ResourceKey:
+        """Kind, namespace and name."""
+        return ResourceKey(self.kind, self.metadata.namespace, self.metadata.name)
+
+    def ref(self, kind: str, reference: str) -> ResourceKey:
+        """The object of `kind` that a reference written in this object names."""
+        return resolve_ref(kind, reference, self.metadata.namespace)
+
+    def manifest(self) -> dict[str, Any]:
+        """The object as JSON-compatible data in YAML spelling, without absent fields."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)

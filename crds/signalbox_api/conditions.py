@@ -1,0 +1,190 @@
+"""Conditions: what the status of every object says, with closed reasons.
+
+Follows metav1.Condition. Which reasons may stand with which type and status is data (`REASONS`), so
+that a misspelt or misplaced reason is refused where it is written instead of being found by a reader.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from signalbox_api.base import StatusPart
+from signalbox_api.scalars import Instant
+
+MESSAGE_LIMIT: Final = 32_768
+"""Longest message, in characters, as metav1.Condition bounds it."""
+
+
+class ConditionType(StrEnum):
+    """What a condition is about."""
+
+    ACCEPTED = "Accepted"
+    """The object is valid and all that it names exists and may be used by it."""
+    PROGRAMMED = "Programmed"
+    """Every ready proxy runs the accepted form of this generation."""
+    CONFLICTED = "Conflicted"
+    """Another object takes precedence over a part of this one."""
+    EXHAUSTED = "Exhausted"
+    """The budget has nothing left in the current window."""
+
+
+class ConditionStatus(StrEnum):
+    """Truth value of a condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Why a condition has its status. Closed: programs may switch on it."""
+
+    ACCEPTED = "Accepted"
+    """Valid, and in force as written."""
+    INVALID = "Invalid"
+    """A field has a value that cannot work; the message names it."""
+    REF_NOT_FOUND = "RefNotFound"
+    """Something that it names does not exist (or is itself not accepted)."""
+    REF_NOT_PERMITTED = "RefNotPermitted"
+    """It names something in a namespace that it may not use."""
+    NAMESPACE_NOT_PERMITTED = "NamespaceNotPermitted"
+    """This kind, or this use of it, is not accepted in its namespace."""
+    DUPLICATE = "Duplicate"
+    """Another object already holds a name that must be unique."""
+    CONFLICT = "Conflict"
+    """It contradicts another object or its own parts."""
+    NO_PRICE = "NoPrice"
+    """A model or lane lacks a price that its capabilities need."""
+    CYCLE = "Cycle"
+    """Its parents lead back to itself."""
+    PROGRAMMED = "Programmed"
+    """Every ready proxy confirmed it."""
+    PENDING = "Pending"
+    """On its way: not every ready proxy has confirmed yet, or none is ready."""
+    REJECTED = "Rejected"
+    """A proxy refused the snapshot that contains it; the message says why."""
+    NOT_ACCEPTED = "NotAccepted"
+    """Nothing to run: no accepted form exists."""
+    NO_CONFLICT = "NoConflict"
+    """Nothing takes precedence over it."""
+    OVERRULED = "Overruled"
+    """A more specific policy decides the preferences; the constraints of this one still hold."""
+    WITHIN_LIMIT = "WithinLimit"
+    """Less is spent than the lowest warning step."""
+    WARN_LEVEL = "WarnLevel"
+    """A warning step is passed, something is left."""
+    EXHAUSTED = "Exhausted"
+    """Nothing is left that a request could be admitted with."""
+    OVERRUN = "Overrun"
+    """A provider billed more than was held for an attempt."""
+    NOT_REPORTED = "NotReported"
+    """The ledger has not been heard yet."""
+
+
+_TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+
+REASONS: Final[Mapping[ConditionType, Mapping[ConditionStatus, frozenset[Reason]]]] = {
+    ConditionType.ACCEPTED: {
+        _TRUE: frozenset({Reason.ACCEPTED}),
+        _FALSE: frozenset(
+            {
+                Reason.INVALID,
+                Reason.REF_NOT_FOUND,
+                Reason.REF_NOT_PERMITTED,
+                Reason.NAMESPACE_NOT_PERMITTED,
+                Reason.DUPLICATE,
+                Reason.CONFLICT,
+                Reason.NO_PRICE,
+                Reason.CYCLE,
+            }
+        ),
+        _UNKNOWN: frozenset({Reason.PENDING}),
+    },
+    ConditionType.PROGRAMMED: {
+        _TRUE: frozenset({Reason.PROGRAMMED}),
+        _FALSE: frozenset({Reason.PENDING, Reason.REJECTED, Reason.NOT_ACCEPTED}),
+        _UNKNOWN: frozenset({Reason.PENDING}),
+    },
+    ConditionType.CONFLICTED: {
+        _TRUE: frozenset({Reason.CONFLICT, Reason.OVERRULED}),
+        _FALSE: frozenset({Reason.NO_CONFLICT}),
+        _UNKNOWN: frozenset({Reason.PENDING}),
+    },
+    ConditionType.EXHAUSTED: {
+        _TRUE: frozenset({Reason.EXHAUSTED, Reason.OVERRUN}),
+        _FALSE: frozenset({Reason.WITHIN_LIMIT, Reason.WARN_LEVEL, Reason.OVERRUN}),
+        _UNKNOWN: frozenset({Reason.NOT_REPORTED}),
+    },
+}
+
+_ALWAYS = (ConditionType.ACCEPTED, ConditionType.PROGRAMMED)
+
+CONDITIONS_OF: Final[Mapping[str, tuple[ConditionType, ...]]] = {
+    "Agent": _ALWAYS,
+    "Budget": (*_ALWAYS, ConditionType.EXHAUSTED),
+    "DataAsset": _ALWAYS,
+    "Domain": _ALWAYS,
+    "Model": _ALWAYS,
+    "RoutePolicy": (*_ALWAYS, ConditionType.CONFLICTED),
+}
+"""The conditions that each kind carries, in the order in which they are shown."""
+
+
+class Condition(StatusPart):
+    """One aspect of the object's state, as metav1.Condition."""
+
+    type: ConditionType
+    """What the condition is about: Accepted, Programmed, Conflicted or Exhausted."""
+    status: ConditionStatus
+    """True, False or Unknown."""
+    reason: Reason
+    """Why, in one CamelCase word from a closed list; programs may rely on it."""
+    message: Annotated[str, StringConstraints(max_length=MESSAGE_LIMIT)] = ""
+    """Why, for people: names the field, the value and what to do."""
+    last_transition_time: Instant
+    """When `status` last changed."""
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+    """The metadata.generation that the condition speaks of."""
+
+    @model_validator(mode="after")
+    def _reason_fits(self) -> Self:
+        if self.reason not in REASONS[self.type][self.status]:
+            raise ValueError(f"{self.type}={self.status} cannot have the reason {self.reason}")
+        return self
+
+
+def update_conditions(
+    previous: Iterable[Condition], current: Sequence[Condition]
+) -> tuple[Condition, ...]:
+    """The current conditions, each keeping its `lastTransitionTime` where its status did not change."""
+    before = {item.type: item for item in previous}
+    return tuple(_carried(before.get(item.type), item) for item in current)
+
+
+def condition(
+    kind: ConditionType,
+    status: ConditionStatus,
+    reason: Reason,
+    message: str = "",
+    *,
+    generation: int,
+    now: datetime,
+) -> Condition:
+    """Builds a condition; a message longer than the API allows is cut."""
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message[:MESSAGE_LIMIT],
+        last_transition_time=now,
+        observed_generation=generation,
+    )
+
+
+def _carried(before: Condition | None, current: Condition) -> Condition:
+    if before is None or before.status != current.status:
+        return current
+    return current.model_copy(update={"last_transition_time": before.last_transition_time})

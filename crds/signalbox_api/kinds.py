@@ -1,0 +1,157 @@
+"""The kinds of the group, each with what `kubectl` needs to know about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from signalbox_api.agent import Agent
+from signalbox_api.base import Resource, Rule
+from signalbox_api.budget import Budget
+from signalbox_api.data_asset import DataAsset
+from signalbox_api.domain import Domain
+from signalbox_api.model import Model
+from signalbox_api.route_policy import RoutePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`. `wide` columns show with `-o wide` only."""
+
+    title: str
+    path: str
+    kind: str = "string"
+    wide: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind: its type, its names, its columns and its rules on metadata."""
+
+    resource: type[Resource]
+    plural: str
+    short: str
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The kind as written in manifests."""
+        return self.resource.__name__
+
+
+_LABEL_NAME = Rule(
+    "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
+    "metadata.name must be a DNS label: at most 63 lower-case letters, digits and '-', no dots",
+)
+_MODEL_NAME = Rule(
+    "self.metadata.name.size() <= 63 && !(self.metadata.name in ['auto', 'asked'])",
+    "metadata.name must have at most 63 characters and not be auto or asked",
+)
+
+
+def _condition(title: str, *, wide: bool = False) -> Column:
+    path = f".status.conditions[?(@.type=='{title}')].status"
+    return Column(title, path, wide=wide, description=f"Status of the condition {title}.")
+
+
+_ACCEPTED = _condition("Accepted")
+_PROGRAMMED = _condition("Programmed")
+_REASON = Column(
+    "Reason",
+    ".status.conditions[?(@.type=='Accepted')].reason",
+    wide=True,
+    description="Why it is accepted or not.",
+)
+_AGE = Column("Age", ".metadata.creationTimestamp", "date")
+
+_DOMAIN = (
+    Column("Team", ".spec.ownerTeam"),
+    Column("Account", ".spec.focusAccount"),
+    Column("Sensitivity", ".spec.defaultSensitivity"),
+    Column("Residency", ".spec.residency.jurisdictions"),
+    Column("Parent", ".spec.parent", wide=True),
+    Column("Agents", ".status.agents", "integer", wide=True),
+    _ACCEPTED,
+    _PROGRAMMED,
+    _REASON,
+    _AGE,
+)
+_AGENT = (
+    Column("Domain", ".spec.domain"),
+    Column("Max-Sensitivity", ".spec.maxSensitivity"),
+    Column("Workload", ".spec.defaults.workload", wide=True),
+    Column("Keys", ".status.keys", "integer", wide=True),
+    Column("Budgets", ".status.budgets", wide=True),
+    _ACCEPTED,
+    _PROGRAMMED,
+    _REASON,
+    _AGE,
+)
+_DATA_ASSET = (
+    Column("Domain", ".spec.domain"),
+    Column("Sensitivity", ".spec.sensitivity"),
+    Column("Residency", ".spec.residency.jurisdictions"),
+    Column("Location", ".spec.location", wide=True),
+    Column("Retention", ".spec.retention", wide=True),
+    _ACCEPTED,
+    _PROGRAMMED,
+    _REASON,
+    _AGE,
+)
+_MODEL = (
+    Column("Lanes", ".status.lanes", description="Lanes that serve, out of all."),
+    Column("Input", ".spec.price.input", description="USD per million input tokens."),
+    Column("Output", ".spec.price.output", description="USD per million output tokens."),
+    Column("Context", ".spec.limits.contextTokens", "integer"),
+    Column("Quality", ".spec.quality.default", wide=True),
+    Column("Capabilities", ".spec.capabilities", wide=True),
+    Column("Ends", ".spec.deprecation.at", wide=True),
+    _ACCEPTED,
+    _PROGRAMMED,
+    _REASON,
+    _AGE,
+)
+_BUDGET = (
+    Column("Limit", ".status.limit"),
+    Column("Unit", ".status.unit"),
+    Column("Settled", ".status.settled"),
+    Column("Held", ".status.held", wide=True),
+    Column("Remaining", ".status.remaining"),
+    Column("Used", ".status.percent", "integer", description="Per cent of the limit."),
+    Column("Window", ".spec.window.every"),
+    Column("Per", ".spec.per", wide=True),
+    Column("Overrun", ".status.overrun", wide=True),
+    Column("Ends", ".status.windowEnd", wide=True),
+    Column("Enforcement", ".spec.enforcement", wide=True),
+    _condition("Exhausted"),
+    _ACCEPTED,
+    _PROGRAMMED,
+    _REASON,
+    _AGE,
+)
+_ROUTE_POLICY = (
+    Column("Objective", ".spec.objective"),
+    Column("Candidates", ".spec.candidates"),
+    Column("Floor", ".spec.constraints.qualityFloor", wide=True),
+    Column("Classes", ".spec.constraints.laneClasses", wide=True),
+    Column("Enforcement", ".spec.enforcement"),
+    _ACCEPTED,
+    _PROGRAMMED,
+    _condition("Conflicted", wide=True),
+    _REASON,
+    _AGE,
+)
+
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        Kind(Agent, "agents", "agt", _AGENT, (_LABEL_NAME,)),
+        Kind(Budget, "budgets", "bud", _BUDGET, (_LABEL_NAME,)),
+        Kind(DataAsset, "dataassets", "asset", _DATA_ASSET, (_LABEL_NAME,)),
+        Kind(Domain, "domains", "dom", _DOMAIN, (_LABEL_NAME,)),
+        Kind(Model, "models", "mdl", _MODEL, (_MODEL_NAME,)),
+        Kind(RoutePolicy, "routepolicies", "rpol", _ROUTE_POLICY, (_LABEL_NAME,)),
+    )
+}
+"""Every kind by its name."""
