@@ -1,7 +1,8 @@
 """What people write: one type per kind, with spec, status and conditions.
 
-The contract between people and Signalbox. Knows nothing of snapshots, proxies or the ledger, calls no
-API server and reads no clock. The CRDs are generated from these types (`python -m signalbox_api.crd`).
+The contract between people and Signalbox. Knows nothing of snapshots, proxies or the ledger, calls
+no API server and reads no clock. The CRDs are generated from these types
+(`python -m signalbox_api.crd`).
 """
 
 from signalbox_api.agent import Agent

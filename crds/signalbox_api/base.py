@@ -97,7 +97,7 @@ class ObjectMeta(BaseModel):
 
 
 class Resource(BaseModel):
-    """An object as people write it and the API server stores it; each kind narrows spec and status."""
+    """An object as people write it and the API server stores it. Each kind adds spec and status."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -122,4 +122,5 @@ class Resource(BaseModel):
 
     def manifest(self) -> dict[str, Any]:
         """The object as JSON-compatible data in YAML spelling, without absent fields."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+        written = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+        return {"apiVersion": self.api_version, "kind": self.kind} | written

@@ -128,6 +128,11 @@ class MaxPerRequest(Part):
             raise ValueError(self.rules[0].message)
         return self
 
+    @property
+    def unit(self) -> Literal["usd", "tokens"]:
+        """What the amount counts; the same as the limit's unit."""
+        return "usd" if self.usd is not None else "tokens"
+
 
 class Window(Part):
     """When counting starts anew."""
@@ -143,8 +148,8 @@ class Window(Part):
         Rule(
             "self.every == 'minute' ? self.count in [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30]"
             " : self.every == 'hour' ? self.count in [1, 2, 3, 4, 6, 8, 12] : self.count == 1",
-            "count must be 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 for minutes, 1, 2, 3, 4, 6, 8 or 12"
-            " for hours, and 1 for all others",
+            "count must be 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 for minutes, 1, 2, 3, 4, 6, 8"
+            " or 12 for hours, and 1 for all others",
         ),
     )
 
@@ -176,7 +181,7 @@ class BudgetSpec(Part):
     window: Window
     """When counting starts anew. Cannot be changed."""
     max_per_request: MaxPerRequest | None = None
-    """The most that one request may cost under this budget."""
+    """The most that one request may cost under this budget, in the unit of limit."""
     warn_at_percent: Annotated[tuple[Percent, ...], Field(max_length=8), UNIQUE] = ()
     """Steps, in per cent of the limit, at which status and metrics warn."""
     enforcement: Enforcement = Enforcement.ENFORCE
@@ -186,6 +191,12 @@ class BudgetSpec(Part):
         Rule(
             "!has(self.whenMissing) || (has(self.per) && self.per in ['user', 'session'])",
             "whenMissing needs per: user or per: session; an agent is never missing",
+        ),
+        Rule(
+            "!has(self.maxPerRequest) || (has(self.maxPerRequest.usd) == has(self.limit.usd)"
+            " && has(self.maxPerRequest.tokens) == has(self.limit.tokens))",
+            "maxPerRequest must be in the unit of limit, usd or tokens; write a second Budget for"
+            " the other unit",
         ),
         Rule("self.scope == oldSelf.scope", f"scope cannot be changed: {_FIXED}"),
         Rule(
@@ -204,6 +215,12 @@ class BudgetSpec(Part):
     def _missing_only_where_possible(self) -> Self:
         if self.when_missing is not None and self.per not in (Per.USER, Per.SESSION):
             raise ValueError(self.rules[0].message)
+        return self
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if self.max_per_request is not None and self.max_per_request.unit != self.limit.unit:
+            raise ValueError(self.rules[1].message)
         return self
 
 

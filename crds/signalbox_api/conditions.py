@@ -1,7 +1,7 @@
 """Conditions: what the status of every object says, with closed reasons.
 
-Follows metav1.Condition. Which reasons may stand with which type and status is data (`REASONS`), so
-that a misspelt or misplaced reason is refused where it is written instead of being found by a reader.
+Follows metav1.Condition. Which reasons may stand with which type and status is data (`REASONS`),
+so that a misplaced reason is refused where it is written instead of being found by a reader.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -159,7 +159,7 @@ class Condition(StatusPart):
 def update_conditions(
     previous: Iterable[Condition], current: Sequence[Condition]
 ) -> tuple[Condition, ...]:
-    """The current conditions, each keeping its `lastTransitionTime` where its status did not change."""
+    """The current conditions; one whose status did not change keeps its `lastTransitionTime`."""
     before = {item.type: item for item in previous}
     return tuple(_carried(before.get(item.type), item) for item in current)
 

@@ -52,6 +52,13 @@ class AuthType(StrEnum):
     NONE = "none"
 
 
+class OutputLimitField(StrEnum):
+    """How the output limit is spelt in an OpenAI chat request."""
+
+    MAX_TOKENS = "max_tokens"
+    MAX_COMPLETION_TOKENS = "max_completion_tokens"
+
+
 class LaneAuth(Part):
     """How the proxy authenticates to the provider. Names a credential, never holds one."""
 
@@ -96,6 +103,11 @@ class Lane(Part):
     """The HTTP API that the endpoint speaks: openai or anthropic."""
     upstream_model: ModelName | None = None
     """The model's name at the provider."""
+    output_limit_field: OutputLimitField | None = None
+    """With wireFormat openai: the field that carries the output limit of a chat request,
+    max_completion_tokens where the provider insists on it. Absent: max_tokens."""
+    service_tier: Word | None = None
+    """Value of service_tier that the proxy sets on every attempt, such as flex. Absent: none."""
     endpoint: Endpoint | None = None
     """Base URL without the API's own path: https, or http for hosts inside the cluster (one label,
     or a name that ends in .svc or .svc.cluster.local) and this machine."""
@@ -111,8 +123,8 @@ class Lane(Part):
     price: LanePrice | None = None
     """How the price differs from the model's. Absent: the model's price."""
     typical_first_chunk_ms: Milliseconds | None = None
-    """Usual time to the first chunk of an answer, in milliseconds. Where a policy sets firstChunkMs,
-    lanes that are usually slower are left out."""
+    """Usual time to the first chunk of an answer, in milliseconds. Where a policy sets
+    firstChunkMs, lanes that are usually slower are left out."""
     limits: LaneLimits | None = None
     """How long an attempt may take."""
 

@@ -106,8 +106,8 @@ class Quality(Part):
         Rule(
             "!has(self.byWorkload) || self.byWorkload.all(w,"
             " w.matches('^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$'))",
-            "workloads in byWorkload are at most 63 letters, digits, '-', '_' and '.', with a letter"
-            " or digit at both ends",
+            "workloads in byWorkload are at most 63 letters, digits, '-', '_' and '.', with a"
+            " letter or digit at both ends",
         ),
     )
 
@@ -116,8 +116,8 @@ class Deprecation(Part):
     """The end of a model."""
 
     at: Instant | None = None
-    """From this instant on the model no longer serves. Absent: it serves, and answers say that it is
-    deprecated."""
+    """From this instant on the model no longer serves. Absent: it serves, and its status says that
+    it is deprecated."""
     replacement: ModelName | None = None
     """The Model that answers in its place from then on. Absent: requests are refused."""
 
@@ -143,7 +143,8 @@ class ModelSpec(Part):
     aliases: Annotated[tuple[ModelName, ...], Field(max_length=32), UNIQUE] = ()
     """Further names by which clients may ask for the model. Unique among all models."""
     tokenizer: Tokenizer = Tokenizer.ESTIMATE
-    """How the expected cost is counted: o200k, cl100k, or estimate where the vocabulary is secret."""
+    """How the expected cost is counted: o200k, cl100k, or estimate where the vocabulary is not
+    public."""
     capabilities: Annotated[tuple[Capability, ...], Field(min_length=1, max_length=16), UNIQUE]
     """What the model can do. Requests that need more are not routed to it."""
     limits: ModelLimits
@@ -151,8 +152,8 @@ class ModelSpec(Part):
     quality: Quality | None = None
     """How good the answers are. Absent: the model passes no quality floor."""
     price: ModelPrice | None = None
-    """What the provider charges. Absent: requests are refused with no_price, unless a lane states its
-    own prices."""
+    """What the provider charges. Absent: requests are refused with no_price, unless a lane states
+    its own prices."""
     lanes: Annotated[tuple[Lane, ...], Field(min_length=1, max_length=16)]
     """The ways to reach the model."""
     deprecation: Deprecation | None = None

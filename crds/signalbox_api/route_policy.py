@@ -93,8 +93,8 @@ class Retries(Part):
     """How often a request is tried."""
 
     attempts: Annotated[int, Strict(), Field(ge=1, le=8)]
-    """Most attempts for one request, the first one included, each with its own hold. 1: never again.
-    Without a policy: 3."""
+    """Most attempts for one request, the first one included, each with its own hold. 1: never
+    again. Without a policy: 3."""
 
 
 class RoutePolicySpec(Part):
@@ -107,8 +107,8 @@ class RoutePolicySpec(Part):
     candidates: (
         Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=32), UNIQUE] | None
     ) = None
-    """Models that may serve instead of the model asked for; `asked` stands for that one. Absent: the
-    model asked for."""
+    """Models that may serve instead of the model asked for; `asked` stands for that one. Absent:
+    the model asked for."""
     objective: Objective | None = None
     """What is preferred: cheapest, fastest or best. Absent: cheapest."""
     defaults: OutputDefaults | None = None
@@ -124,7 +124,8 @@ class RoutePolicySpec(Part):
     rules = (
         Rule(
             "!has(self.candidates) || !self.candidates.exists(c, c == 'auto')",
-            "candidates names Models, or asked for the model asked for; auto is what clients ask for",
+            "candidates names Models, or asked for the model asked for; auto is what clients ask"
+            " for and stands for none",
         ),
     )
 

@@ -1,7 +1,7 @@
 """Bounded scalar types from which every spec is built.
 
 Each type carries its own schema (pattern, length, range), so that pydantic here and the API server
-there refuse the same values. Patterns stay in the part of the syntax that RE2 and Rust's regex share.
+there refuse the same values. Patterns stay in the syntax that RE2 and Rust's regex share.
 """
 
 import re

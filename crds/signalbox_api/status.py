@@ -23,7 +23,7 @@ class Status(StatusPart):
     observed_generation: Count = 0
     """The metadata.generation that this status speaks of."""
     serving_generation: Count | None = None
-    """The generation that is in force. Lower than observedGeneration while a newer one is refused."""
+    """The generation in force: below observedGeneration while a newer one is refused."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
     """Accepted, Programmed and what else concerns the kind."""
 
