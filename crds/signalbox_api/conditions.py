@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, WithJsonSchema, model_validator
 
 from signalbox_api.base import StatusPart
 from signalbox_api.scalars import Instant
@@ -133,14 +133,21 @@ CONDITIONS_OF: Final[Mapping[str, tuple[ConditionType, ...]]] = {
 """The conditions that each kind carries, in the order in which they are shown."""
 
 
+def _camel_case(length: int) -> WithJsonSchema:
+    """Closed here, open in the CRD: a CRD one release behind must not refuse a status."""
+    return WithJsonSchema(
+        {"type": "string", "pattern": "^[A-Z][A-Za-z]*$", "minLength": 1, "maxLength": length}
+    )
+
+
 class Condition(StatusPart):
     """One aspect of the object's state, as metav1.Condition."""
 
-    type: ConditionType
+    type: Annotated[ConditionType, _camel_case(316)]
     """What the condition is about: Accepted, Programmed, Conflicted or Exhausted."""
     status: ConditionStatus
     """True, False or Unknown."""
-    reason: Reason
+    reason: Annotated[Reason, _camel_case(1024)]
     """Why, in one CamelCase word from a closed list; programs may rely on it."""
     message: Annotated[str, StringConstraints(max_length=MESSAGE_LIMIT)] = ""
     """Why, for people: names the field, the value and what to do."""

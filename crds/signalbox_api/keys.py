@@ -11,8 +11,8 @@ The data plane verifies keys with code of its own; this format is the contract b
   is found by `lookup`: the first 16 hex digits of the sha256 over
   `["signalbox-adopted-lookup/v1", key]`
 
-Canonical JSON: UTF-8, no spaces, nothing escaped but `"` and `\\`, which is unambiguous because every
-part consists of printable ASCII.
+Canonical JSON: UTF-8, no spaces, nothing escaped but `"` and `\\`, which is unambiguous because
+every part consists of printable ASCII.
 """
 
 import base64

@@ -4,13 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from signalbox_api.agent import Agent
-from signalbox_api.base import Resource, Rule
-from signalbox_api.budget import Budget
-from signalbox_api.data_asset import DataAsset
-from signalbox_api.domain import Domain
-from signalbox_api.model import Model
-from signalbox_api.route_policy import RoutePolicy
+from signalbox_api.agent import Agent, AgentSpec
+from signalbox_api.base import Part, Resource, Rule
+from signalbox_api.budget import Budget, BudgetSpec
+from signalbox_api.data_asset import DataAsset, DataAssetSpec
+from signalbox_api.domain import Domain, DomainSpec
+from signalbox_api.model import Model, ModelSpec
+from signalbox_api.route_policy import RoutePolicy, RoutePolicySpec
+from signalbox_api.status import (
+    AgentStatus,
+    BudgetStatus,
+    DataAssetStatus,
+    DomainStatus,
+    ModelStatus,
+    RoutePolicyStatus,
+    Status,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,8 @@ class Kind:
     """One kind: its type, its names, its columns and its rules on metadata."""
 
     resource: type[Resource]
+    spec: type[Part]
+    status: type[Status]
     plural: str
     short: str
     columns: tuple[Column, ...]
@@ -146,12 +157,28 @@ _ROUTE_POLICY = (
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind
     for kind in (
-        Kind(Agent, "agents", "agt", _AGENT, (_LABEL_NAME,)),
-        Kind(Budget, "budgets", "bud", _BUDGET, (_LABEL_NAME,)),
-        Kind(DataAsset, "dataassets", "asset", _DATA_ASSET, (_LABEL_NAME,)),
-        Kind(Domain, "domains", "dom", _DOMAIN, (_LABEL_NAME,)),
-        Kind(Model, "models", "mdl", _MODEL, (_MODEL_NAME,)),
-        Kind(RoutePolicy, "routepolicies", "rpol", _ROUTE_POLICY, (_LABEL_NAME,)),
+        Kind(Agent, AgentSpec, AgentStatus, "agents", "agt", _AGENT, (_LABEL_NAME,)),
+        Kind(Budget, BudgetSpec, BudgetStatus, "budgets", "bud", _BUDGET, (_LABEL_NAME,)),
+        Kind(
+            DataAsset,
+            DataAssetSpec,
+            DataAssetStatus,
+            "dataassets",
+            "asset",
+            _DATA_ASSET,
+            (_LABEL_NAME,),
+        ),
+        Kind(Domain, DomainSpec, DomainStatus, "domains", "dom", _DOMAIN, (_LABEL_NAME,)),
+        Kind(Model, ModelSpec, ModelStatus, "models", "mdl", _MODEL, (_MODEL_NAME,)),
+        Kind(
+            RoutePolicy,
+            RoutePolicySpec,
+            RoutePolicyStatus,
+            "routepolicies",
+            "rpol",
+            _ROUTE_POLICY,
+            (_LABEL_NAME,),
+        ),
     )
 }
 """Every kind by its name."""
