@@ -8,6 +8,7 @@ would hide the proxy's. The judge of money is the simulator, never this.
 import asyncio
 import json
 import sys
+from typing import cast
 
 import uvloop
 
@@ -37,8 +38,7 @@ class Mock(asyncio.Protocol):
     """One connection: counts bodies by Content-Length and answers each."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's has no base of asyncio's
         self.waiting = b""
 
     def data_received(self, data: bytes) -> None:
