@@ -32,7 +32,7 @@ class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Base of all wire types: immutable, and an unknown field is a fault, never ignored."""
 
 
-class Tier(Wire):
+class Tier(Wire, frozen=True):
     """Prices of one tier, in nano-USD per million tokens. 0 is free, not unknown."""
 
     input: int
@@ -42,21 +42,21 @@ class Tier(Wire):
     output: int
 
 
-class LongContext(Wire):
+class LongContext(Wire, frozen=True):
     """The tier that bills the whole request once its input has more than `above_tokens`."""
 
     above_tokens: int
     tier: Tier
 
 
-class PriceTable(Wire):
+class PriceTable(Wire, frozen=True):
     """What a lane bills. Absent tiers were filled in by the compiler."""
 
     standard: Tier
     long_context: LongContext | None = None
 
 
-class Lane(Wire):
+class Lane(Wire, frozen=True):
     """One way to run a model: a provider, a place, a price.
 
     `list_price` is the Model's own price; `price` is what this lane bills, with `multiplier_ppm`
@@ -85,7 +85,7 @@ class Lane(Wire):
     request_timeout_ms: int = 600_000
 
 
-class TokenLimits(Wire):
+class TokenLimits(Wire, frozen=True):
     """Bounds of a model, in tokens.
 
     `per_request`, `per_message` and `per_tool` are what the provider's chat template may add to
@@ -103,14 +103,14 @@ class TokenLimits(Wire):
     per_tool: int
 
 
-class Quality(Wire):
+class Quality(Wire, frozen=True):
     """Quality by workload in ppm of 1; `default` where a workload has none of its own."""
 
     default: int
     by_workload: dict[str, int] = {}
 
 
-class Model(Wire):
+class Model(Wire, frozen=True):
     """What runs. `names` holds the name and every alias that a client may ask for."""
 
     id: str
@@ -125,7 +125,7 @@ class Model(Wire):
     replacement: str | None = None
 
 
-class Domain(Wire):
+class Domain(Wire, frozen=True):
     """Who owns the spend. `ancestors` starts with the parent and ends at the root.
 
     `jurisdictions` is the residency lock after inheritance: country codes that an attempt may
@@ -141,7 +141,7 @@ class Domain(Wire):
     ancestors: list[str]
 
 
-class DataAsset(Wire):
+class DataAsset(Wire, frozen=True):
     """What a request saw. It can only raise the request's class and narrow its lock."""
 
     id: str
@@ -152,7 +152,7 @@ class DataAsset(Wire):
     retention: str
 
 
-class Key(Wire):
+class Key(Wire, frozen=True):
     """A credential of an agent. `sha256` covers namespace, agent and secret.
 
     `lookup` is set for adopted keys only, which do not name their agent: see
@@ -165,7 +165,7 @@ class Key(Wire):
     expires_at: int | None = None
 
 
-class Agent(Wire):
+class Agent(Wire, frozen=True):
     """What asks. `budgets` lists every budget that may apply to it, workload scopes included."""
 
     id: str
@@ -179,7 +179,7 @@ class Agent(Wire):
     budgets: list[str]
 
 
-class Window(Wire):
+class Window(Wire, frozen=True):
     """When a budget starts again: `count` units of `every`, aligned in `time_zone` (IANA)."""
 
     every: Every
@@ -187,7 +187,7 @@ class Window(Wire):
     time_zone: str
 
 
-class Budget(Wire):
+class Budget(Wire, frozen=True):
     """Policy on spend. `limit` and `max_per_request` are in `unit` (usd: nano-USD).
 
     `workload` restricts it to one workload, "" to none. `per` gives each user, session or agent
@@ -208,7 +208,7 @@ class Budget(Wire):
     enforcement: Enforcement
 
 
-class Match(Wire):
+class Match(Wire, frozen=True):
     """Which requests a policy speaks of. None matches all; domains include their children."""
 
     domains: list[str] | None = None
@@ -219,7 +219,7 @@ class Match(Wire):
     sensitivities: list[Sensitivity] | None = None
 
 
-class Policy(Wire):
+class Policy(Wire, frozen=True):
     """A route policy. `rank` orders preferences: the highest wins, ties by id, ascending.
 
     Constraints are None where the policy says nothing; preferences likewise. In `candidates`,
@@ -243,7 +243,7 @@ class Policy(Wire):
     default_output: int | None = None
 
 
-class Snapshot(Wire):
+class Snapshot(Wire, frozen=True):
     """The whole configuration of a fleet. Lists are sorted by id; see `codec` for its bytes."""
 
     schema: int
