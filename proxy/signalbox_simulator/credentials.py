@@ -1,0 +1,67 @@
+"""Credentials that the simulator accepts: one file each, its name the credential's, its content the secret."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .refusals import Refusal
+from .sheet import HostSheet
+
+RELOAD_SECONDS = 0.5
+
+
+@dataclass
+class Credentials:
+    """Secrets of a directory by digest; read again when the directory may have changed."""
+
+    directory: Path
+    _names: dict[bytes, str] = field(default_factory=dict, repr=False)
+    _read_at: float = -1.0
+
+    def __post_init__(self) -> None:
+        if not self.directory.is_dir():
+            raise NotADirectoryError(f"{self.directory} is not a directory")
+
+    def name(self, secret: str) -> str | None:
+        """Give the name of a secret, if it is known."""
+        if time.monotonic() - self._read_at > RELOAD_SECONDS:
+            self._read()
+        return self._names.get(_digest(secret))
+
+    def _read(self) -> None:
+        names = {}
+        for path in sorted(self.directory.iterdir()):
+            if path.name.startswith(".") or not path.is_file():
+                continue
+            secret = path.read_text(encoding="utf-8").strip()
+            if secret:
+                names[_digest(secret)] = path.name
+        self._names = names
+        self._read_at = time.monotonic()
+
+    def authenticate(self, headers: Mapping[str, str], host: HostSheet) -> str:
+        """Give the name of the request's credential; raises Refusal (401) as the providers do."""
+        secret = headers.get("x-api-key") if "messages" in host.surfaces else None
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        if secret is None and scheme.lower() == "bearer":
+            secret = bearer.strip()
+        name = self.name(secret) if secret else None
+        if host.authentication == "none":
+            return name or "anonymous"
+        if not secret:
+            raise Refusal(
+                401,
+                "You didn't provide an API key. Provide it in an Authorization header using Bearer "
+                "auth (Authorization: Bearer KEY), or in x-api-key where the provider uses that.",
+            )
+        if name is None or (host.credentials is not None and name not in host.credentials):
+            raise Refusal(401, "Incorrect API key provided.", code="invalid_api_key")
+        return name
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
