@@ -3,7 +3,8 @@
 Constraints of all policies that match hold together: lists intersect, floors take the highest,
 ceilings the lowest. Each preference comes from one policy, the most specific that states it
 (highest `rank`, ties by id, ascending). Policies in DryRun are combined apart from the others:
-what they say is recorded and never acts. Pure, and cheap enough to be done for every request,
+what they say is recorded and never acts, save for their jurisdictions: residency has no dry run,
+so these narrow like everybody's. Pure, and cheap enough to be done for every request,
 though the proxy keeps the result by `Facts`.
 """
 
@@ -135,18 +136,20 @@ def combine(policies: Iterable[Policy]) -> EffectivePolicy:
     ordered = by_precedence(policies)
     enforced = [policy for policy in ordered if policy.enforcement == "Enforce"]
     dry_run = [policy for policy in ordered if policy.enforcement == "DryRun"]
-    return _combination(enforced, _combination(dry_run) if dry_run else None)
+    return _combination(enforced, ordered, _combination(dry_run, ()) if dry_run else None)
 
 
 def _combination(
-    ordered: Sequence[Policy], dry_run: EffectivePolicy | None = None
+    ordered: Sequence[Policy],
+    locking: Sequence[Policy],
+    dry_run: EffectivePolicy | None = None,
 ) -> EffectivePolicy:
     return EffectivePolicy(
         policies=tuple(policy.id for policy in ordered),
         constraints=Constraints(
             lane_classes=_narrowing(ordered, lambda policy: policy.lane_classes),
             regions=_narrowing(ordered, lambda policy: policy.regions),
-            jurisdictions=_narrowing(ordered, lambda policy: policy.jurisdictions),
+            jurisdictions=_narrowing(locking, lambda policy: policy.jurisdictions),
             quality_floor=_limit(ordered, lambda policy: policy.quality_floor, max),
             first_chunk_ms=_limit(ordered, lambda policy: policy.first_chunk_ms, min),
             max_nano=_limit(ordered, lambda policy: policy.max_nano, min),

@@ -33,12 +33,15 @@ class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Tier(Wire, frozen=True):
-    """Prices of one tier, in nano-USD per million tokens. 0 is free, not unknown."""
+    """Prices of one tier, in nano-USD per million tokens. 0 is free, not unknown.
+
+    A cache write without a price is None: what could cause one is refused.
+    """
 
     input: int
     cached_input: int
-    cache_write_5m: int
-    cache_write_1h: int
+    cache_write_5m: int | None
+    cache_write_1h: int | None
     output: int
 
 
@@ -192,7 +195,8 @@ class Budget(Wire, frozen=True):
 
     `workload` restricts it to one workload, "" to none. `per` gives each user, session or agent
     an account of its own. `when_missing` says what a request without that name does: share one
-    account, or be refused.
+    account, or be refused. `scope` says whom it covers: `all`, `domain ns/name`, `agent ns/name`
+    or `workload name`; which agents that are stands in `Agent.budgets`.
     """
 
     id: str
