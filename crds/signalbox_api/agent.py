@@ -1,8 +1,8 @@
 """Agent: the identity under which an application, agent or copilot asks."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from signalbox_api.base import Part, Resource
 from signalbox_api.scalars import (
@@ -64,6 +64,12 @@ class Credentials(Part):
 
     keys: Annotated[tuple[AgentKey, ...], Field(max_length=16)] = ()
     """API keys by digest. An agent without any cannot be used."""
+
+    @model_validator(mode="after")
+    def _named_apart(self) -> Self:
+        if len({key.name for key in self.keys}) < len(self.keys):
+            raise ValueError("two keys have the same name; rename one")
+        return self
 
 
 class AgentSpec(Part):

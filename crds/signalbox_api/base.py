@@ -3,20 +3,30 @@
 Types are frozen and refuse unknown fields. YAML spells fields in camelCase, Python in snake_case.
 """
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from signalbox_api.scalars import Instant, Label
+from signalbox_api.scalars import LABEL_PATTERN, Instant, Label
 
 GROUP: Final = "signalbox.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 DEFAULT_NAMESPACE: Final = "default"
+
+_LABEL: Final = re.compile(LABEL_PATTERN, flags=re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +130,24 @@ class Resource(BaseModel):
         hide_input_in_errors=True,
     )
 
+    name_rule: ClassVar[Rule] = Rule(
+        f"self.metadata.name.matches('{LABEL_PATTERN}')",
+        "metadata.name must be a DNS label; write at most 63 lower-case letters, digits and '-'",
+    )
+
     api_version: Literal["signalbox.dev/v1alpha1"] = "signalbox.dev/v1alpha1"
     kind: str
     metadata: ObjectMeta
+
+    @model_validator(mode="after")
+    def _named_well(self) -> Self:
+        if not self._name_fits(self.metadata.name):
+            raise ValueError(self.name_rule.message)
+        return self
+
+    @staticmethod
+    def _name_fits(name: str) -> bool:
+        return _LABEL.fullmatch(name) is not None
 
     @property
     def key(self) -> ResourceKey:

@@ -64,7 +64,7 @@ class Scope(Part):
         Rule(
             "[has(self.all), has(self.domain), has(self.agent), has(self.workload)]"
             ".filter(x, x).size() == 1",
-            "scope needs exactly one of all: true, domain, agent or workload",
+            "scope names none or several; write exactly one of all: true, domain, agent or workload",
         ),
     )
 
@@ -89,7 +89,7 @@ class Limit(Part):
     rules = (
         Rule(
             "[has(self.usd), has(self.tokens), has(self.requests)].filter(x, x).size() == 1",
-            "limit needs exactly one of usd, tokens or requests",
+            "limit names none or several; write exactly one of usd, tokens or requests",
         ),
     )
 
@@ -118,7 +118,7 @@ class MaxPerRequest(Part):
     rules = (
         Rule(
             "has(self.usd) != has(self.tokens)",
-            "maxPerRequest needs exactly one of usd or tokens",
+            "maxPerRequest names none or both; write exactly one of usd or tokens",
         ),
     )
 
@@ -148,8 +148,8 @@ class Window(Part):
         Rule(
             "self.every == 'minute' ? self.count in [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30]"
             " : self.every == 'hour' ? self.count in [1, 2, 3, 4, 6, 8, 12] : self.count == 1",
-            "count must be 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 for minutes, 1, 2, 3, 4, 6, 8"
-            " or 12 for hours, and 1 for all others",
+            "count does not divide the calendar; write 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 for"
+            " minutes, 1, 2, 3, 4, 6, 8 or 12 for hours, and 1 for all others",
         ),
     )
 
@@ -163,7 +163,7 @@ class Window(Part):
 
 Percent = Annotated[int, Strict(), Field(ge=1, le=99)]
 
-_FIXED = "a budget's account cannot change its meaning; make a new Budget under another name"
+_FIXED = "cannot be changed, as the account would change its meaning; make a new Budget"
 
 
 class BudgetSpec(Part):
@@ -190,25 +190,24 @@ class BudgetSpec(Part):
     rules = (
         Rule(
             "!has(self.whenMissing) || (has(self.per) && self.per in ['user', 'session'])",
-            "whenMissing needs per: user or per: session; an agent is never missing",
+            "whenMissing means nothing here; it needs per: user or per: session, an agent is never missing",
         ),
         Rule(
             "!has(self.maxPerRequest) || (has(self.maxPerRequest.usd) == has(self.limit.usd)"
             " && has(self.maxPerRequest.tokens) == has(self.limit.tokens))",
-            "maxPerRequest must be in the unit of limit, usd or tokens; write a second Budget for"
-            " the other unit",
+            "maxPerRequest is not in the unit of limit; write a second Budget for the other unit",
         ),
-        Rule("self.scope == oldSelf.scope", f"scope cannot be changed: {_FIXED}"),
+        Rule("self.scope == oldSelf.scope", f"scope {_FIXED}"),
         Rule(
             "has(self.per) == has(oldSelf.per) && (!has(self.per) || self.per == oldSelf.per)",
-            f"per cannot be changed: {_FIXED}",
+            f"per {_FIXED}",
         ),
         Rule(
             "has(self.limit.usd) == has(oldSelf.limit.usd)"
             " && has(self.limit.tokens) == has(oldSelf.limit.tokens)",
-            f"the unit of limit cannot be changed: {_FIXED}",
+            f"the unit of limit {_FIXED}",
         ),
-        Rule("self.window == oldSelf.window", f"window cannot be changed: {_FIXED}"),
+        Rule("self.window == oldSelf.window", f"window {_FIXED}"),
     )
 
     @model_validator(mode="after")

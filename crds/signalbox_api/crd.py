@@ -138,7 +138,7 @@ def _schema(kind: Kind) -> dict[str, Any]:
             "status": structural(kind.status, defaults=False),
         },
         "x-kubernetes-validations": [
-            {"rule": rule.cel, "message": rule.message} for rule in kind.rules
+            {"rule": kind.resource.name_rule.cel, "message": kind.resource.name_rule.message}
         ],
     }
 

@@ -1,6 +1,6 @@
 """DataAsset: data that requests touch, and what that means for where they may go."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import StringConstraints
 
@@ -10,9 +10,11 @@ from signalbox_api.scalars import Ref, Retention
 from signalbox_api.sensitivity import Sensitivity
 from signalbox_api.status import DataAssetStatus
 
+LOCATION_PATTERN: Final = "^[A-Za-z0-9][-._:/A-Za-z0-9]{0,127}$"
+
 Location = Annotated[
     str,
-    StringConstraints(pattern="^[A-Za-z0-9][-._:/A-Za-z0-9]{0,127}$", max_length=128),
+    StringConstraints(pattern=LOCATION_PATTERN, max_length=128),
 ]
 
 

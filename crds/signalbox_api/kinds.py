@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from signalbox_api.agent import Agent, AgentSpec
-from signalbox_api.base import Part, Resource, Rule
+from signalbox_api.base import Part, Resource
 from signalbox_api.budget import Budget, BudgetSpec
 from signalbox_api.data_asset import DataAsset, DataAssetSpec
 from signalbox_api.domain import Domain, DomainSpec
@@ -35,7 +35,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind: its type, its names, its columns and its rules on metadata."""
+    """One kind: its type, its names and its columns."""
 
     resource: type[Resource]
     spec: type[Part]
@@ -43,22 +43,11 @@ class Kind:
     plural: str
     short: str
     columns: tuple[Column, ...]
-    rules: tuple[Rule, ...] = ()
 
     @property
     def name(self) -> str:
         """The kind as written in manifests."""
         return self.resource.__name__
-
-
-_LABEL_NAME = Rule(
-    "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
-    "metadata.name must be a DNS label: at most 63 lower-case letters, digits and '-', no dots",
-)
-_MODEL_NAME = Rule(
-    "self.metadata.name.size() <= 63 && !(self.metadata.name in ['auto', 'asked'])",
-    "metadata.name must have at most 63 characters and not be auto or asked",
-)
 
 
 def _condition(title: str, *, wide: bool = False) -> Column:
@@ -157,8 +146,8 @@ _ROUTE_POLICY = (
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind
     for kind in (
-        Kind(Agent, AgentSpec, AgentStatus, "agents", "agt", _AGENT, (_LABEL_NAME,)),
-        Kind(Budget, BudgetSpec, BudgetStatus, "budgets", "bud", _BUDGET, (_LABEL_NAME,)),
+        Kind(Agent, AgentSpec, AgentStatus, "agents", "agt", _AGENT),
+        Kind(Budget, BudgetSpec, BudgetStatus, "budgets", "bud", _BUDGET),
         Kind(
             DataAsset,
             DataAssetSpec,
@@ -166,10 +155,9 @@ KINDS: Final[Mapping[str, Kind]] = {
             "dataassets",
             "asset",
             _DATA_ASSET,
-            (_LABEL_NAME,),
         ),
-        Kind(Domain, DomainSpec, DomainStatus, "domains", "dom", _DOMAIN, (_LABEL_NAME,)),
-        Kind(Model, ModelSpec, ModelStatus, "models", "mdl", _MODEL, (_MODEL_NAME,)),
+        Kind(Domain, DomainSpec, DomainStatus, "domains", "dom", _DOMAIN),
+        Kind(Model, ModelSpec, ModelStatus, "models", "mdl", _MODEL),
         Kind(
             RoutePolicy,
             RoutePolicySpec,
@@ -177,7 +165,6 @@ KINDS: Final[Mapping[str, Kind]] = {
             "routepolicies",
             "rpol",
             _ROUTE_POLICY,
-            (_LABEL_NAME,),
         ),
     )
 }

@@ -1,7 +1,8 @@
 """Model: what runs, what it can do, what it costs and on which lanes it is reached."""
 
+import re
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,7 +21,10 @@ from signalbox_api.scalars import (
 )
 from signalbox_api.status import ModelStatus
 
-RESERVED_NAMES = ("auto", "asked")
+_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*", flags=re.ASCII)
+
+RESERVED_NAMES: Final = ("auto", "asked")
 """`auto` asks a policy to choose, `asked` stands for the model asked for: no model is called so."""
 
 
@@ -75,12 +79,12 @@ class ModelLimits(Part):
     rules = (
         Rule(
             "!has(self.maxOutputTokens) || self.maxOutputTokens <= self.contextTokens",
-            "maxOutputTokens must not be above contextTokens",
+            "maxOutputTokens is above contextTokens; lower it",
         ),
         Rule(
             "!has(self.defaultOutputTokens) || !has(self.maxOutputTokens)"
             " || self.defaultOutputTokens <= self.maxOutputTokens",
-            "defaultOutputTokens must not be above maxOutputTokens",
+            "defaultOutputTokens is above maxOutputTokens; lower it",
         ),
     )
 
@@ -106,7 +110,7 @@ class Quality(Part):
         Rule(
             "!has(self.byWorkload) || self.byWorkload.all(w,"
             " w.matches('^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$'))",
-            "workloads in byWorkload are at most 63 letters, digits, '-', '_' and '.', with a"
+            "a key of byWorkload is no workload; write at most 63 letters, digits, '-', '_' and '.', a"
             " letter or digit at both ends",
         ),
     )
@@ -124,7 +128,7 @@ class Deprecation(Part):
     rules = (
         Rule(
             "has(self.at) || has(self.replacement)",
-            "say at, the instant at which the model ends, or replacement, or both",
+            "deprecation says nothing; write at, the instant at which the model ends, or replacement",
         ),
     )
 
@@ -163,7 +167,7 @@ class ModelSpec(Part):
         Rule(
             "self.lanes.all(l, !has(l.from) || (l.from != l.name"
             " && self.lanes.exists(m, m.name == l.from && !has(m.from))))",
-            "from must name another lane of this model that has no from itself",
+            "from leads nowhere; name another lane of this model that has no from itself",
         ),
         Rule(
             "!self.aliases.exists(a, a == 'auto' || a == 'asked')",
@@ -171,19 +175,19 @@ class ModelSpec(Part):
         ),
         Rule(
             "!('chat' in self.capabilities) || has(self.limits.maxOutputTokens)",
-            "the capability chat needs limits.maxOutputTokens: without it no answer has a bound",
+            "limits.maxOutputTokens is missing; the capability chat needs it as the bound of an answer",
         ),
         Rule(
             "!('images' in self.capabilities) || has(self.limits.tokensPerImage)",
-            "the capability images needs limits.tokensPerImage: without it no image has a bound",
+            "limits.tokensPerImage is missing; the capability images needs it as the bound of an image",
         ),
         Rule(
             "!('documents' in self.capabilities) || has(self.limits.tokensPerPage)",
-            "the capability documents needs limits.tokensPerPage: without it no page has a bound",
+            "limits.tokensPerPage is missing; the capability documents needs it as the bound of a page",
         ),
         Rule(
             "!('chat' in self.capabilities) || !has(self.price) || has(self.price.output)",
-            'the capability chat needs price.output; write "0" where output is free',
+            'price.output is missing; the capability chat needs it, write "0" where output is free',
         ),
     )
 
@@ -220,8 +224,22 @@ class ModelSpec(Part):
 class Model(Resource):
     """What runs: aliases, capabilities, limits, quality, price, lanes. Platform namespace only."""
 
+    name_rule = Rule(
+        "self.metadata.name.size() <= 63 && !(self.metadata.name in ['auto', 'asked'])",
+        "metadata.name does not fit a Model; write at most 63 lower-case letters, digits, '-' and"
+        " '.', but neither auto nor asked",
+    )
+
     kind: Literal["Model"] = "Model"
     spec: ModelSpec
     """What is wanted."""
     status: ModelStatus | None = None
     """What is in force; written by Signalbox."""
+
+    @staticmethod
+    def _name_fits(name: str) -> bool:
+        return (
+            len(name) <= 63
+            and _SUBDOMAIN.fullmatch(name) is not None
+            and name not in RESERVED_NAMES
+        )

@@ -74,7 +74,7 @@ class LanePrice(Part):
             "has(self.multiplier) || has(self.regionalPremium) || has(self.input)"
             " || has(self.cachedInput) || has(self.cacheWrite) || has(self.output)"
             " || has(self.longContext)",
-            'say what differs, such as multiplier: "0.5", or leave price out',
+            'price says nothing; write what differs, such as multiplier: "0.5", or leave price out',
         ),
     )
 

@@ -32,12 +32,10 @@ MAX_TOKENS: Final = 1_000_000_000_000_000
 _LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _SUBDOMAIN = "[a-z0-9]([-.a-z0-9]{0,61}[a-z0-9])?"
 LABEL_PATTERN: Final = f"^{_LABEL}$"
-SUBDOMAIN_PATTERN: Final = f"^{_SUBDOMAIN}$"
 REF_PATTERN: Final = f"^({_LABEL}/)?{_SUBDOMAIN}$"
 WORD_PATTERN: Final = "^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$"
 MODEL_PATTERN: Final = "^[A-Za-z0-9][-._:/@+A-Za-z0-9]{0,127}$"
 TOOL_PATTERN: Final = "^[A-Za-z0-9_][-._:/A-Za-z0-9]{0,127}$"
-CREDENTIAL_PATTERN: Final = "^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$"
 ENDPOINT_PATTERN: Final = r"^https?://[A-Za-z0-9]([-.A-Za-z0-9]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?(/[-._~%A-Za-z0-9/]{0,511})?$"
 TEXT_PATTERN: Final = r"^[^\x00-\x1f\x7f]+$"
 USD_PATTERN: Final = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$"
@@ -45,6 +43,8 @@ PRICE_PATTERN: Final = r"^(0|[1-9][0-9]{0,5})(\.[0-9]{1,9})?$"
 FACTOR_PATTERN: Final = r"^(0|[1-9][0-9]{0,2})(\.[0-9]{1,6})?$"
 SHARE_PATTERN: Final = r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$"
 RETENTION_PATTERN: Final = "^[1-9][0-9]{0,3}[dwy]$"
+SHA256_PATTERN: Final = "^[0-9a-f]{64}$"
+LOOKUP_PATTERN: Final = "^[0-9a-f]{16}$"
 TIME_ZONE_PATTERN: Final = "^[A-Za-z][-+_/A-Za-z0-9]{0,63}$"
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", flags=re.ASCII
@@ -125,12 +125,12 @@ Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN, min_length=1, max_
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_PATTERN, min_length=1, max_length=128)]
 ToolName = Annotated[str, StringConstraints(pattern=TOOL_PATTERN, min_length=1, max_length=128)]
 CredentialName = Annotated[
-    str, StringConstraints(pattern=CREDENTIAL_PATTERN, min_length=1, max_length=63)
+    str, StringConstraints(pattern=WORD_PATTERN, min_length=1, max_length=63)
 ]
 Text = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=128)]
 Endpoint = Annotated[str, StringConstraints(pattern=ENDPOINT_PATTERN, max_length=512)]
-Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$", min_length=64, max_length=64)]
-Lookup = Annotated[str, StringConstraints(pattern="^[0-9a-f]{16}$", min_length=16, max_length=16)]
+Sha256 = Annotated[str, StringConstraints(pattern=SHA256_PATTERN, min_length=64, max_length=64)]
+Lookup = Annotated[str, StringConstraints(pattern=LOOKUP_PATTERN, min_length=16, max_length=16)]
 Retention = Annotated[str, StringConstraints(pattern=RETENTION_PATTERN, max_length=5)]
 TimeZone = Annotated[
     str,
