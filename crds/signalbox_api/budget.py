@@ -64,7 +64,8 @@ class Scope(Part):
         Rule(
             "[has(self.all), has(self.domain), has(self.agent), has(self.workload)]"
             ".filter(x, x).size() == 1",
-            "scope names none or several; write exactly one of all: true, domain, agent or workload",
+            "scope names none or several; write exactly one of all: true, domain, agent or"
+            " workload",
         ),
     )
 
@@ -190,7 +191,8 @@ class BudgetSpec(Part):
     rules = (
         Rule(
             "!has(self.whenMissing) || (has(self.per) && self.per in ['user', 'session'])",
-            "whenMissing means nothing here; it needs per: user or per: session, an agent is never missing",
+            "whenMissing means nothing here; it needs per: user or per: session, an agent is"
+            " never missing",
         ),
         Rule(
             "!has(self.maxPerRequest) || (has(self.maxPerRequest.usd) == has(self.limit.usd)"

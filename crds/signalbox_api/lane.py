@@ -70,7 +70,8 @@ class LaneAuth(Part):
     rules = (
         Rule(
             "(self.type == 'apiKey') == has(self.key)",
-            "type and key do not fit; with apiKey write key, the name of a provider credential, with"
+            "type and key do not fit; with apiKey write key, the name of a provider credential,"
+            " with"
             " none leave key out",
         ),
     )
@@ -134,13 +135,15 @@ class Lane(Part):
             "has(self.from) || (has(self.class) && has(self.provider) && has(self.wireFormat)"
             " && has(self.upstreamModel) && has(self.endpoint) && has(self.auth)"
             " && has(self.region) && has(self.jurisdiction) && has(self.maxSensitivity))",
-            "the lane is incomplete; write class, provider, wireFormat, upstreamModel, endpoint, auth,"
+            "the lane is incomplete; write class, provider, wireFormat, upstreamModel, endpoint,"
+            " auth,"
             " region, jurisdiction and maxSensitivity, or from: the lane to take them from",
         ),
         Rule(
             "!has(self.endpoint) || self.endpoint.startsWith('https://')"
             f" || self.endpoint.matches('{_CEL_INTERNAL_HOST}')",
-            "endpoint is not encrypted; write https://, as http:// is for hosts inside the cluster, such"
+            "endpoint is not encrypted; write https://, as http:// is for hosts inside the"
+            " cluster, such"
             " as http://vllm.models.svc:8000",
         ),
     )

@@ -110,7 +110,8 @@ class Quality(Part):
         Rule(
             "!has(self.byWorkload) || self.byWorkload.all(w,"
             " w.matches('^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$'))",
-            "a key of byWorkload is no workload; write at most 63 letters, digits, '-', '_' and '.', a"
+            "a key of byWorkload is no workload; write at most 63 letters, digits, '-', '_' and"
+            " '.', a"
             " letter or digit at both ends",
         ),
     )
@@ -128,7 +129,8 @@ class Deprecation(Part):
     rules = (
         Rule(
             "has(self.at) || has(self.replacement)",
-            "deprecation says nothing; write at, the instant at which the model ends, or replacement",
+            "deprecation says nothing; write at, the instant at which the model ends, or"
+            " replacement",
         ),
     )
 
@@ -175,15 +177,18 @@ class ModelSpec(Part):
         ),
         Rule(
             "!('chat' in self.capabilities) || has(self.limits.maxOutputTokens)",
-            "limits.maxOutputTokens is missing; the capability chat needs it as the bound of an answer",
+            "limits.maxOutputTokens is missing; the capability chat needs it as the bound of an"
+            " answer",
         ),
         Rule(
             "!('images' in self.capabilities) || has(self.limits.tokensPerImage)",
-            "limits.tokensPerImage is missing; the capability images needs it as the bound of an image",
+            "limits.tokensPerImage is missing; the capability images needs it as the bound of an"
+            " image",
         ),
         Rule(
             "!('documents' in self.capabilities) || has(self.limits.tokensPerPage)",
-            "limits.tokensPerPage is missing; the capability documents needs it as the bound of a page",
+            "limits.tokensPerPage is missing; the capability documents needs it as the bound of a"
+            " page",
         ),
         Rule(
             "!('chat' in self.capabilities) || !has(self.price) || has(self.price.output)",
