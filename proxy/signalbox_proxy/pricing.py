@@ -1,0 +1,156 @@
+"""What an attempt may cost, will probably cost, and did cost. Pure, integers of nano-USD.
+
+A line costs ceil(tokens x price / 1,000,000), where prices are nano-USD per million tokens. The
+long-context tier bills a whole request once its input, cached and written tokens included, is
+above the threshold.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from signalbox_ledger.records import Charge, Meter, Usage
+from signalbox_proxy.model_request import CacheWrite, TokenBound
+from signalbox_snapshot.snapshot import Lane, PriceTable, Tier
+
+TOKENS_PER_PRICE: Final = 1_000_000
+_PPM: Final = 1_000_000
+
+INPUT_METERS: Final[tuple[Meter, ...]] = (
+    "input",
+    "cached_input",
+    "cache_write_5m",
+    "cache_write_1h",
+)
+METERS: Final[tuple[Meter, ...]] = (*INPUT_METERS, "output")
+
+
+def line_cost(tokens: int, unit_price: int) -> int:
+    """Cost of one line in nano-USD, rounded up."""
+    return -(-tokens * unit_price // TOKENS_PER_PRICE)
+
+
+def worst_nano(bound: TokenBound, price: PriceTable, cache_write: CacheWrite) -> int:
+    """The most that an attempt within `bound` can be billed.
+
+    Every input token at the dearest meter that the request can cause, at the dearest tier that
+    its bound can reach. Input may be billed in up to four lines, each rounded up by less than
+    one nano-USD, hence the three beyond the one line's own rounding.
+    """
+    input_price, output_price = _dearest(bound, price, cache_write)
+    input_cost = line_cost(bound.input, input_price)
+    if input_cost:
+        input_cost += len(INPUT_METERS) - 1
+    return input_cost + line_cost(bound.output, output_price)
+
+
+def expected_nano(expected: TokenBound, price: PriceTable) -> int:
+    """The probable cost of `bounds.expected_tokens`: no cache, and the tier of that input."""
+    tier = _tier(price, expected.input)
+    return line_cost(expected.input, tier.input) + line_cost(expected.output, tier.output)
+
+
+def charges(usage: Usage, lane: Lane, attempt: int) -> list[Charge]:
+    """The lines of an answered attempt; meters without tokens have none.
+
+    `base` is the Model's list price of as many uncached tokens; the differences to it are told
+    apart: `cache_saving` (negative for a cache write that costs more than plain input),
+    `batch_saving` of the lane's multiplier, `premium` of its region or its own price list
+    (negative where that is cheaper). Raises ValueError for a lane without a price: such a lane
+    is never called.
+    """
+    if lane.price is None:
+        raise ValueError(f"lane {lane.name} has no price")
+    total = sum(_quantity(usage, meter) for meter in INPUT_METERS)
+    tier = _tier(lane.price, total)
+    listed = _tier(lane.list_price or lane.price, total)
+    return [
+        _charge(lane, attempt, meter, quantity, (tier, listed))
+        for meter in METERS
+        if (quantity := _quantity(usage, meter))
+    ]
+
+
+def charges_in_full(
+    bound: TokenBound, lane: Lane, attempt: int, cache_write: CacheWrite
+) -> list[Charge]:
+    """The lines of an attempt whose end is not known: all that its provider may bill."""
+    if lane.price is None:
+        raise ValueError(f"lane {lane.name} has no price")
+    prices = _dearest(bound, lane.price, cache_write)
+    lines: tuple[tuple[Meter, int, int], ...] = (
+        ("input", bound.input, prices[0]),
+        ("output", bound.output, prices[1]),
+    )
+    return [
+        Charge(
+            attempt=attempt,
+            meter=meter,
+            quantity=quantity,
+            unit_price=unit_price,
+            cost=line_cost(quantity, unit_price),
+            base=line_cost(quantity, unit_price),
+            kind="unknown",
+        )
+        for meter, quantity, unit_price in lines
+        if quantity
+    ]
+
+
+def _charge(
+    lane: Lane, attempt: int, meter: Meter, quantity: int, tiers: tuple[Tier, Tier]
+) -> Charge:
+    tier, listed = tiers
+    unit_price = _unit_price(tier, meter)
+    cost = line_cost(quantity, unit_price)
+    uncached = listed.output if meter == "output" else listed.input
+    base = line_cost(quantity, uncached)
+    at_list = line_cost(quantity, _unit_price(listed, meter))
+    batch_saving = 0
+    if lane.multiplier_ppm != _PPM:
+        discounted = -(-at_list * lane.multiplier_ppm // _PPM)
+        batch_saving = at_list - (discounted if lane.premium_ppm else cost)
+    return Charge(
+        attempt=attempt,
+        meter=meter,
+        quantity=quantity,
+        unit_price=unit_price,
+        cost=cost,
+        base=base,
+        cache_saving=base - at_list,
+        batch_saving=batch_saving,
+        premium=cost - at_list + batch_saving,
+    )
+
+
+def _dearest(bound: TokenBound, price: PriceTable, cache_write: CacheWrite) -> tuple[int, int]:
+    """Highest prices of an input and an output token that the bound can meet."""
+    tiers = list(_reachable(price, bound.input))
+    meters: tuple[Meter, ...] = ("input", "cached_input")
+    if cache_write != "none":
+        meters += ("cache_write_5m",)
+    if cache_write == "1h":
+        meters += ("cache_write_1h",)
+    dearest_input = max(_unit_price(tier, meter) for tier in tiers for meter in meters)
+    return dearest_input, max(tier.output for tier in tiers)
+
+
+def _reachable(price: PriceTable, most_input: int) -> Iterator[Tier]:
+    yield price.standard
+    if price.long_context is not None and most_input > price.long_context.above_tokens:
+        yield price.long_context.tier
+
+
+def _tier(price: PriceTable, total_input: int) -> Tier:
+    if price.long_context is not None and total_input > price.long_context.above_tokens:
+        return price.long_context.tier
+    return price.standard
+
+
+def _quantity(usage: Usage, meter: Meter) -> int:
+    quantity: int = getattr(usage, meter)
+    return quantity
+
+
+def _unit_price(tier: Tier, meter: Meter) -> int:
+    unit_price: int = getattr(tier, meter)
+    return unit_price

@@ -1,0 +1,28 @@
+"""The wire APIs that the proxy governs, each behind the same protocol (`contract.Surface`).
+
+A surface decides, for every field of its API, whether it is neutral, priced, governed or refused:
+docs/surfaces.md. Paths that no surface has are `surface_not_governed` and never passed through.
+"""
+
+from typing import Final
+
+from signalbox_proxy.surfaces.chat import CHAT
+from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader, Surface
+from signalbox_proxy.surfaces.embeddings import EMBEDDINGS
+from signalbox_proxy.surfaces.messages import MESSAGES
+
+SURFACES: Final[tuple[Surface, ...]] = (CHAT, MESSAGES, EMBEDDINGS)
+"""All surfaces that take model calls."""
+
+BY_PATH: Final[dict[str, Surface]] = {surface.path: surface for surface in SURFACES}
+
+__all__ = [
+    "BY_PATH",
+    "CHAT",
+    "EMBEDDINGS",
+    "MESSAGES",
+    "SURFACES",
+    "AnswerFacts",
+    "StreamReader",
+    "Surface",
+]

@@ -1,0 +1,140 @@
+"""Reads answers of chat completions, whole and streamed, for charge and evaluation."""
+
+from typing import Any, Final
+
+import msgspec
+
+from signalbox_ledger.records import Usage
+from signalbox_proxy.model_request import CacheWrite
+from signalbox_proxy.surfaces.contract import AnswerFacts
+from signalbox_proxy.surfaces.streams import BaseStreamReader, TextKeeper
+from signalbox_proxy.surfaces.usage import openai_usage
+
+_WHOLE: Final = frozenset({"stop", "tool_calls", "function_call"})
+_MAX_CHOICES: Final = 128
+
+
+class _Delta(msgspec.Struct):
+    content: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    delta: _Delta | None = None
+    message: _Delta | None = None
+    finish_reason: Any = None
+
+
+class _Answer(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: Any = None
+    error: Any = None
+
+
+_DECODER: Final = msgspec.json.Decoder(_Answer)
+
+
+class _Choices:
+    """What the choices of one answer said, whole or chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.texts: dict[int, TextKeeper] = {}
+        self.finishes: dict[int, str] = {}
+        self.has_tool_calls = False
+        self.is_refusal = False
+
+    def take(self, choice: _Choice) -> None:
+        """Add one choice, or one piece of it."""
+        if not 0 <= choice.index < _MAX_CHOICES:
+            return
+        keeper = self.texts.get(choice.index)
+        if keeper is None:
+            keeper = self.texts[choice.index] = TextKeeper()
+        piece = choice.delta or choice.message
+        if piece is not None:
+            if isinstance(piece.content, str):
+                keeper.add(piece.content)
+            if piece.tool_calls or piece.function_call:
+                self.has_tool_calls = True
+            if piece.refusal:
+                self.is_refusal = True
+        if isinstance(choice.finish_reason, str):
+            self.finishes[choice.index] = choice.finish_reason[:64]
+
+    def write(self, facts: AnswerFacts) -> None:
+        """Write what is known into the facts."""
+        keepers = [self.texts[index] for index in sorted(self.texts)]
+        texts = [keeper.text() for keeper in keepers]
+        facts.text = texts[0] if texts else ""
+        facts.more_texts = tuple(texts[1:])
+        facts.truncated = any(keeper.truncated for keeper in keepers)
+        facts.items = len(keepers)
+        facts.has_tool_calls = self.has_tool_calls
+        facts.is_refusal = self.is_refusal
+        finishes = [self.finishes.get(index, "") for index in sorted(self.texts)]
+        facts.finish = next((f for f in finishes if f not in _WHOLE), "stop" if finishes else "")
+        if finishes and all(finish in _WHOLE for finish in finishes):
+            facts.finish = finishes[0]
+        facts.complete = (
+            facts.ended and bool(finishes) and all(finish in _WHOLE for finish in finishes)
+        )
+
+
+def read_chat_answer(body: bytes, cache_write: CacheWrite) -> AnswerFacts:
+    """Read a whole answer; whatever is wrong with its form is told in `error`."""
+    facts = AnswerFacts()
+    try:
+        answer = _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        facts.error = "the answer is not a chat completion"
+        return facts
+    facts.ended = bool(answer.choices)
+    facts.usage = openai_usage(answer.usage, cache_write)
+    choices = _Choices()
+    for choice in answer.choices:
+        choices.take(choice)
+    choices.write(facts)
+    if not answer.choices:
+        facts.error = "the answer has no choices"
+    return facts
+
+
+class ChatStreamReader(BaseStreamReader):
+    """Reads a stream of `chat.completion.chunk` events up to `data: [DONE]`."""
+
+    def __init__(self, *, wants_usage: bool, cache_write: CacheWrite) -> None:
+        super().__init__()
+        self._wants_usage = wants_usage
+        self._cache_write = cache_write
+        self._choices = _Choices()
+        self._usage: Usage | None = None
+        self._usage_is_final = False
+
+    def _read(self, event: bytes, data: bytes) -> bytes:
+        if data == b"[DONE]":
+            self._facts.ended = True
+            return event
+        try:
+            chunk = _DECODER.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._facts.error = self._facts.error or "an event of the stream is malformed"
+            return event
+        for choice in chunk.choices:
+            self._choices.take(choice)
+        if chunk.error is not None:
+            return self._error_event(event, chunk.error)
+        if chunk.usage is not None:
+            self._usage = openai_usage(chunk.usage, self._cache_write)
+            self._usage_is_final = not chunk.choices
+            if not self._wants_usage and not chunk.choices:
+                return b""
+        return event
+
+    def _write_facts(self) -> None:
+        # Some servers repeat a running count in every chunk; a cut stream must not settle at it.
+        if self._usage_is_final or self._facts.ended:
+            self._facts.usage = self._usage
+        self._choices.write(self._facts)

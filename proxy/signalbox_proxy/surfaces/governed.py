@@ -1,0 +1,106 @@
+"""What Signalbox itself reads or sets in requests: metadata keys, headers, credentials.
+
+The same on every surface. Of a client's headers only those listed here go upstream; everything
+that starts with `x-signalbox-` ends at the proxy.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from signalbox_proxy.surfaces.fields import invalid
+from signalbox_snapshot.snapshot import Lane
+
+PREFIX: Final = "x-signalbox-"
+_BODY_PREFIXES: Final = ("signalbox_", "signalbox-", "x-signalbox-", "x_signalbox_")
+
+DECLARABLE: Final = frozenset(
+    {"workload", "sensitivity", "data-assets", "session", "user", "task", "pin"}
+)
+"""What a client may say about its request, by header or by metadata key."""
+
+USER_AGENT: Final = "signalbox"
+
+_FORWARDED: Final = ("traceparent", "tracestate", "idempotency-key")
+_MAX_HEADER: Final = 1024
+
+
+def take_metadata(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Part Signalbox's own keys from `metadata`.
+
+    Gives the body without them (a copy where something was taken) and the taken values under
+    their header names (`x-signalbox-workload`, ...). Raises `Refusal("invalid_request")` for
+    a key that Signalbox does not know and for a value that is not a string.
+    """
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict) or not metadata:
+        return body, {}
+    taken: dict[str, str] = {}
+    kept: dict[str, Any] = {}
+    for key, value in metadata.items():
+        prefix = next((p for p in _BODY_PREFIXES if key.lower().startswith(p)), None)
+        if prefix is None:
+            kept[key] = value
+            continue
+        name = key.lower()[len(prefix) :].replace("_", "-")
+        field = f"metadata.{key}"[:200]
+        if name not in DECLARABLE:
+            known = ", ".join(sorted(DECLARABLE))
+            raise invalid(field, f"{field} is not known. Known are: {known}.")
+        if not isinstance(value, str):
+            raise invalid(field, f"{field} must be a string.")
+        if taken.get(PREFIX + name, value) != value:
+            raise invalid(field, f"{field} is given twice with different values. Send it once.")
+        taken[PREFIX + name] = value
+    if not taken:
+        return body, {}
+    body = dict(body)
+    if kept:
+        body["metadata"] = kept
+    else:
+        del body["metadata"]
+    return body, taken
+
+
+def common_headers(client: Mapping[str, str], *, stream_capable: bool) -> dict[str, str]:
+    """Headers of an upstream call that no wire format changes."""
+    headers = {
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream" if stream_capable else "application/json",
+        "accept-encoding": "identity",
+        "user-agent": USER_AGENT,
+    }
+    for name in _FORWARDED:
+        value = client.get(name)
+        if value and is_header_value(value):
+            headers[name] = value
+    return headers
+
+
+def openai_credential(lane: Lane, credential: str) -> dict[str, str]:
+    """The header that authenticates to a provider of OpenAI's wire format."""
+    return {"authorization": f"Bearer {credential}"} if lane.auth == "apiKey" else {}
+
+
+def anthropic_credential(lane: Lane, credential: str) -> dict[str, str]:
+    """The header that authenticates to a provider of Anthropic's wire format."""
+    return {"x-api-key": credential} if lane.auth == "apiKey" else {}
+
+
+def is_header_value(value: str) -> bool:
+    """Whether a client's header value may travel on: bounded, visible ASCII, no line breaks."""
+    return len(value) <= _MAX_HEADER and value.isascii() and value.isprintable()
+
+
+def openai_path(lane: Lane, resource: str) -> str:
+    """Path below an endpoint, as OpenAI's SDKs build it from their base URL.
+
+    An endpoint with a path of its own (`https://host/v1`, `https://host/openai/v1`) already
+    names the version; a bare host gets `/v1`.
+    """
+    rest = lane.endpoint.rstrip("/").partition("://")[2]
+    return resource if "/" in rest else f"/v1{resource}"
+
+
+def anthropic_path(lane: Lane, resource: str) -> str:
+    """Path below an endpoint, as Anthropic's SDKs build it: `/v1` is theirs to add."""
+    return resource if lane.endpoint.rstrip("/").endswith("/v1") else f"/v1{resource}"

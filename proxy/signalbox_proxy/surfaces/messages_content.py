@@ -1,0 +1,106 @@
+"""Walks a messages request: what is tokenized, what a cache write may cost, what it needs."""
+
+from typing import Any
+
+from signalbox_proxy.model_request import CacheWrite
+from signalbox_proxy.surfaces import messages_types as types
+from signalbox_proxy.surfaces.fields import invalid, no_bound
+from signalbox_proxy.surfaces.texts import Texts
+
+
+class MessagesContent:
+    """The content of one typed request (`messages_types.MESSAGES`), walked once."""
+
+    def __init__(self, asked: Any) -> None:
+        self.texts = Texts()
+        self.cache_write: CacheWrite = "none"
+        self.needs: set[str] = {"chat"}
+        self.schema: dict[str, Any] | None = None
+        self._mark(asked.cache_control)
+        if asked.system is not None:
+            self._content(asked.system)
+        for message in asked.messages:
+            self._content(message.content)
+        for index, tool in enumerate(asked.tools or ()):
+            self._tool(tool, f"tools[{index}]")
+        wanted = asked.output_format or (asked.output_config and asked.output_config.format)
+        if wanted:
+            self.schema = wanted.schema
+            self.texts.tools += 1
+            self.texts.add_json(wanted.schema)
+            self.needs.add("structuredOutput")
+        if self.texts.images:
+            self.needs.add("images")
+
+    def _mark(self, control: types.CacheControl | None) -> None:
+        if control is not None and self.cache_write != "1h":
+            self.cache_write = control.ttl or "5m"
+
+    def _content(self, content: str | list[Any]) -> None:
+        """One message or system prompt; each block counts as a message of its own."""
+        if isinstance(content, str):
+            self.texts.messages += 1
+            self.texts.add(content)
+            return
+        self.texts.messages += max(1, len(content))
+        for block in content:
+            self._block(block)
+
+    def _block(self, block: Any) -> None:
+        texts = self.texts
+        if isinstance(block, types.ThinkingBlock):
+            texts.add(block.thinking)
+            texts.add(block.signature)
+            return
+        if isinstance(block, types.RedactedThinkingBlock):
+            texts.add(block.data)
+            return
+        self._mark(block.cache_control)
+        if isinstance(block, types.TextBlock):
+            texts.add(block.text)
+            texts.add_json(block.citations)
+        elif isinstance(block, types.ImageBlock):
+            texts.images += 1
+        elif isinstance(block, types.ToolUseBlock):
+            texts.add(block.id)
+            texts.add(block.name)
+            texts.add_json(block.input)
+        elif isinstance(block, types.ToolResultBlock):
+            texts.add(block.tool_use_id)
+            if block.content is not None:
+                self._content(block.content)
+        elif isinstance(block, types.SearchResultBlock):
+            texts.add(block.source)
+            texts.add(block.title)
+            self._content(block.content)
+        else:
+            self._document(block)
+
+    def _document(self, block: types.DocumentBlock) -> None:
+        self.needs.add("documents")
+        self.texts.add(block.title)
+        self.texts.add(block.context)
+        if isinstance(block.source, types.TextSource):
+            self.texts.add(block.source.data)
+        else:
+            self._content(block.source.content)
+
+    def _tool(self, tool: types.Tool, path: str) -> None:
+        self.needs.add("tools")
+        texts = self.texts
+        texts.tools += 1
+        self._mark(tool.cache_control)
+        if tool.type in (None, "custom"):
+            if tool.input_schema is None:
+                field = f"{path}.input_schema"
+                raise invalid(field, f"Missing required field {field!r}. Add it.")
+        elif tool.type in types.CLIENT_TOOL_TOKENS:
+            texts.input_tokens += types.CLIENT_TOOL_TOKENS[tool.type]
+        else:
+            raise no_bound(
+                f"{path}.type", f"a tool of type {tool.type[:80]!r} adds work that is not known"
+            )
+        texts.add(tool.name)
+        texts.add(tool.description)
+        texts.add_json(tool.input_schema)
+        texts.add_json(tool.input_examples)

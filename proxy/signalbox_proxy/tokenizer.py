@@ -1,0 +1,37 @@
+"""Counts tokens for the expected cost; bounds never depend on it. Pure, linear time.
+
+`o200k` and `cl100k` are OpenAI's public vocabularies. Vocabularies that are not public are
+estimated from o200k with a margin: published counts of other vendors' models on the same text
+lie within it.
+"""
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from rs_bpe.bpe import openai
+
+Encoding = Literal["o200k", "cl100k", "estimate"]
+
+SAMPLE_BYTES: Final = 8192
+"""Beyond this much text only the beginning of each text is counted, and the rest in proportion:
+counting takes about 80 microseconds per KiB, and the figure only ranks candidates."""
+
+_ESTIMATE_PERCENT: Final = 120
+
+_O200K: Final = openai.o200k_base()
+_CL100K: Final = openai.cl100k_base()
+
+
+def count(encoding: Encoding, texts: Iterable[str]) -> int:
+    """Tokens of all texts: exact up to `SAMPLE_BYTES`, in proportion beyond."""
+    tokenizer = _CL100K if encoding == "cl100k" else _O200K
+    texts = tuple(texts)
+    length = sum(map(len, texts))
+    if length <= SAMPLE_BYTES:
+        counted = sum(int(tokenizer.count(text)) for text in texts)
+    else:
+        sample = [text[: max(1, len(text) * SAMPLE_BYTES // length)] for text in texts if text]
+        sampled = sum(map(len, sample[:SAMPLE_BYTES]))
+        counted = sum(int(tokenizer.count(text)) for text in sample[:SAMPLE_BYTES])
+        counted = -(-counted * length // sampled)
+    return -(-counted * _ESTIMATE_PERCENT // 100) if encoding == "estimate" else counted
