@@ -15,6 +15,7 @@ from aiohttp import web
 
 from .behaviour import Behaviour
 from .bill import Bill
+from .composition import warm_up
 from .credentials import Credentials
 from .server import Simulator, read_token
 from .sheet import DEFAULT_SHEET, load
@@ -105,6 +106,7 @@ def main(  # noqa: PLR0913 - one parameter per option
         )
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
+    warm_up()
     uvloop.run(serve(simulator, host, port))
 
 

@@ -1,8 +1,9 @@
-"""How the simulator misbehaves when told to: rules from a file, from the control port, from a message.
+"""How the simulator misbehaves when told to: rules from a file, from the control port, from a
+message.
 
-A rule has a match (``host``, ``model``), a condition (``probability``, ``next``) and effects. All rules that
-match and fire apply; where two set the same effect, the later one wins. File rules come first, then those of
-the control port, then the message's own directives.
+A rule has a match (``host``, ``model``), a condition (``probability``, ``next``) and effects.
+All rules that match and fire apply; where two set the same effect, the later one wins. File
+rules come first, then those of the control port, then the message's own directives.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class Behaviour:
         self._from_control = [_Counted(rule, n) for n, rule in enumerate(rules.rules)]
 
     def decide(self, host: str, model: str, text: str) -> Effects:
-        """Combine the rules that fire for a request with the directives in its last user message."""
+        """Combine the rules that fire for a request with its last user message's directives."""
         self._reload()
         effects = Effects()
         for counted in self._from_file + self._from_control:
@@ -114,7 +115,7 @@ class Behaviour:
         return effects.overlay(directives(text)) if "[[" in text else effects
 
     def _reload(self) -> None:
-        """Read the file again if it changed; a broken or missing file leaves the last rules in force."""
+        """Read the file again if it changed; a broken one leaves the last rules in force."""
         if self.file is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""The simulator's bill: one JSON line per billed answer, durable before the answer's last byte leaves.
+"""The simulator's bill: a JSON line per billed answer, durable before the answer's last byte.
 
 ``python -m signalbox_simulator.bill FILE`` prints totals by host and model and the grand total.
 """
@@ -23,7 +23,7 @@ _NEWLINE = b"\n"
 
 @dataclass
 class Bill:
-    """The append-only file. With ``durable``, lines that arrive together share one fdatasync."""
+    """The append-only file; with ``durable``, lines that come together share one fdatasync."""
 
     path: Path
     durable: bool = True
@@ -37,7 +37,7 @@ class Bill:
         self._descriptor = os.open(self.path, flags, 0o600)
 
     async def post(self, line: dict[str, object]) -> None:
-        """Append a line and return once it is durable; raises OSError if the file cannot take it."""
+        """Append a line and return once it is durable; raises OSError where that fails."""
         data = msgspec.json.encode(line) + _NEWLINE
         if os.write(self._descriptor, data) != len(data):
             raise OSError("the bill took only a part of a line")
@@ -71,7 +71,7 @@ class Bill:
 
 
 def read(path: Path) -> Iterator[dict[str, object]]:
-    """Give the lines of a bill; a torn last line, from a killed process, is left out."""
+    """Give the lines of a bill, without a last line torn by a kill."""
     with path.open("rb") as file:
         for raw in file:
             if raw.endswith(_NEWLINE):

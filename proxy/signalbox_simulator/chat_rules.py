@@ -100,9 +100,14 @@ def _check_tools(request: ChatRequest, model: ModelSheet) -> None:
     for index, tool in enumerate(request.tools or ()):
         if isinstance(tool, FunctionTool):
             _check_parameters(tool, f"tools[{index}].function.parameters")
+    _check_choice(request)
+
+
+def _check_choice(request: ChatRequest) -> None:
+    """A tool choice must name tools that are there."""
     known = tool_names(request)
     choice = request.tool_choice
-    wanted = []
+    wanted: list[str] = []
     if isinstance(choice, NamedFunction):
         wanted = [choice.function.name]
     elif isinstance(choice, NamedCustom):
@@ -203,7 +208,7 @@ def _check_format(request: ChatRequest, model: ModelSheet) -> None:
 
 
 def check_strict_schema(schema: dict[str, object], param: str, code: str | None) -> None:
-    """Hold the rules of strict schemas: objects are closed and, for OpenAI, all properties required."""
+    """Hold the rules of strict schemas: closed objects and, with a code, all required."""
     waiting: list[object] = [schema]
     seen = 0
     while waiting:
@@ -221,15 +226,15 @@ def check_strict_schema(schema: dict[str, object], param: str, code: str | None)
             continue
         if part.get("additionalProperties") is not False:
             raise invalid(
-                "Invalid schema: 'additionalProperties' is required to be supplied and to be false.",
+                "Invalid schema: 'additionalProperties' is required to be false.",
                 param,
                 code,
             )
         missing = set(properties) - set(cast("list[str]", part.get("required") or []))
         if missing and code is not None:
             raise invalid(
-                "Invalid schema: 'required' is required to be supplied and to be an array including "
-                f"every key in properties. Missing '{min(missing)}'.",
+                "Invalid schema: 'required' must include every key in properties. "
+                f"Missing '{min(missing)}'.",
                 param,
                 code,
             )
@@ -239,8 +244,8 @@ def output_limit(request: ChatRequest, model: ModelSheet, prompt: Prompt) -> int
     """Give the tokens that each choice may have; raises Refusal where they do not fit the model."""
     if prompt.total > model.max_input_tokens:
         raise invalid(
-            f"Input tokens exceed the configured limit of {model.max_input_tokens} tokens. Your "
-            f"messages resulted in {prompt.total} tokens. Please reduce the length of the messages.",
+            f"Input tokens exceed the configured limit of {model.max_input_tokens} tokens. "
+            f"Your messages resulted in {prompt.total} tokens. Please reduce their length.",
             "messages",
             "context_length_exceeded",
         )
@@ -259,8 +264,8 @@ def output_limit(request: ChatRequest, model: ModelSheet, prompt: Prompt) -> int
     if wanted > room:
         raise invalid(
             f"This model's maximum context length is {model.context_window} tokens. However, you "
-            f"requested {prompt.total + wanted} tokens ({prompt.total} in the messages, {wanted} in "
-            "the completion).",
+            f"requested {prompt.total + wanted} tokens ({prompt.total} in the messages, {wanted} "
+            "in the completion).",
             "messages",
             "context_length_exceeded",
         )

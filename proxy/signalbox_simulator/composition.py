@@ -64,7 +64,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Part:
-    """A run of generated tokens. ``unseen`` tokens produce no text (hidden reasoning, call framing)."""
+    """A run of generated tokens; ``unseen`` ones have no text, as a call's framing."""
 
     kind: Literal["reasoning", "text", "tool"]
     pieces: tuple[str, ...] = ()
@@ -111,6 +111,11 @@ def _sentences() -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
     return tuple((tokens.pieces(s), tokens.pieces(" " + s)) for s in SENTENCES)
 
 
+def warm_up() -> None:
+    """Load the vocabulary and cut the sentences, so that the first request need not."""
+    _sentences()
+
+
 def compose(order: Order) -> Choice:
     """Compose one choice; never more than ``order.limit`` tokens."""
     parts = []
@@ -127,8 +132,8 @@ def compose(order: Order) -> Choice:
         return _with_document(order, parts, room)
     wanted = order.wanted if order.wanted is not None else _natural_length(order.seed)
     pieces = prose(order.seed, min(wanted, room), whole=order.wanted is None and wanted < room)
-    pieces, stop = _stopped(pieces, order.stops)
-    parts.append(Part("text", pieces[0], unseen=pieces[1]))
+    visible, unseen, stop = _stopped(pieces, order.stops)
+    parts.append(Part("text", visible, unseen=unseen))
     if stop is not None:
         return Choice(tuple(parts), "stop_sequence", stop)
     return Choice(tuple(parts), "length" if wanted > room else "stop")
@@ -155,12 +160,12 @@ def prose(seed: bytes, count: int, *, whole: bool = False) -> tuple[str, ...]:
 
 def _stopped(
     pieces: tuple[str, ...], stops: tuple[str, ...]
-) -> tuple[tuple[tuple[str, ...], int], str | None]:
+) -> tuple[tuple[str, ...], int, str | None]:
     """Cut in front of the earliest stop sequence; its tokens stay billed, unseen."""
     text = "".join(pieces)
     found = [(position, stop) for stop in stops if (position := text.find(stop)) >= 0]
     if not found:
-        return (pieces, 0), None
+        return pieces, 0, None
     position, stop = min(found)
     kept: list[str] = []
     length = generated = 0
@@ -172,7 +177,7 @@ def _stopped(
             kept.append(visible)
         length += len(piece)
         generated += 1
-    return (tuple(kept), generated - len(kept)), stop
+    return tuple(kept), generated - len(kept), stop
 
 
 def _with_document(order: Order, parts: list[Part], room: int) -> Choice:

@@ -1,4 +1,4 @@
-"""Credentials that the simulator accepts: one file each, its name the credential's, its content the secret."""
+"""Credentials that the simulator accepts: a file each, its name the credential's own."""
 
 from __future__ import annotations
 

@@ -169,8 +169,8 @@ async def pause(milliseconds: int | None) -> None:
 
 async def hang(request: web.Request) -> None:
     """Keep the connection open and silent until the client closes it."""
-    while request.transport is not None and not request.transport.is_closing():
-        await asyncio.sleep(POLL_SECONDS)
+    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
+        await asyncio.sleep(POLL_SECONDS)  # aiohttp tells no event when a client leaves
 
 
 def abort(request: web.Request) -> None:

@@ -44,9 +44,8 @@ class EmbeddingsRequest(Strict):
         """The inputs, one by one."""
         if isinstance(self.input, str):
             return [self.input]
-        if isinstance(self.input[0], int):
-            return [[number for number in self.input if isinstance(number, int)]]
-        return [item for item in self.input if not isinstance(item, int)]
+        numbers = [item for item in self.input if isinstance(item, int)]
+        return [numbers] if numbers else [i for i in self.input if not isinstance(i, int)]
 
 
 class EmbeddingsSurface:

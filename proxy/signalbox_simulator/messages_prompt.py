@@ -33,7 +33,7 @@ SCHEMA_PREAMBLE = 10
 
 
 def meter(request: MessagesRequest, model: ModelSheet) -> Prompt:
-    """Build the prompt that is billed, in the order in which it is cached: tools, system, messages."""
+    """Build the billed prompt in the order in which it is cached: tools, system, messages."""
     prompt = Prompt(model.token_scale)
     prompt.add_text("", overhead=PER_REQUEST)
     _add_tools(prompt, request, model)

@@ -73,6 +73,10 @@ def _check_supported(request: MessagesRequest, model: ModelSheet) -> None:
     for index, stop in enumerate(request.stop_sequences or ()):
         if not stop.strip():
             raise invalid(f"stop_sequences.{index}: must contain non-whitespace")
+    _check_output(request)
+
+
+def _check_output(request: MessagesRequest) -> None:
     if request.output_config is not None:
         if request.output_config.effort is not None:
             raise invalid("output_config.effort: this model does not support the effort parameter")
@@ -113,9 +117,10 @@ def _check_tools(request: MessagesRequest) -> None:
                 raise invalid(f"tools.{index}.custom.input_schema.type: Input should be 'object'")
             if tool.strict:
                 check_strict_schema(tool.input_schema, "tools", None)
-        elif isinstance(tool, (WebSearchTool, WebFetchTool)):
-            if tool.allowed_domains and tool.blocked_domains:
-                raise invalid(f"tools.{index}: allowed_domains and blocked_domains exclude another")
+        elif isinstance(tool, (WebSearchTool, WebFetchTool)) and (
+            tool.allowed_domains and tool.blocked_domains
+        ):
+            raise invalid(f"tools.{index}: allowed_domains and blocked_domains exclude another")
 
 
 def _check_turns(messages: list[Message]) -> None:
@@ -137,9 +142,9 @@ def _check_turns(messages: list[Message]) -> None:
                     f"messages.{index}: `{block.type}` blocks cannot be in {message.role} messages"
                 )
     final = messages[-1].blocks
-    if messages[-1].role == "assistant" and final and isinstance(final[-1], TextBlock):
-        if final[-1].text != final[-1].text.rstrip():
-            raise invalid("messages: final assistant content cannot end with trailing whitespace")
+    last_block = final[-1] if final and messages[-1].role == "assistant" else None
+    if isinstance(last_block, TextBlock) and last_block.text != last_block.text.rstrip():
+        raise invalid("messages: final assistant content cannot end with trailing whitespace")
 
 
 def _check_tool_results(messages: list[Message]) -> None:
@@ -150,9 +155,9 @@ def _check_tool_results(messages: list[Message]) -> None:
         unknown = results - open_uses
         if unknown:
             raise invalid(
-                f"messages.{index}.content: unexpected `tool_use_id` found in `tool_result` blocks: "
-                f"{min(unknown)}. Each `tool_result` block must have a corresponding `tool_use` "
-                "block in the previous message."
+                f"messages.{index}.content: unexpected `tool_use_id` found in `tool_result` "
+                f"blocks: {min(unknown)}. Each `tool_result` block must have a corresponding "
+                "`tool_use` block in the previous message."
             )
         if open_uses - results:
             raise invalid(

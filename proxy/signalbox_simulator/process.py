@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, cast
+from typing import IO, Self, cast
 
 from .bill import read, total_pico_usd
 
@@ -26,8 +26,8 @@ READY = "ready "
 class SimulatorProcess:
     """A context manager around ``python -m signalbox_simulator``.
 
-    ``credentials`` maps names to secrets and is written below ``directory`` (a temporary one by default), where the
-    bill goes too. ``options`` are further command-line options.
+    ``credentials`` maps names to secrets and is written below ``directory`` (a temporary one by
+    default), where the bill goes too. ``options`` are further command-line options.
 
     Raises RuntimeError when the process does not get ready.
     """
@@ -48,7 +48,7 @@ class SimulatorProcess:
     _owned: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False)
     _token: str = field(default="", init=False, repr=False)
 
-    def start(self) -> SimulatorProcess:
+    def start(self) -> Self:
         """Start the process and wait until it listens."""
         if self.directory is None:
             self._owned = tempfile.TemporaryDirectory(prefix="signalbox-simulator-")
@@ -147,7 +147,7 @@ class SimulatorProcess:
             return json.load(answer)
 
     def stop(self, *, kill: bool = False) -> int:
-        """End the process and give its exit code; what it wrote stays, if the directory was given."""
+        """End the process and give its exit code."""
         process = self._running
         if process.poll() is None:
             process.kill() if kill else process.terminate()
@@ -160,7 +160,7 @@ class SimulatorProcess:
             process.stdout.close()
         return code
 
-    def __enter__(self) -> SimulatorProcess:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""A prompt as the simulator meters it: segments in order, each with its tokens and a cache identity."""
+"""A prompt as the simulator meters it: segments, each with tokens and a cache identity."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _token_prefixes(account: tuple[str, ...], prompt: Prompt) -> Iterator[tuple[
 
 
 def _units(segment: Segment) -> Iterator[int]:
-    """Give one number per billed token: the text's tokens, filled up where overhead or scale add some."""
+    """Give one number per billed token, filled up where overhead or scale add some."""
     numbers = tokens.encode(segment.text)[: segment.tokens]
     yield from numbers
     for filler in range(segment.tokens - len(numbers)):

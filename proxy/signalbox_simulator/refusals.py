@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer of the provider, not a fault of the program
     """An error status with what both wire formats need to say it.
 
-    ``kind`` is Anthropic's ``error.type``; OpenAI's ``type`` follows from the status. ``code`` and ``param``
-    appear in OpenAI's shape only.
+    ``kind`` is Anthropic's ``error.type``; OpenAI's ``type`` follows from the status. ``code`` and
+    ``param`` appear in OpenAI's shape only.
     """
 
     status: int

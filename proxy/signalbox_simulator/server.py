@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -87,7 +88,8 @@ class Simulator:
         """Answer any request for any host."""
         self._sequence += 1
         request_id = f"req_{os.getpid():x}{time.time_ns():x}{self._sequence:x}"
-        host, slash, rest = request.rel_url.raw_path.removeprefix("/").partition("/")
+        named, slash, rest = request.rel_url.raw_path.removeprefix("/").partition("/")
+        host = unquote(named).partition(":")[0]
         path = slash + rest
         surface = PATHS.get(path, PATHS["/v1/chat/completions"])[1]
         section = self.sheet.hosts.get(host)
@@ -163,7 +165,7 @@ class Simulator:
             return early
         answer = pending.compose(effects)
 
-        async def post(usage: Usage, cut: bool) -> None:  # noqa: FBT001 - the shape of Post
+        async def post(usage: Usage, cut: bool) -> None:
             line = self._line(call, pending.model, tier, usage)
             line |= {"credential": credential, "stream": pending.stream, "cut": cut}
             try:
@@ -175,7 +177,7 @@ class Simulator:
 
         if effects.hang or effects.reset == "before_head":
             if effects.bill in ("full", "generated"):
-                await post(answer.usage, False)  # noqa: FBT003 - the shape of Post
+                await post(answer.usage, False)
             if effects.hang:
                 await hang(call.request)
             abort(call.request)

@@ -28,7 +28,7 @@ Decimal = Annotated[Fraction, BeforeValidator(_decimal)]
 
 
 class Section(BaseModel):
-    """Anything in the sheet: unknown keys are errors, so that a typing error is not a free meter."""
+    """Anything in the sheet; unknown keys are errors, so that no slip makes a meter free."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -44,14 +44,14 @@ class Prices(Section):
 
 
 class LongContext(Section):
-    """Prices for the whole request once its input, cached tokens included, exceeds ``above_input_tokens``."""
+    """Prices of the whole request once its input, cached or not, exceeds the threshold."""
 
     above_input_tokens: int = Field(gt=0)
     usd_per_million: Prices
 
 
 class Usage(BaseModel):
-    """What one answer consumed, in tokens. ``reasoning`` is a part of ``output`` and costs nothing more."""
+    """What one answer consumed, in tokens; ``reasoning`` is a part of ``output``."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -99,7 +99,7 @@ class ModelSheet(Section):
 
 
 class HostSheet(Section):
-    """One host: what it speaks, whom it lets in, which models it serves, and its price difference."""
+    """One host: what it speaks, whom it lets in, what it serves, its price difference."""
 
     surfaces: list[Surface]
     multiplier: Decimal = Fraction(1)

@@ -1,4 +1,4 @@
-"""Strict decoding of request bodies: JSON, depth, then pydantic types with every unknown field refused."""
+"""Strict decoding of request bodies: JSON, depth, then types that refuse unknown fields."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _M = TypeVar("_M", bound=BaseModel)
 
 
 def validate(model: type[_M], document: dict[str, object]) -> _M:
-    """Validate a document; raises Refusal about the deepest error, with its path as OpenAI writes it."""
+    """Validate a document; raises Refusal about the deepest error, naming its path."""
     try:
         return model.model_validate(document)
     except ValidationError as error:
@@ -105,18 +105,25 @@ def _refusal(details: ErrorDetails, document: object) -> Refusal:
 
 
 def _path(location: tuple[int | str, ...], document: object) -> list[int | str]:
-    """Keep those steps of pydantic's location that exist in the document, dropping the names of unions."""
+    """Keep the steps of pydantic's location that exist in the document, not names of unions."""
     path: list[int | str] = []
     value = document
     for position, step in enumerate(location):
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
+        found, inner = _step(value, step)
+        if found:
+            value = inner
         elif position < len(location) - 1 or not isinstance(value, dict):
             continue
         path.append(step)
     return path
+
+
+def _step(value: object, step: int | str) -> tuple[bool, object]:
+    if isinstance(value, dict) and step in value:
+        return True, value[step]
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return True, value[step]
+    return False, None
 
 
 def _written(path: list[int | str]) -> str:

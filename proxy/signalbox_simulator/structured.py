@@ -1,4 +1,4 @@
-"""Make a JSON document that satisfies a JSON Schema, the way a model with structured output would."""
+"""Make a JSON document that satisfies a JSON Schema, as structured output would be."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ class Generator:
             return self._words(2)
         if not isinstance(schema, dict):
             raise unsupported("a schema must be an object")
-        schema = cast("Schema", schema)
+        return self._described(cast("Schema", schema), references)
+
+    def _described(self, schema: Schema, references: int) -> object:
         if "$ref" in schema:
             if references >= MAX_REFERENCES:
                 raise unsupported("references recurse without an end")

@@ -1,4 +1,4 @@
-"""What each wire format has to offer to the server: read a request, compose an answer, shape an error."""
+"""What each wire format offers to the server: read a request, compose, shape an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .sheet import ModelSheet, Sheet, Usage
 
 @dataclass(frozen=True)
 class Context:
-    """What a surface knows besides the body: the host asked, who asks, and the simulator's state."""
+    """What a surface knows besides the body: host, credential, the simulator's state."""
 
     sheet: Sheet
     host: str
@@ -35,7 +35,7 @@ class Context:
         return int(time.time())
 
     def digest(self, model: str, prompt: Prompt, *more: object) -> bytes:
-        """Give what an answer depends on: the seed, the model and the prompt, but no limit or flag."""
+        """Give what an answer depends on: seed, model and prompt, but no limit or flag."""
         digest = hashlib.blake2b(repr((self.seed, model, *more)).encode(), digest_size=16)
         for segment in prompt.segments:
             text = segment.text.encode()
