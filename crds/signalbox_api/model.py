@@ -172,7 +172,7 @@ class ModelSpec(Part):
             "from leads nowhere; name another lane of this model that has no from itself",
         ),
         Rule(
-            "!self.aliases.exists(a, a == 'auto' || a == 'asked')",
+            "!has(self.aliases) || !self.aliases.exists(a, a in ['auto', 'asked'])",
             "auto and asked have a meaning of their own; choose another alias",
         ),
         Rule(
