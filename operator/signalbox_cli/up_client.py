@@ -49,7 +49,7 @@ class UpClient:
         return dict(self._json("/v1/status"))
 
     def watch(self, kind: str) -> Iterator[dict[str, Any]]:
-        """Events `{type, object}` of one kind until `up` ends, a bookmark after the present ones."""
+        """Events `{type, object}` of one kind until `up` ends, as `Board.watch` yields them."""
         response = self._request(f"/v1/watch?kind={quote(kind)}", None)
         while line := response.readline():
             yield json.loads(line)

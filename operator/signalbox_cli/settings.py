@@ -1,0 +1,48 @@
+"""What `signalbox up` was asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from signalbox_cli.state import StateFolder
+
+
+@dataclass(frozen=True, slots=True)
+class UpSettings:
+    """One `signalbox up`.
+
+    `control_port` and `metrics_port` are those of the first proxy; each further one takes the
+    next. `credentials` is the folder of provider keys, one file each. `dev_keys` are agents, as
+    namespace/name, for which a key is made.
+    """
+
+    manifests: Path
+    state: StateFolder
+    simulate: bool
+    proxies: int
+    host: str
+    port: int
+    control_port: int
+    metrics_port: int
+    credentials: Path | None
+    dev_keys: tuple[str, ...]
+    platform_namespace: str
+
+    @property
+    def proxy_names(self) -> tuple[str, ...]:
+        """Names of the proxies: proxy-0 and on."""
+        return tuple(f"proxy-{number}" for number in range(self.proxies))
+
+    @property
+    def url(self) -> str:
+        """Where traffic goes, as clients on this machine write it."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def control_url(self, number: int) -> str:
+        """The control port of one proxy, which listens on this machine only."""
+        return f"http://127.0.0.1:{self.control_port + number}"
+
+    @property
+    def credentials_folder(self) -> Path:
+        """Where proxies read provider keys."""
+        return self.credentials or self.state.credentials
