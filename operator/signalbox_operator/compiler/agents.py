@@ -1,0 +1,75 @@
+"""Agents: domain, keys, permissions. What cannot be proven is not granted."""
+
+from signalbox_api import Agent
+from signalbox_api.conditions import Reason
+from signalbox_operator.compiler.domains import sensitivity
+from signalbox_operator.compiler.findings import Case
+from signalbox_operator.compiler.references import World, find, find_model
+from signalbox_snapshot import snapshot as wire
+
+
+def build_agent(world: World, agent: Agent, case: Case) -> wire.Agent | None:
+    """The agent without its budgets; None where its domain is not in force: nobody pays for it.
+
+    A model that does not exist is left out of its list. With a default data asset that does not
+    exist no model remains: without it, requests would be classified too low.
+    """
+    spec = agent.spec
+    domain = find(world, case, "Domain", spec.domain, "spec.domain")
+    assets, complete = _default_assets(world, agent, case)
+    models = _models(world, agent, case)
+    keys = _keys(agent, case)
+    if domain is None:
+        return None
+    defaults = spec.defaults
+    return wire.Agent(
+        id=case.id,
+        domain=domain,
+        max_sensitivity=sensitivity(spec.max_sensitivity.rank),
+        keys=keys,
+        default_workload=(defaults.workload or "") if defaults else "",
+        default_data_assets=assets,
+        models=models if complete else [],
+        tools=None if spec.tools is None else sorted(spec.tools.allow),
+        budgets=[],
+    )
+
+
+def _default_assets(world: World, agent: Agent, case: Case) -> tuple[list[str], bool]:
+    stated = agent.spec.defaults.data_assets if agent.spec.defaults else ()
+    found = [
+        find(world, case, "DataAsset", name, f"spec.defaults.dataAssets[{position}]")
+        for position, name in enumerate(stated)
+    ]
+    return sorted({name for name in found if name is not None}), None not in found
+
+
+def _models(world: World, agent: Agent, case: Case) -> list[str] | None:
+    if agent.spec.models is None:
+        return None
+    found = (
+        find_model(world, case, name, f"spec.models.allow[{position}]")
+        for position, name in enumerate(agent.spec.models.allow)
+    )
+    return sorted({name for name in found if name is not None})
+
+
+def _keys(agent: Agent, case: Case) -> list[wire.Key]:
+    keys: dict[str, wire.Key] = {}
+    for position, key in enumerate(agent.spec.credentials.keys if agent.spec.credentials else ()):
+        if key.name in keys:
+            case.error(
+                f"spec.credentials.keys[{position}].name",
+                Reason.DUPLICATE,
+                f"two keys are called {key.name}",
+                "Give each key a name of its own",
+            )
+            continue
+        expires = key.expires_at
+        keys[key.name] = wire.Key(
+            name=key.name,
+            sha256=key.sha256,
+            lookup=key.lookup or "",
+            expires_at=None if expires is None else int(expires.timestamp()),
+        )
+    return [keys[name] for name in sorted(keys)]

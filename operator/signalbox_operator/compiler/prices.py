@@ -1,0 +1,113 @@
+"""What a lane bills: prices in integers, resolved from the Model and the lane.
+
+A lane's own prices come before the Model's, then all of them are multiplied by `multiplier`, then
+`regionalPremium` is added; each price is rounded up once, so that a bound is never too low. The
+unit is nano-USD per million tokens.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from signalbox_api.amounts import MILLION, millionths, nano_usd
+from signalbox_api.price import CacheWrite, LanePrice, LongContext, ModelPrice
+from signalbox_snapshot import snapshot as wire
+
+_Stated = ModelPrice | LanePrice | LongContext
+_NO_PRICE: Final = LanePrice.model_construct(set())
+
+
+@dataclass(frozen=True, slots=True)
+class LanePrices:
+    """The prices of a lane: `listed` before factor and premium, `billed` after them."""
+
+    listed: wire.PriceTable | None
+    billed: wire.PriceTable | None
+    multiplier_ppm: int
+    premium_ppm: int
+
+
+def lane_prices(model: ModelPrice | None, lane: LanePrice | None, *, chat: bool) -> LanePrices:
+    """Resolves a lane's prices. Without an input price, or an output price for `chat`, none."""
+    own = lane or _NO_PRICE
+    multiplier = MILLION if own.multiplier is None else millionths(own.multiplier)
+    premium = 0 if own.regional_premium is None else millionths(own.regional_premium)
+    listed = _listed(model, own, chat=chat)
+    billed = None if listed is None else _billed(listed, multiplier * (MILLION + premium))
+    return LanePrices(listed, billed, multiplier, premium)
+
+
+def _listed(model: ModelPrice | None, lane: LanePrice, *, chat: bool) -> wire.PriceTable | None:
+    stated: list[_Stated] = [lane] if model is None else [lane, model]
+    price_in = _first("input", stated)
+    price_out = _first("output", stated)
+    if price_in is None or (price_out is None and chat):
+        return None
+    standard = wire.Tier(
+        input=price_in,
+        cached_input=_or(_first("cached_input", stated), price_in),
+        cache_write_5m=_first_cache_write("five_minutes", stated),
+        cache_write_1h=_first_cache_write("one_hour", stated),
+        output=_or(price_out, 0),
+    )
+    long = lane.long_context or (None if model is None else model.long_context)
+    return wire.PriceTable(
+        standard=standard, long_context=None if long is None else _long_context(long, standard)
+    )
+
+
+def _long_context(long: LongContext, standard: wire.Tier) -> wire.LongContext:
+    price_in = _first("input", [long])
+    cached = _first("cached_input", [long])
+    write_5m = _first_cache_write("five_minutes", [long])
+    write_1h = _first_cache_write("one_hour", [long])
+    return wire.LongContext(
+        above_tokens=long.above_tokens,
+        tier=wire.Tier(
+            input=_or(price_in, standard.input),
+            cached_input=_or(cached, standard.cached_input),
+            cache_write_5m=standard.cache_write_5m if write_5m is None else write_5m,
+            cache_write_1h=standard.cache_write_1h if write_1h is None else write_1h,
+            output=_or(_first("output", [long]), standard.output),
+        ),
+    )
+
+
+def _first(name: str, stated: list[_Stated]) -> int | None:
+    texts: list[str | None] = [getattr(price, name) for price in stated]
+    return next((nano_usd(text) for text in texts if text is not None), None)
+
+
+def _first_cache_write(name: str, stated: list[_Stated]) -> int | None:
+    writes: list[CacheWrite] = [price.cache_write for price in stated if price.cache_write]
+    texts: list[str | None] = [getattr(write, name) for write in writes]
+    return next((nano_usd(text) for text in texts if text is not None), None)
+
+
+def _or(value: int | None, otherwise: int) -> int:
+    return otherwise if value is None else value
+
+
+def _billed(listed: wire.PriceTable, factor: int) -> wire.PriceTable:
+    long = listed.long_context
+    return wire.PriceTable(
+        standard=_scaled(listed.standard, factor),
+        long_context=None
+        if long is None
+        else wire.LongContext(above_tokens=long.above_tokens, tier=_scaled(long.tier, factor)),
+    )
+
+
+def _scaled(tier: wire.Tier, factor: int) -> wire.Tier:
+    """All prices times `factor`, which is in millionths of millionths, rounded up."""
+    write_5m, write_1h = tier.cache_write_5m, tier.cache_write_1h
+    return wire.Tier(
+        input=_ceiling(tier.input, factor),
+        cached_input=_ceiling(tier.cached_input, factor),
+        cache_write_5m=None if write_5m is None else _ceiling(write_5m, factor),
+        cache_write_1h=None if write_1h is None else _ceiling(write_1h, factor),
+        output=_ceiling(tier.output, factor),
+    )
+
+
+def _ceiling(price: int, factor: int) -> int:
+    return -(-price * factor // (MILLION * MILLION))
