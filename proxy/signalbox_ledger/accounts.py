@@ -1,0 +1,117 @@
+"""Rules of accounts: what may be drawn, what is exhausted, what happens when a limit moves.
+
+Pure. The stores apply these rules inside their transactions; the holders of slices apply none of
+them, they spend what they were granted. For one account, with amounts in the budget's unit:
+
+    granted   = amounts of open slices + what closed slices spent
+    settled   = what slices spent, open or closed
+    held      = granted - settled: open holds, and slices that lie idle
+    headroom  = limit - granted - overrun: what can be drawn now
+    remaining = limit - settled - overrun: what could be drawn if every hold were released
+    enforced  = the bound that the database keeps `granted` under; above `limit` only while
+                slices drawn under a higher limit have not come back
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from signalbox_ledger.money import MAX_AMOUNT
+from signalbox_ledger.windows import Every, window_of
+
+Unit = Literal["usd", "tokens", "requests"]
+Per = Literal["user", "session", "agent"]
+State = Literal["free", "held", "exhausted"]
+
+Amount = Annotated[int, msgspec.Meta(ge=0, le=MAX_AMOUNT)]
+Name = Annotated[str, msgspec.Meta(max_length=512)]
+
+AHEAD_SECONDS = 45
+"""A slice covers up to this much of its holder's rate."""
+
+AHEAD_SHARE = 100
+"""A slice drawn ahead takes at most one in this many of the headroom."""
+
+
+class BudgetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the authority must know of a budget. `limit` is in `unit` (usd: nano-USD).
+
+    `id` is namespace/name and outlives deletion: a budget made again under its old name goes on
+    where it stood. `per` gives each user, session or agent an account of its own.
+    """
+
+    id: Name
+    unit: Unit
+    limit: Amount
+    every: Every
+    count: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+    time_zone: Annotated[str, msgspec.Meta(max_length=64)]
+    per: Per | None = None
+
+    @property
+    def basis(self) -> str:
+        """What its accounts count, over which windows: part of an account's identity."""
+        return f"{self.unit}/{self.count}/{self.every}/{self.time_zone}"
+
+    def window(self, instant: int) -> tuple[int, int]:
+        """Start and end of the window at `instant`, in seconds since the epoch."""
+        return window_of(self.every, self.count, self.time_zone, instant)
+
+
+class Figures(msgspec.Struct, frozen=True, array_like=True):
+    """How one account stands, as the authority knows it. See the module's docstring."""
+
+    limit: int
+    granted: int
+    held: int
+    overrun: int
+
+    @property
+    def settled(self) -> int:
+        """What runs have spent."""
+        return self.granted - self.held
+
+    @property
+    def headroom(self) -> int:
+        """What can be drawn now; negative after a limit was lowered or overrun."""
+        return self.limit - self.granted - self.overrun
+
+    @property
+    def remaining(self) -> int:
+        """What could be drawn if every hold were released and every idle slice came back."""
+        return self.limit - self.settled - self.overrun
+
+    @property
+    def state(self) -> State:
+        """exhausted: spent. held: only open holds and idle slices stand in the way."""
+        if self.remaining <= 0:
+            return "exhausted"
+        return "held" if self.headroom <= 0 else "free"
+
+
+def grant_amount(
+    headroom: int, *, needs: Sequence[int], free: int, want: int, exact: bool
+) -> tuple[int, int]:
+    """How large a slice to grant, and the smallest need that it leaves open (0: none).
+
+    `needs` are holds that wait, first come first served; one that does not fit is passed over.
+    `free` is what the holder still has of this account. Beyond the needs, `want` is granted up
+    to the holder's share of the headroom, unless the account is drawn exactly.
+    """
+    covered = 0
+    unmet = 0
+    for need in needs:
+        if covered + need - free <= headroom:
+            covered += need
+        elif unmet == 0 or need < unmet:
+            unmet = need
+    required = max(0, covered - free)
+    if exact or unmet:
+        return required, unmet
+    return max(required, min(want, headroom // AHEAD_SHARE)), unmet
+
+
+def enforced_after(limit: int, granted: int) -> int:
+    """The bound to enforce once the limit or the grants of an account have moved."""
+    return max(limit, granted)

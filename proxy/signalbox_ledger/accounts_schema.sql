@@ -1,0 +1,69 @@
+-- Accounts, slices, holders: the money side of the ledger. See accounts.py for the rules.
+CREATE TABLE ledger_state (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  generation INTEGER NOT NULL CHECK (generation >= 0)
+) STRICT;
+
+INSERT INTO ledger_state (id, generation) VALUES (1, 0);
+
+CREATE TABLE budget (
+  id TEXT PRIMARY KEY,
+  spec TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1))
+) STRICT;
+
+CREATE TABLE account (
+  budget TEXT NOT NULL,
+  basis TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  window_start INTEGER NOT NULL,
+  window_end INTEGER NOT NULL,
+  limit_amount INTEGER NOT NULL CHECK (limit_amount >= 0),
+  enforced INTEGER NOT NULL CHECK (enforced >= 0),
+  granted INTEGER NOT NULL DEFAULT 0 CHECK (granted >= 0),
+  overrun INTEGER NOT NULL DEFAULT 0 CHECK (overrun >= 0),
+  PRIMARY KEY (budget, basis, subject, window_start),
+  CHECK (granted <= enforced)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX account_by_window_end ON account (window_end);
+
+CREATE TABLE holder (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  journal_offset INTEGER NOT NULL DEFAULT 0 CHECK (journal_offset >= 0),
+  fenced INTEGER NOT NULL DEFAULT 0 CHECK (fenced IN (0, 1)),
+  opened_at INTEGER NOT NULL
+) STRICT;
+
+-- A slice that is closed leaves this table; what it spent stays in its account's `granted`.
+CREATE TABLE slice (
+  id TEXT PRIMARY KEY,
+  holder TEXT NOT NULL REFERENCES holder (id),
+  budget TEXT NOT NULL,
+  basis TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  window_start INTEGER NOT NULL,
+  amount INTEGER NOT NULL CHECK (amount >= 0),
+  spent INTEGER NOT NULL DEFAULT 0 CHECK (spent >= 0),
+  wanted INTEGER NOT NULL DEFAULT 0 CHECK (wanted IN (0, 1)),
+  FOREIGN KEY (budget, basis, subject, window_start)
+    REFERENCES account (budget, basis, subject, window_start),
+  CHECK (spent <= amount)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX slice_by_account ON slice (budget, basis, subject, window_start, amount, spent);
+CREATE INDEX slice_by_holder ON slice (holder, wanted);
+
+-- Slices whose holder is gone with its journal: charged in full, without runs.
+CREATE TABLE slice_loss (
+  slice_id TEXT PRIMARY KEY,
+  holder TEXT NOT NULL,
+  budget TEXT NOT NULL,
+  basis TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  window_start INTEGER NOT NULL,
+  amount INTEGER NOT NULL CHECK (amount >= 0),
+  posted_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,294 @@
+"""The ledger as a proxy sees it: holds before dispatch, records after, nothing waits on disk.
+
+One `ProxyLedger` per process is one incarnation: a holder id, a journal, slices. Inside its
+slices it needs nobody; see docs/architecture.md for the contract.
+"""
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from signalbox_ledger import journal as journals
+from signalbox_ledger.accounts import BudgetSpec
+from signalbox_ledger.connection import (
+    AuthorityConnection,
+    Clock,
+    LedgerUnavailableError,
+)
+from signalbox_ledger.drawing import Drawer, Shortage
+from signalbox_ledger.flushing import Flusher
+from signalbox_ledger.holder import ENDLESS, Claim, Hold, Holdings
+from signalbox_ledger.journal import Journal, JournalError
+from signalbox_ledger.protocol import (
+    MAX_ITEMS,
+    Configure,
+    FindRun,
+    Finish,
+    FoundRun,
+    Hello,
+    Poll,
+    Polled,
+    Return,
+    ReturnItem,
+)
+from signalbox_ledger.records import HoldPart, Run
+
+__all__ = [
+    "Claim",
+    "Hold",
+    "JournalError",
+    "LedgerUnavailableError",
+    "ProxyLedger",
+    "Shortage",
+]
+
+_log = logging.getLogger("signalbox.ledger")
+
+_TICK_S = 0.1
+_TICKS_PER_SECOND = 10
+_CONNECT_S = 2.0
+_ANSWER_S = 2.0
+_CLOSE_S = 5.0
+_NEXT_WINDOW_S = 2
+_SHORT_WINDOW_S = 30
+
+
+class ProxyLedger:
+    """Holds, settles and records for one proxy process. Made by `open`."""
+
+    def __init__(self, name: str, socket: Path, journal: Journal) -> None:
+        self.holder_id = journal.holder
+        self._clock = Clock()
+        self._journal = journal
+        self._holdings = Holdings()
+        self._connection = AuthorityConnection(
+            socket, Hello(name, journal.holder), self._clock, self._connected
+        )
+        self._flusher = Flusher(journal, self._holdings, self._connection)
+        self._drawer = Drawer(
+            self._holdings,
+            self._connection,
+            self._clock,
+            holder=journal.holder,
+            flush=self._flusher.hurry,
+        )
+        self._dispatched: dict[str, bytes] = {}
+        self._unwritten: list[Run] = []
+        self._returns: dict[str, ReturnItem] = {}
+        self._stir = asyncio.Event()
+        self._closed = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._flusher.appended(journal.end, None)
+
+    @classmethod
+    async def open(cls, *, name: str, socket: Path, journal_dir: Path) -> "ProxyLedger":
+        """Begin a new incarnation of the proxy `name`.
+
+        Returns within two seconds even where no authority answers; nothing can be held until one
+        does. Raises JournalError where the journal cannot be made.
+        """
+        holder = f"{name}-{uuid.uuid4().hex[:16]}"
+        ledger = cls(name, socket, Journal(journal_dir, holder, name))
+        if not await ledger._connection.start(patience_s=_CONNECT_S):
+            _log.warning("no authority answers on %s yet", socket)
+        ledger._tasks = [
+            asyncio.create_task(ledger._drawer.run()),
+            asyncio.create_task(ledger._keep_flushing()),
+            asyncio.create_task(ledger._keep_house()),
+        ]
+        return ledger
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether the authority took this process to be gone: it can only end."""
+        return self._connection.fenced
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch by the authority's clock."""
+        return self._clock.now_ms()
+
+    async def configure(self, generation: int, specs: Sequence[BudgetSpec]) -> None:
+        """Hand over the budgets of a snapshot; the highest generation wins.
+
+        Where the authority does not answer within two seconds it gets them once it does.
+        """
+        known = {spec.id: spec for spec in specs}
+        for id_, spec in self._drawer.specs.items():
+            if id_ not in known or known[id_].basis != spec.basis:
+                self._holdings.drain_budget(id_)
+        self._drawer.specs = known
+        request = Configure(generation, list(specs))
+        self._connection.configuration = request
+        with contextlib.suppress(TimeoutError, LedgerUnavailableError):
+            await asyncio.wait_for(self._connection.until_answered(request), _ANSWER_S)
+        self._stir.set()
+
+    def try_hold(self, claims: Sequence[Claim]) -> Hold | None:
+        """All claims out of the slices at hand, or None. No I/O."""
+        return self._holdings.try_hold(claims, self._clock.now_ms() // 1000)
+
+    async def hold(self, claims: Sequence[Claim], *, wait_s: float = 2.0) -> Hold | Shortage:
+        """All claims, or why not; waits up to `wait_s` for holds of others to end.
+
+        A Shortage for the reason `unavailable` comes within 250 ms.
+        """
+        held = self._holdings.try_hold(claims, self._clock.now_ms() // 1000)
+        if held is not None:
+            return held
+        return await self._drawer.hold(claims, wait_s)
+
+    def settle(self, hold: Hold, spent: Sequence[int]) -> tuple[HoldPart, ...]:
+        """Close a hold with what each claim really cost; the parts belong into the run's attempt.
+
+        What is above the hold is kept on the part and posted as overrun. Raises ValueError for
+        a hold that is closed, or a negative amount.
+        """
+        parts = self._holdings.settle(hold, spent)
+        if self._drawer.waiters:
+            self._drawer.nudge()
+        return parts
+
+    def release(self, hold: Hold) -> tuple[HoldPart, ...]:
+        """Close a hold of which nothing was sent."""
+        return self.settle(hold, [0] * (max(hold.claims, default=-1) + 1))
+
+    def remaining(self, budget: str, subject: str) -> int | None:
+        """limit - settled - overrun as last known, in the budget's unit; None if never asked."""
+        return self._holdings.remaining(budget, subject)
+
+    def dispatching(self, run: Run) -> None:
+        """Journal that the run's last attempt is about to leave. Raises JournalError: then it
+        must not."""
+        if self._unwritten:
+            self._write_late()
+        entry = journals.frame_entry(journals.DISPATCHING, journals.encode_run(run))
+        self._flusher.appended(self._append(entry), None)
+        self._dispatched[run.run_id] = entry
+
+    def record(self, run: Run) -> None:
+        """Journal a run that ended; it is settled in the background. Never fails: without room
+        on disk the run waits in memory, and nothing more is dispatched until it is written."""
+        self._unwritten.append(run)
+        try:
+            self._write_late()
+        except JournalError:
+            _log.exception("run %s waits for room in the journal", run.run_id)
+
+    async def find_run(self, run_id: str) -> Run | None:
+        """A recorded run. Raises LedgerUnavailableError within two seconds."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self._flusher.flush()
+                reply = await self._connection.until_answered(FindRun(run_id))
+        except TimeoutError as error:
+            raise LedgerUnavailableError("the authority does not answer") from error
+        if not isinstance(reply, FoundRun):
+            raise LedgerUnavailableError(f"the authority refuses: {reply}")
+        if reply.run is None:
+            return None
+        return msgspec.msgpack.decode(reply.run, type=Run)
+
+    async def close(self) -> None:
+        """Settle all, give every slice back, leave no journal where nothing is left to recover.
+
+        Takes at most five seconds; what is not settled then waits for the next recovery.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        settled = False
+        with contextlib.suppress(TimeoutError, LedgerUnavailableError, JournalError):
+            async with asyncio.timeout(_CLOSE_S):
+                self._write_late()
+                await self._flusher.flush()
+                await self._give_back(everything=True)
+                if not self._dispatched:
+                    await self._connection.until_answered(Finish(self.holder_id))
+                    settled = True
+        await self._connection.stop()
+        self._journal.close(settled=settled)
+
+    def _write_late(self) -> None:
+        while self._unwritten:
+            run = self._unwritten[0]
+            entry = journals.frame_entry(journals.RECORD, journals.encode_run(run))
+            end = self._append(entry)
+            parts = tuple(part for attempt in run.attempts for part in attempt.holds)
+            self._flusher.appended(end, parts)
+            self._dispatched.pop(run.run_id, None)
+            del self._unwritten[0]
+
+    def _append(self, entry: bytes) -> int:
+        if self._journal.segment_is_full:
+            self._journal.rotate(list(self._dispatched.values()))
+            self._flusher.appended(self._journal.end, None)
+        return self._journal.append(entry)
+
+    def _connected(self) -> None:
+        self._drawer.nudge()
+        self._stir.set()
+
+    async def _keep_flushing(self) -> None:
+        with contextlib.suppress(LedgerUnavailableError):
+            await self._flusher.run()
+
+    async def _keep_house(self) -> None:
+        ticks = 0
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stir.wait(), _TICK_S)
+            self._stir.clear()
+            ticks += 1
+            try:
+                self._write_late()
+                await self._recall()
+                await self._give_back()
+            except JournalError as error:
+                _log.warning("%s", error)
+            except LedgerUnavailableError:
+                continue
+            if ticks % _TICKS_PER_SECOND == 0:
+                self._look_ahead()
+
+    async def _recall(self) -> None:
+        """Learn which slices others wait for."""
+        if not self._holdings.accounts:
+            return
+        reply = await self._connection.call(Poll())
+        if isinstance(reply, Polled):
+            self._clock.told(reply.now_ms)
+            if self._holdings.drain(reply.wanted):
+                self._flusher.hurry()
+
+    async def _give_back(self, *, everything: bool = False) -> None:
+        now = self._clock.now_ms() // 1000
+        for item in self._holdings.collect(now, everything=everything):
+            self._returns[item.slice_id] = item
+        while self._returns:
+            items = list(self._returns.values())[:MAX_ITEMS]
+            await self._connection.call(Return(items))
+            for item in items:
+                if self._returns.get(item.slice_id) is item:
+                    del self._returns[item.slice_id]
+
+    def _look_ahead(self) -> None:
+        """Once a second: measure rates, draw for the next minute or the next window."""
+        now = self._clock.now_ms() // 1000
+        for account in self._holdings.accounts.values():
+            account.measure()
+            if account.exact or account.is_tight or account.rate == 0:
+                continue
+            if account.free_at(now) < account.wanted_ahead // 3:
+                self._drawer.refill(account, upcoming=False)
+            end = max((held.end for held in account.slices), default=ENDLESS)
+            start = max((held.start for held in account.slices), default=0)
+            if end - start > _SHORT_WINDOW_S and start <= now and end - now <= _NEXT_WINDOW_S:
+                self._drawer.refill(account, upcoming=True)

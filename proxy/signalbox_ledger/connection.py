@@ -1,0 +1,207 @@
+"""A proxy's connection to the authority: comes back by itself, pipelines, tells the clock."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from signalbox_ledger import protocol
+from signalbox_ledger.protocol import FrameError, FrameReader, Refused, Reply, Request
+
+_log = logging.getLogger("signalbox.ledger")
+
+_RETRY_MS = (20, 50, 100, 200)
+_HANDSHAKE_S = 5
+_CLOCK_SLACK_MS = 200
+
+
+class LedgerUnavailableError(Exception):
+    """The authority cannot be reached, or refuses this holder."""
+
+
+class ConnectionLostError(LedgerUnavailableError):
+    """The connection broke before the answer came; the request may have been done."""
+
+
+class Clock:
+    """The authority's clock, as far as this process knows it; never goes back."""
+
+    __slots__ = ("_last", "_offset")
+
+    def __init__(self) -> None:
+        self._offset = (time.time_ns() - time.monotonic_ns()) // 1_000_000
+        self._last = 0
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch. This machine's own clock until the authority spoke."""
+        now = time.monotonic_ns() // 1_000_000 + self._offset
+        if now > self._last:
+            self._last = now
+        return self._last
+
+    def told(self, now_ms: int, *, first: bool = False) -> None:
+        """What the authority just said: it is late by the way here, never early."""
+        offset = now_ms - time.monotonic_ns() // 1_000_000
+        if first or offset > self._offset or self._offset - offset > _CLOCK_SLACK_MS:
+            self._offset = offset
+        if first:
+            self._last = 0
+
+
+class _Link(asyncio.Protocol):
+    """One connection, from connect to loss."""
+
+    def __init__(self) -> None:
+        self.lost = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.Transport | None = None
+        self._reader = FrameReader()
+        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._number = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Part of asyncio.Protocol."""
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Part of asyncio.Protocol."""
+        try:
+            for number, body in self._reader.feed(data):
+                future = self._waiting.pop(number, None)
+                if future is not None and not future.done():
+                    future.set_result(protocol.decode_reply(body))
+        except FrameError:
+            _log.exception("the authority sent what is no reply")
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Part of asyncio.Protocol."""
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionLostError("the authority closed the connection"))
+        self._waiting.clear()
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    async def call(self, request: Request) -> Reply:
+        """Send a request, wait for its reply. Raises ConnectionLostError."""
+        if self.lost.done() or self._transport is None:
+            raise ConnectionLostError("the authority is not connected")
+        self._number = (self._number + 1) % 2**32
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[self._number] = future
+        self._transport.write(protocol.frame(self._number, request))
+        return await future
+
+    def close(self) -> None:
+        """Break it off."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class AuthorityConnection:
+    """Keeps one holder connected for as long as its process lives."""
+
+    def __init__(
+        self, socket: Path, hello: protocol.Hello, clock: Clock, on_connect: Callable[[], None]
+    ) -> None:
+        self.configuration: protocol.Configure | None = None
+        self.fenced = False
+        self._socket = socket
+        self._hello = hello
+        self._clock = clock
+        self._on_connect = on_connect
+        self._link: _Link | None = None
+        self._up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, *, patience_s: float) -> bool:
+        """Begin; whether the authority was reached within `patience_s`."""
+        self._task = asyncio.create_task(self._keep())
+        return await self.wait_up(patience_s)
+
+    async def wait_up(self, patience_s: float) -> bool:
+        """Whether the authority is connected within `patience_s`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._up.wait(), patience_s)
+        return self._up.is_set()
+
+    async def call(self, request: Request) -> Reply:
+        """Ask once. Raises ConnectionLostError."""
+        if not self._up.is_set() or self._link is None:
+            raise ConnectionLostError("the authority is not connected")
+        return await self._link.call(request)
+
+    async def until_answered(self, request: Request) -> Reply:
+        """Ask, on as many connections as it takes: for requests that may be repeated.
+
+        Raises LedgerUnavailableError once this holder is fenced.
+        """
+        while not self.fenced:
+            await self._up.wait()
+            try:
+                reply = await self.call(request)
+            except ConnectionLostError:
+                self._up.clear()
+                continue
+            if not isinstance(reply, Refused) or reply.reason != "fenced":
+                return reply
+            self._set_fenced(reply)
+        raise LedgerUnavailableError("this holder is fenced; its process has to end")
+
+    async def stop(self) -> None:
+        """Close for good."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._link is not None:
+            self._link.close()
+        self._up.clear()
+
+    async def _keep(self) -> None:
+        failures = 0
+        while not self.fenced:
+            try:
+                link = await self._connect()
+            except (OSError, TimeoutError, LedgerUnavailableError, FrameError):
+                await asyncio.sleep(_RETRY_MS[min(failures, len(_RETRY_MS) - 1)] / 1000)
+                failures += 1
+                continue
+            failures = 0
+            self._link = link
+            self._up.set()
+            self._on_connect()
+            await link.lost
+            self._up.clear()
+
+    async def _connect(self) -> _Link:
+        loop = asyncio.get_running_loop()
+        _, link = await loop.create_unix_connection(_Link, os.fspath(self._socket))
+        try:
+            async with asyncio.timeout(_HANDSHAKE_S):
+                welcome = await link.call(self._hello)
+                self._welcomed(welcome)
+                if self.configuration is not None:
+                    await link.call(self.configuration)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _welcomed(self, reply: Reply) -> None:
+        if isinstance(reply, protocol.Welcome):
+            self._clock.told(reply.now_ms, first=True)
+            return
+        if isinstance(reply, Refused) and reply.reason == "fenced":
+            self._set_fenced(reply)
+        raise ConnectionLostError(f"the authority does not welcome us: {reply}")
+
+    def _set_fenced(self, reply: Refused) -> None:
+        if not self.fenced:
+            _log.error("the authority refuses this holder for good: %s", reply.message)
+        self.fenced = True
+        self._up.set()

@@ -1,0 +1,101 @@
+"""Carries the journal to the authority, off the hot path, and learns what is settled."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+
+from signalbox_ledger.connection import AuthorityConnection
+from signalbox_ledger.holder import Holdings
+from signalbox_ledger.journal import Journal
+from signalbox_ledger.protocol import Refused, Settle, Settled
+from signalbox_ledger.records import HoldPart
+
+_log = logging.getLogger("signalbox.ledger")
+
+_INTERVAL_S = 0.1
+_BATCH_RUNS = 200
+_BATCH_BYTES = 1024 * 1024
+_REFUSED_PAUSE_S = 1.0
+
+Parts = tuple[HoldPart, ...]
+
+
+class Flusher:
+    """What is in the journal and not settled yet."""
+
+    def __init__(
+        self, journal: Journal, holdings: Holdings, connection: AuthorityConnection
+    ) -> None:
+        self._journal = journal
+        self._holdings = holdings
+        self._connection = connection
+        self._entries: deque[tuple[int, Parts | None]] = deque()
+        self._acknowledged = 0
+        self._records = 0
+        self._due = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._lock = asyncio.Lock()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the authority has all records."""
+        return self._records == 0
+
+    def appended(self, end: int, parts: Parts | None) -> None:
+        """An entry ends at `end`; `parts` are a record's holds, None for other entries."""
+        self._entries.append((end, parts))
+        if parts is None:
+            return
+        self._records += 1
+        self._due.set()
+        if self._records >= _BATCH_RUNS:
+            self._urgent.set()
+
+    def hurry(self) -> None:
+        """Flush at once: somebody waits for what was spent."""
+        self._urgent.set()
+
+    async def run(self) -> None:
+        """Flush every now and then until cancelled."""
+        while True:
+            await self._due.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), _INTERVAL_S)
+            self._urgent.clear()
+            self._due.clear()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Settle all that was recorded before this call.
+
+        Raises LedgerUnavailableError once this holder is fenced.
+        """
+        goal = self._journal.end
+        async with self._lock:
+            while self._records and self._acknowledged < goal:
+                await self._flush_batch()
+
+    async def _flush_batch(self) -> None:
+        end = self._acknowledged
+        for entry_end, _ in self._entries:
+            if entry_end - self._acknowledged > _BATCH_BYTES and end > self._acknowledged:
+                break
+            end = entry_end
+        data = self._journal.read(self._acknowledged, end)
+        request = Settle(self._journal.holder, self._acknowledged, data)
+        reply = await self._connection.until_answered(request)
+        if isinstance(reply, Settled | Refused) and reply.offset > self._acknowledged:
+            self._acknowledge(reply.offset)
+        else:
+            _log.error("the authority does not settle journal bytes from %d: %s", end, reply)
+            await asyncio.sleep(_REFUSED_PAUSE_S)
+
+    def _acknowledge(self, offset: int) -> None:
+        while self._entries and self._entries[0][0] <= offset:
+            _, parts = self._entries.popleft()
+            if parts is not None:
+                self._records -= 1
+                self._holdings.acknowledge(parts)
+        self._acknowledged = offset
+        self._journal.forget(offset)

@@ -1,0 +1,243 @@
+"""The journal of one incarnation of a proxy: what it dispatched and what became of it.
+
+Append-only. Entries are written with `write()` before the provider sees a byte, without fsync: a
+killed process loses nothing, a lost machine is posted as slice loss. Offsets are logical, over
+all segments. An entry is a big-endian 32-bit length, the CRC-32 of what follows, one byte for its
+kind, and msgpack. The first of every segment names format, holder and proxy.
+
+Whoever can take the lock beside the segments knows that the process is gone.
+"""
+
+import fcntl
+import os
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from signalbox_ledger.records import Run
+
+Kind = Literal[1, 2, 3]
+HEADER: Literal[1] = 1
+DISPATCHING: Literal[2] = 2
+RECORD: Literal[3] = 3
+
+FORMAT = 1
+SEGMENT_BYTES = 4 * 1024 * 1024
+MAX_ENTRY = 4 * 1024 * 1024
+
+_FRAME = struct.Struct(">II")
+_SEGMENT = re.compile(r"^(?P<holder>[A-Za-z0-9-]{1,80})\.(?P<start>\d{16})\.journal$")
+_HOLDER = re.compile(r"^[A-Za-z0-9-]{1,80}$")
+
+_encoder = msgspec.msgpack.Encoder()
+_run_decoder = msgspec.msgpack.Decoder(Run)
+
+
+class JournalError(Exception):
+    """The journal cannot be written or read; nothing may be dispatched."""
+
+
+class JournalHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first entry of a segment."""
+
+    format: int
+    holder: str
+    name: str
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry, and the logical offset behind it."""
+
+    kind: int
+    body: bytes
+    end: int
+
+
+def frame_entry(kind: Kind, body: bytes) -> bytes:
+    """One entry as it stands in the file."""
+    content = bytes((kind,)) + body
+    if len(content) > MAX_ENTRY:
+        raise JournalError(f"entry of {len(content)} bytes is above {MAX_ENTRY}")
+    return _FRAME.pack(len(content), zlib.crc32(content)) + content
+
+
+def entries(data: bytes, start: int = 0) -> Iterator[Entry]:
+    """Whole, undamaged entries from the beginning of `data`; stops at the first that is not."""
+    position = 0
+    while len(data) - position >= _FRAME.size:
+        length, crc = _FRAME.unpack_from(data, position)
+        end = position + _FRAME.size + length
+        if not 0 < length <= MAX_ENTRY or end > len(data):
+            return
+        content = data[position + _FRAME.size : end]
+        if zlib.crc32(content) != crc:
+            return
+        yield Entry(kind=content[0], body=content[1:], end=start + end)
+        position = end
+
+
+def encode_run(run: Run) -> bytes:
+    """A run as the body of an entry."""
+    return _encoder.encode(run)
+
+
+def decode_run(body: bytes) -> Run:
+    """The run of an entry's body. Raises JournalError."""
+    try:
+        return _run_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise JournalError(f"entry is not a run: {error}") from error
+
+
+class JournalLock:
+    """The lock that an incarnation holds while its process lives."""
+
+    __slots__ = ("_file", "path")
+
+    def __init__(self, path: Path, file: int) -> None:
+        self.path = path
+        self._file = file
+
+    @classmethod
+    def take(cls, directory: Path, holder: str) -> "JournalLock | None":
+        """Take the lock of `holder`, or None where its process lives (or it has no lock)."""
+        if not _HOLDER.match(holder):
+            raise JournalError(f"not a holder id: {holder!r}")
+        path = directory / f"{holder}.lock"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            return None
+        if os.fstat(file).st_nlink == 0:
+            os.close(file)
+            return None
+        return cls(path, file)
+
+    def remove(self) -> None:
+        """Release it and leave nothing behind."""
+        self.path.unlink(missing_ok=True)
+        os.close(self._file)
+
+    def release(self) -> None:
+        """Release it; the file stays for whoever recovers the incarnation."""
+        os.close(self._file)
+
+
+class Journal:
+    """The journal that a living incarnation appends to.
+
+    Not for several threads. After an error the file is cut back to its last whole entry.
+    """
+
+    def __init__(self, directory: Path, holder: str, name: str) -> None:
+        self.holder = holder
+        self.end = 0
+        self._directory = directory
+        self._header = frame_entry(
+            HEADER, _encoder.encode(JournalHeader(format=FORMAT, holder=holder, name=name))
+        )
+        self._segments: list[int] = []
+        self._file = -1
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = JournalLock.take(directory, holder)
+        if lock is None:
+            raise JournalError(f"incarnation {holder} is taken already")
+        self._lock = lock
+        self.rotate([])
+
+    def append(self, entry: bytes) -> int:
+        """Write one framed entry; give the offset behind it. Raises JournalError."""
+        try:
+            written = os.write(self._file, entry)
+        except OSError as error:
+            raise JournalError(f"journal of {self.holder}: {error.strerror}") from error
+        if written != len(entry):
+            os.ftruncate(self._file, self.end - self._segments[-1])
+            raise JournalError(f"journal of {self.holder}: no room for {len(entry)} bytes")
+        self.end += written
+        return self.end
+
+    @property
+    def segment_is_full(self) -> bool:
+        """Whether the next segment is due."""
+        return self.end - self._segments[-1] >= SEGMENT_BYTES
+
+    def rotate(self, carried: list[bytes]) -> None:
+        """Begin a segment. `carried` entries are what is still dispatched: written again, so
+        that earlier segments can go."""
+        path = self._path(self.end)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        try:
+            file = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise JournalError(f"journal of {self.holder}: {error.strerror}") from error
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = file
+        self._segments.append(self.end)
+        self.append(self._header)
+        for entry in carried:
+            self.append(entry)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Bytes between two offsets, over segments. Raises JournalError."""
+        return read_range(self._directory, self.holder, self._segments, (start, end))
+
+    def forget(self, acknowledged: int) -> None:
+        """Delete segments that are settled as a whole."""
+        while len(self._segments) > 1 and self._segments[1] <= acknowledged:
+            self._path(self._segments[0]).unlink(missing_ok=True)
+            del self._segments[0]
+
+    def close(self, *, settled: bool) -> None:
+        """Close it; with nothing left to recover, delete it."""
+        os.close(self._file)
+        if not settled:
+            self._lock.release()
+            return
+        for start in self._segments:
+            self._path(start).unlink(missing_ok=True)
+        self._lock.remove()
+
+    def _path(self, start: int) -> Path:
+        return segment_path(self._directory, self.holder, start)
+
+
+def segment_path(directory: Path, holder: str, start: int) -> Path:
+    """Where the segment of `holder` that begins at offset `start` lies."""
+    return directory / f"{holder}.{start:016d}.journal"
+
+
+def segments_of(directory: Path, holder: str) -> list[int]:
+    """Offsets at which the segments of `holder` begin, ascending."""
+    found = (_SEGMENT.match(path.name) for path in directory.glob(f"{holder}.*.journal"))
+    return sorted(int(match["start"]) for match in found if match and match["holder"] == holder)
+
+
+def holders_in(directory: Path) -> list[str]:
+    """Incarnations that left a lock in `directory`, alive or not."""
+    return sorted(path.stem for path in directory.glob("*.lock") if _HOLDER.match(path.stem))
+
+
+def read_range(directory: Path, holder: str, segments: list[int], span: tuple[int, int]) -> bytes:
+    """Bytes of the span [start, end) of a journal made of `segments`."""
+    start, end = span
+    parts: list[bytes] = []
+    for index, first in enumerate(segments):
+        following = segments[index + 1] if index + 1 < len(segments) else end
+        low, high = max(start, first), min(end, following)
+        if low >= high:
+            continue
+        with segment_path(directory, holder, first).open("rb", buffering=0) as file:
+            parts.append(os.pread(file.fileno(), high - low, low - first))
+    data = b"".join(parts)
+    if len(data) != end - start:
+        raise JournalError(f"journal of {holder}: bytes {start} to {end} are not all there")
+    return data

@@ -1,0 +1,102 @@
+"""What the authority answers to one request: protocol on one side, store on the other.
+
+No sockets and no clock of its own; `authority` brings both.
+"""
+
+from dataclasses import dataclass, field
+
+from signalbox_ledger import protocol, run_lookup, status
+from signalbox_ledger.journal import encode_run
+from signalbox_ledger.protocol import Refused, Reply, Request
+from signalbox_ledger.settlement import GapError, settle
+from signalbox_ledger.sqlite_store import FencedError, SqliteStore
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """What one connection may do: draw for its holder, settle for those it fenced."""
+
+    holder: str = ""
+    recovers: set[str] = field(default_factory=set)
+
+
+class Service:
+    """Answers requests, inside a transaction that the caller opened."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def answer(self, session: Session, request: Request, now_ms: int) -> Reply:
+        """The reply, or a refusal that says why. Errors of the database pass through."""
+        try:
+            return self._answer(session, request, now_ms)
+        except FencedError as error:
+            reason: protocol.RefusalReason = (
+                "fenced" if "fenced" in str(error) else "unknown_holder"
+            )
+            return Refused(reason, str(error))
+
+    def _answer(self, session: Session, request: Request, now_ms: int) -> Reply:
+        match request:
+            case protocol.Draw(items):
+                return self._draw(session, items, now_ms)
+            case protocol.Return(items):
+                for item in items:
+                    self._store.give_back(session.holder, item)
+                return protocol.Done()
+            case protocol.Settle():
+                return self._settle(session, request)
+            case protocol.Poll():
+                return protocol.Polled(now_ms, self._store.wanted(session.holder))
+            case protocol.FindRun(run_id):
+                run = run_lookup.find_run(self._store.connection, run_id)
+                return protocol.FoundRun(None if run is None else encode_run(run))
+            case protocol.Status(top):
+                return status.report(self._store, top=top, now_ms=now_ms)
+            case protocol.Configure(generation, specs):
+                current = self._store.configure(generation, specs, now_ms // 1000)
+                return protocol.Configured(current)
+            case _:
+                return self._answer_lifecycle(session, request, now_ms)
+
+    def _answer_lifecycle(self, session: Session, request: Request, now_ms: int) -> Reply:
+        match request:
+            case protocol.Hello(name, holder):
+                offset = self._store.open_holder(holder, name, now_ms)
+                session.holder = holder
+                return protocol.Welcome(now_ms, offset, self._store.generation)
+            case protocol.Fence(holder, name):
+                offset = self._store.fence(holder, name, now_ms)
+                session.recovers.add(holder)
+                return protocol.Settled(offset)
+            case protocol.Finish(holder):
+                self._entitled(session, holder)
+                self._store.finish_holder(holder)
+                return protocol.Done()
+            case protocol.PostLoss(holder):
+                totals = self._store.post_loss(holder, now_ms)
+                amounts = {unit: amount for unit, (_, amount) in totals.items()}
+                return protocol.Lost(sum(count for count, _ in totals.values()), amounts)
+            case _:
+                return Refused("invalid", f"{type(request).__name__} is not answered here")
+
+    def _entitled(self, session: Session, holder: str) -> None:
+        if holder in session.recovers:
+            return
+        if holder != session.holder:
+            raise FencedError(f"holder {holder} is not this connection's; fence it first")
+        self._store.check_holder(holder)
+
+    def _draw(self, session: Session, items: list[protocol.DrawItem], now_ms: int) -> Reply:
+        self._store.check_holder(session.holder)
+        now = now_ms // 1000
+        grants = [self._store.draw(session.holder, item, now) for item in items]
+        return protocol.Drawn(now_ms, grants)
+
+    def _settle(self, session: Session, request: protocol.Settle) -> Reply:
+        self._entitled(session, request.holder)
+        try:
+            end = settle(self._store, request.holder, request.start, request.data)
+        except GapError as error:
+            return Refused("gap", str(error), error.offset)
+        return protocol.Settled(end)

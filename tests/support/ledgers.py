@@ -1,0 +1,129 @@
+"""What the ledger's tests build from."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from signalbox_ledger.accounts import BudgetSpec
+from signalbox_ledger.client import ProxyLedger
+from signalbox_ledger.records import Attempt, HoldPart, Run
+
+
+class AuthorityProcess:
+    """`python -m signalbox_ledger.authority`, which tests may kill, pause and start again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "a.sock"
+        self.db = folder / "ledger.db"
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "signalbox_ledger.authority", "--die-with-parent"),
+                *("--socket", str(self.socket), "--db", str(self.db)),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def stop(self) -> int:
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return self._process.wait(timeout=10)
+
+
+def budget(id_: str = "ns/day", limit: int = 1000, **changes: object) -> BudgetSpec:
+    """A budget in nano-USD for all of time, save for `changes`."""
+    fields: dict[str, object] = {
+        "unit": "usd",
+        "every": "lifetime",
+        "count": 1,
+        "time_zone": "UTC",
+        "per": None,
+        **changes,
+    }
+    return BudgetSpec(id=id_, limit=limit, **fields)  # type: ignore[arg-type]
+
+
+def run_of(
+    ledger: ProxyLedger, run_id: str, parts: tuple[HoldPart, ...] = (), **changes: object
+) -> Run:
+    """A run with one attempt that held `parts`."""
+    spent = sum(part.spent for part in parts)
+    bound = sum(part.amount for part in parts)
+    now = ledger.now_ms()
+    attempt = Attempt(
+        number=1,
+        model="ns/m",
+        lane="us",
+        lane_class="public",
+        provider="p",
+        upstream_model="m",
+        region="r",
+        jurisdiction="US",
+        lane_max_sensitivity=3,
+        started_at=now,
+        bound_nano=bound,
+        bound_tokens=10,
+        cost_nano=spent,
+        holds=list(parts),
+    )
+    fields: dict[str, object] = {
+        "run_id": run_id,
+        "started_at": now,
+        "domain": "ns/d",
+        "agent": "ns/a",
+        "focus_account": "1",
+        "owner_team": "t",
+        "surface": "chat",
+        "model_asked": "m",
+        "workload": "w",
+        "task": "",
+        "session": "",
+        "user": "",
+        "sensitivity": 0,
+        "residency_lock": None,
+        "data_assets": [],
+        "snapshot_version": "v",
+        "generation": 1,
+        "holder": ledger.holder_id,
+        "outcome": "answered",
+        "attempts": [attempt],
+        "cost_nano": spent,
+        "status": 200,
+        **changes,
+    }
+    return Run(**fields)  # type: ignore[arg-type]
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 5.0) -> None:
+    """Wait until it holds; fail after `within_s`."""
+    async with asyncio.timeout(within_s):
+        while not await condition():
+            await asyncio.sleep(0.01)
