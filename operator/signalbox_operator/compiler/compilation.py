@@ -8,9 +8,9 @@ missing, so that nothing in the snapshot ever leads nowhere.
 import dataclasses
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from signalbox_api import (
     Agent,
@@ -33,7 +33,6 @@ from signalbox_operator.compiler.forms import (
     ObjectState,
     Settled,
     object_id,
-    previous_form,
     settle,
     spec_of,
 )
@@ -90,11 +89,7 @@ def compile_objects(
         declared=frozenset(resource.key for resource in written),
     )
     fleet = _settle(world, written, before)
-    states = {
-        state.key: _with_copies(state, copies)
-        for settled in fleet.all()
-        for state in settled.states.values()
-    }
+    states = {state.key: _with_copies(state, copies) for state in fleet.states()}
     findings = [item for state in states.values() for item in state.findings]
     return Compilation(
         snapshot=wire.Snapshot(
@@ -123,15 +118,13 @@ class _Fleet:
     budgets: Settled[Budget, wire.Budget]
     policies: Settled[RoutePolicy, wire.Policy]
 
-    def all(self) -> tuple[Settled[Any, Any], ...]:
-        return (
-            self.models,
-            self.domains,
-            self.assets,
-            self.agents,
-            self.budgets,
-            self.policies,
-        )
+    def states(self) -> Iterator[ObjectState]:
+        yield from self.models.states.values()
+        yield from self.domains.states.values()
+        yield from self.assets.states.values()
+        yield from self.agents.states.values()
+        yield from self.budgets.states.values()
+        yield from self.policies.states.values()
 
 
 def _settle(
@@ -212,7 +205,7 @@ def _settle_all(
 ) -> Settled[_Kind, _Wire]:
     settled: Settled[_Kind, _Wire] = Settled()
     for resource in written.values():
-        settle(resource, previous_form(resource, previous), build, settled)
+        settle(resource, previous, build, settled)
     return settled
 
 

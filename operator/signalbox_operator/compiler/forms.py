@@ -82,7 +82,7 @@ def spec_of(resource: Resource) -> object:
 
 def settle(
     resource: _Kind,
-    before: _Kind | None,
+    previous: Mapping[ResourceKey, Resource],
     build: Callable[[_Kind, Case], _Wire | None],
     into: Settled[_Kind, _Wire],
 ) -> None:
@@ -92,19 +92,18 @@ def settle(
     """
     case = Case(resource.key)
     wire, form = build(resource, case), resource
-    if before is not None and any(item.refuses for item in case.findings):
+    refused = any(item.refuses for item in case.findings)
+    before = previous_form(resource, previous)
+    if before is not None and refused:
         wire, form = build(before, Case(resource.key)), before
+    was_accepted = resource.key in previous or not refused
     into.states[case.id] = ObjectState(
         key=resource.key,
         generation=generation_of(resource),
         serving_generation=None if wire is None else generation_of(form),
-        form=_remembered(form, wire is not None, before),
+        form=form if was_accepted else None,
         findings=tuple(case.findings),
     )
     if wire is not None:
         into.wires[case.id] = wire
         into.forms[case.id] = form
-
-
-def _remembered(form: Resource, serving: bool, before: Resource | None) -> Resource | None:
-    return form if serving or form is before else None

@@ -29,15 +29,15 @@ def settle_models(
     """Chooses the forms of all models; fills the world's names."""
     settled: Settled[Model, wire.Model] = Settled()
     known = {name for model in written.values() for name in _names(model)}
-    before = {name: previous_form(model, previous) for name, model in written.items()}
 
     def seniority(name: str) -> tuple[bool, bool, str]:
-        return written[name].key not in previous, before[name] is not None, name
+        model = written[name]
+        return model.key not in previous, previous_form(model, previous) is not None, name
 
     for name in sorted(written, key=seniority):
         settle(
             written[name],
-            before[name],
+            previous,
             lambda model, case: _build(world, known, model, case),
             settled,
         )
