@@ -1,23 +1,19 @@
 """The verdict that every answer gets: complete, not empty, and valid where a schema was asked for.
 
 Each assertion is a function from request and answer to a verdict, or to None where it does not
-apply. Pure. Schemas are the client's: no reference is ever fetched, patterns run in linear time,
-and size is bounded.
+apply. Pure.
 """
 
 from collections.abc import Callable
-from typing import Final
-
-import jsonschema_rs
-import msgspec
+from typing import Any, Final
 
 from signalbox_ledger.records import Verdict
 from signalbox_proxy.model_request import ModelRequest
+from signalbox_proxy.schema_check import NotCheckedError, fault
 from signalbox_proxy.surfaces.contract import AnswerFacts
 
 SPEC: Final = "built-in"
 PASSED: Final = 1_000_000
-MAX_SCHEMA_BYTES: Final = 64 * 1024
 _MAX_DETAIL: Final = 300
 
 Assertion = Callable[[ModelRequest, AnswerFacts], Verdict | None]
@@ -65,27 +61,14 @@ def schema_valid(request: ModelRequest, facts: AnswerFacts) -> Verdict | None:
 ASSERTIONS: Final[tuple[Assertion, ...]] = (complete, not_empty, schema_valid)
 
 
-def _schema_fault(schema: dict[str, object], facts: AnswerFacts) -> str:
+def _schema_fault(schema: dict[str, Any], facts: AnswerFacts) -> str:
     if facts.truncated:
         return "The answer is too long to be checked."
-    if len(msgspec.json.encode(schema, enc_hook=str)) > MAX_SCHEMA_BYTES:
-        return f"The schema is larger than {MAX_SCHEMA_BYTES} bytes and was not checked."
     try:
-        validator = jsonschema_rs.validator_for(
-            schema, pattern_options=jsonschema_rs.RegexOptions(size_limit=1 << 20), offline=True
-        )
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        return f"The schema cannot be used: {_bounded(error)}"
-    for text in (facts.text, *facts.more_texts):
-        try:
-            document = msgspec.json.decode(text)
-        except (msgspec.DecodeError, RecursionError):
-            return "The answer is not JSON."
-        try:
-            validator.validate(document)
-        except (jsonschema_rs.ValidationError, ValueError) as error:
-            return f"The answer does not satisfy the schema: {_bounded(error)}"
-    return ""
+        found = (fault(schema, text) for text in (facts.text, *facts.more_texts))
+        return next((f"The answer does not satisfy its schema: {one}." for one in found if one), "")
+    except NotCheckedError as error:
+        return f"The answer was not checked: {error}."
 
 
 def _verdict(assertion: str, fault: str) -> Verdict:
@@ -96,7 +79,3 @@ def _verdict(assertion: str, fault: str) -> Verdict:
         score=0 if fault else PASSED,
         detail=fault[:_MAX_DETAIL],
     )
-
-
-def _bounded(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

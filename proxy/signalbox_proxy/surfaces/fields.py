@@ -56,7 +56,7 @@ class FieldTable:
         for key, value in body.items():
             field = self.fields.get(key)
             if field is None:
-                raise no_bound(key, f"{key!r} is not known to Signalbox on this surface")
+                raise no_bound(key, "Signalbox does not know this field")
             if field.use == "refused" and value is not None:
                 raise no_bound(key, field.note)
         for key in self.required:
@@ -70,6 +70,29 @@ class FieldTable:
             raise invalid("", "The request nests too deeply. Flatten it.") from None
 
 
+_PAGES: Final = "the pages of a file are not known before the call"
+_SERVER_TOOL: Final = "what the provider's own tools read and bill is not known before the call"
+
+KNOWN_KINDS: Final[Mapping[str, str]] = {
+    "input_audio": "audio has prices of its own",
+    "file": _PAGES,
+    "base64": _PAGES,
+    "url": _PAGES,
+    "container_upload": _PAGES,
+    "server_tool_use": _SERVER_TOOL,
+    "web_search_tool_result": _SERVER_TOOL,
+    "web_fetch_tool_result": _SERVER_TOOL,
+    "code_execution_tool_result": _SERVER_TOOL,
+    "bash_code_execution_tool_result": _SERVER_TOOL,
+    "text_editor_code_execution_tool_result": _SERVER_TOOL,
+    "tool_search_tool_result": _SERVER_TOOL,
+    "tool_reference": _SERVER_TOOL,
+    "browser_state": _SERVER_TOOL,
+    "code_execution_20250825": _SERVER_TOOL,
+    "code_execution_20260120": _SERVER_TOOL,
+}
+"""Kinds of content parts and sources that are refused, and why."""
+
 _AT: Final = re.compile(r" - at `(?:key in )?\$\.?([^`]{0,400})`$")
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `([^`]{0,400})`")
 _MISSING: Final = re.compile(r"^Object missing required field `([^`]{0,400})`")
@@ -82,14 +105,15 @@ def _translate(text: str) -> Refusal:
     what = text[: at.start()] if at else text
     if unknown := _UNKNOWN.match(what):
         field = _join(path, unknown.group(1))
-        return no_bound(field, f"{field!r} is not known to Signalbox on this surface")
+        return no_bound(field, "Signalbox does not know this field")
     if missing := _MISSING.match(what):
         field = _join(path, missing.group(1))
         return invalid(field, f"Missing required field {field!r}. Add it.")
     if what.startswith("Invalid value ") and path.rpartition(".")[2] == "type":
-        kind = what.removeprefix("Invalid value ")[:80]
-        return no_bound(path, f"the type {kind} at {path!r} is not known to Signalbox")
-    return invalid(path, f"Invalid {path!r}: {what[0].lower()}{what[1:200]}.")
+        kind = what.removeprefix("Invalid value ").strip("'")[:80]
+        return no_bound(path, KNOWN_KINDS.get(kind) or f"the type {kind!r} is not known")
+    readable = what.replace("`", "").replace(" | null", "").rstrip(".")[:200]
+    return invalid(path, f"Invalid value for {path!r}: {readable[0].lower()}{readable[1:]}.")
 
 
 def _join(path: str, field: str) -> str:
@@ -98,9 +122,10 @@ def _join(path: str, field: str) -> str:
 
 def no_bound(field: str, why: str) -> Refusal:
     """The refusal of a field whose bill has no bound; `why` is a clause without a full stop."""
+    what = field[:200].removesuffix(".type")
     return Refusal(
         "no_bound",
-        f"This request has no bound on its cost: {why}. Leave {field[:200]!r} out.",
+        f"{what!r} leaves the cost of this request without a bound: {why}. Leave it out.",
         field[:200],
     )
 

@@ -20,7 +20,9 @@ DECLARABLE: Final = frozenset(
 
 USER_AGENT: Final = "signalbox"
 
-_FORWARDED: Final = ("traceparent", "tracestate", "idempotency-key")
+_FORWARDED: Final = ("traceparent", "tracestate")
+"""W3C trace context. No idempotency key: a replayed answer would be charged and not billed."""
+
 _MAX_HEADER: Final = 1024
 
 

@@ -32,6 +32,7 @@ NEUTRAL_BETAS: Final = frozenset(
         "search-results-2025-06-09",
         "max-tokens-3-5-sonnet-2024-07-15",
         "message-batches-2024-09-24",
+        "output-128k-2025-02-19",
         "token-counting-2024-11-01",
     }
 )
@@ -131,17 +132,24 @@ def _check(asked: Any) -> None:
         raise invalid(
             "output_format", "Send output_config.format or output_format, not both of them."
         )
-    thinking = asked.thinking
-    if isinstance(thinking, ThinkingEnabled):
-        interleaved = bool(asked.tools)  # with interleaved thinking the budget may be larger
-        if thinking.budget_tokens >= asked.max_tokens and not interleaved:
-            raise invalid(
-                "thinking.budget_tokens",
-                "thinking.budget_tokens must be less than max_tokens "
-                f"({asked.max_tokens}). Raise max_tokens or lower the budget.",
-            )
+    _check_thinking(asked)
     if asked.tool_choice and asked.tool_choice.type == "tool" and not asked.tool_choice.name:
         raise invalid("tool_choice.name", "tool_choice of type tool needs a name. Add it.")
+
+
+def _check_thinking(asked: Any) -> None:
+    """The budget lies within max_tokens; with tools a larger one is valid, and without a bound."""
+    thinking = asked.thinking
+    if not isinstance(thinking, ThinkingEnabled) or thinking.budget_tokens < asked.max_tokens:
+        return
+    field = "thinking.budget_tokens"
+    if asked.tools:
+        raise no_bound(field, f"{field} is not below max_tokens and spans several answers")
+    raise invalid(
+        field,
+        f"{field} must be less than max_tokens ({asked.max_tokens}). "
+        "Raise max_tokens or lower the budget.",
+    )
 
 
 def _betas(headers: Mapping[str, str]) -> list[str]:

@@ -98,7 +98,8 @@ class MessagesContent:
             texts.input_tokens += types.CLIENT_TOOL_TOKENS[tool.type]
         else:
             raise no_bound(
-                f"{path}.type", f"a tool of type {tool.type[:80]!r} adds work that is not known"
+                f"{path}.type",
+                f"a tool of type {tool.type[:80]!r} does work that is not known before the call",
             )
         texts.add(tool.name)
         texts.add(tool.description)

@@ -237,7 +237,7 @@ MESSAGES: Final = FieldTable(
             "text by UTF-8 bytes, images by the Model, overhead per message and block",
         ),
         "max_tokens": Field(
-            "priced", Annotated[int, Meta(ge=1, le=MAX_INT)], "bounds the output, thinking included"
+            "priced", Annotated[int, Meta(ge=0, le=MAX_INT)], "bounds the output, thinking included"
         ),
         "system": Field("priced", str | list[TextBlock], "by UTF-8 bytes, overhead per block"),
         "tools": Field("priced", list[Tool], "definitions by UTF-8 bytes, overhead per tool"),
