@@ -1,0 +1,210 @@
+"""An explanation as people read it, and as JSON."""
+
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from signalbox_cli import amounts
+from signalbox_cli.explaining import AccountView, Explanation
+from signalbox_cli.terminal import Cell, Heading, print_table, styled
+from signalbox_ledger.money import format_usd
+from signalbox_proxy.classification import Facts
+from signalbox_proxy.routing import Decision
+from signalbox_snapshot.snapshot import SENSITIVITY_NAMES
+
+_WIDTH: Final = 11
+
+
+def print_explanation(console: Console, explanation: Explanation) -> None:
+    """Writes the steps in the order in which they are taken, and what comes of them."""
+    question = explanation.question
+    if explanation.facts is None:
+        _line(console, "Agent", question.agent)
+    else:
+        _facts(console, explanation.facts)
+    if explanation.decision is not None:
+        _decision(console, explanation.decision)
+    if explanation.accounts:
+        _accounts(console, explanation.accounts)
+    console.print()
+    _line(console, "Result", _result(explanation))
+
+
+def explanation_document(explanation: Explanation) -> dict[str, Any]:
+    """The same as JSON; amounts of money are decimal strings of USD."""
+    facts, decision, refusal = explanation.facts, explanation.decision, explanation.refusal
+    return {
+        "agent": explanation.question.agent,
+        "surface": explanation.question.surface,
+        "domain": facts.domain.id if facts else None,
+        "workload": facts.workload if facts else None,
+        "sensitivity": SENSITIVITY_NAMES[facts.sensitivity] if facts else None,
+        "residencyLock": sorted(facts.jurisdictions)
+        if facts and facts.jurisdictions is not None
+        else None,
+        "dataAssets": [asset.id for asset in facts.data_assets] if facts else [],
+        "modelAsked": decision.asked if decision else None,
+        "objective": decision.objective if decision else None,
+        "policies": list(decision.policy.policies) if decision else [],
+        "candidates": _candidates(decision) if decision else [],
+        "dryRunRefusals": list(decision.dry_run_refusals) if decision else [],
+        "budgets": [_budget(view) for view in explanation.accounts],
+        "refusal": {
+            "code": refusal.code,
+            "status": refusal.http_status,
+            "message": refusal.message,
+            "param": refusal.param or None,
+        }
+        if refusal
+        else None,
+    }
+
+
+def _facts(console: Console, facts: Facts) -> None:
+    _line(
+        console, "Agent", f"{facts.agent.id}, domain {facts.domain.id}, account "
+        f"{facts.domain.focus_account}",
+    )  # fmt: skip
+    touched = ", ".join(asset.id for asset in facts.data_assets)
+    because = f", because it touches {touched}" if touched else ""
+    _line(console, "Class", SENSITIVITY_NAMES[facts.sensitivity] + because)
+    lock = facts.jurisdictions
+    _line(console, "Lock", "none" if lock is None else f"only {', '.join(sorted(lock))}")
+    _line(console, "Workload", facts.workload or "none")
+
+
+def _decision(console: Console, decision: Decision) -> None:
+    policies = ", ".join(decision.policy.policies) or "none that match"
+    _line(console, "Policies", policies)
+    _line(console, "Asked for", f"{decision.asked}; the {decision.objective} acceptable lane wins")
+    rows: list[list[Cell]] = [
+        [
+            styled("won", "green") if rank == 1 else f"{rank}.",
+            _short(quote.lane.id),
+            f"{quote.lane.lane.region} {quote.lane.lane.jurisdiction}",
+            amounts.usd(quote.expected_nano),
+            amounts.usd(quote.worst_nano),
+            "" if rank == 1 else "acceptable: tried if the ones above fail",
+        ]
+        for rank, quote in enumerate(decision.ranking, 1)
+    ]
+    rows += [
+        [
+            styled("lost", "red"),
+            _short(loss.lane.id),
+            f"{loss.lane.lane.region} {loss.lane.lane.jurisdiction}",
+            "",
+            "",
+            f"{loss.step.replace('_', ' ')}: {loss.reason}",
+        ]
+        for loss in decision.losses
+    ]
+    if rows:
+        console.print()
+        titles = [Heading(""), Heading("CANDIDATE"), Heading("WHERE")]
+        money = [Heading("EXPECTED", number=True), Heading("AT MOST", number=True)]
+        print_table(console, [*titles, *money, Heading("WHY")], rows)
+    for sentence in decision.dry_run_refusals:
+        _line(console, "Dry run", styled(f"would be refused by {sentence}", "yellow"))
+
+
+def _accounts(console: Console, accounts: list[AccountView]) -> None:
+    console.print()
+    rows: list[list[Cell]] = []
+    for view in accounts:
+        budget = view.account.budget
+        left = "?" if view.left is None else amounts.amount(view.left.remaining, budget.unit)
+        needed = "" if view.needed is None else amounts.amount(view.needed, budget.unit)
+        subject = f" ({budget.per} {view.account.subject or '-'})" if budget.per else ""
+        limit = amounts.amount(budget.limit, budget.unit)
+        rows.append([budget.id + subject, needed, left, limit, _verdict(view)])
+    numbers = [Heading(title, number=True) for title in ("NEEDS", "LEFT", "LIMIT")]
+    print_table(console, [Heading("BUDGET"), *numbers, Heading("VERDICT")], rows)
+
+
+def _verdict(view: AccountView) -> Cell:
+    if view.fits is None:
+        return "unknown: nothing runs" if view.left is None else ""
+    if not view.fits:
+        if not view.account.enforced:
+            return styled("DryRun: recorded, not refused", "yellow")
+        return styled("does not fit: refused", "red")
+    if view.lowered_to is not None:
+        return styled(f"fits with {view.lowered_to} output tokens", "yellow")
+    return styled("fits", "green")
+
+
+def _result(explanation: Explanation) -> Cell:
+    refusal = explanation.refusal
+    if refusal is not None:
+        return styled(f"{refusal.http_status} {refusal.code}: {refusal.message}", "red")
+    short = [view for view in explanation.accounts if view.account.enforced and view.fits is False]
+    if short:
+        names = ", ".join(view.account.budget.id for view in short)
+        return styled(f"refused for now: not enough left in {names}", "red")
+    if explanation.decision is None or not explanation.decision.ranking:
+        return styled("refused", "red")
+    best = explanation.decision.ranking[0]
+    limit = "" if best.output_limit is None else f", at most {best.output_limit:,} output tokens"
+    lane = best.lane.lane
+    return Text.assemble(
+        (f"sent to {_short(best.lane.id)}", "green"),
+        f" ({lane.provider}, {lane.region}){limit}; holds {amounts.usd(best.worst_nano)}",
+    )
+
+
+def _candidates(decision: Decision) -> list[dict[str, Any]]:
+    won = [
+        {
+            "lane": quote.lane.id,
+            "region": quote.lane.lane.region,
+            "jurisdiction": quote.lane.lane.jurisdiction,
+            "rank": rank,
+            "expectedUsd": format_usd(quote.expected_nano),
+            "boundUsd": format_usd(quote.worst_nano),
+            "boundTokens": {"input": quote.bound.input, "output": quote.bound.output},
+        }
+        for rank, quote in enumerate(decision.ranking, 1)
+    ]
+    lost = [
+        {
+            "lane": loss.lane.id,
+            "region": loss.lane.lane.region,
+            "jurisdiction": loss.lane.lane.jurisdiction,
+            "lostAt": loss.step,
+            "reason": loss.reason,
+        }
+        for loss in decision.losses
+    ]
+    return [*won, *lost]
+
+
+def _budget(view: AccountView) -> dict[str, Any]:
+    budget = view.account.budget
+
+    def text(value: int | None) -> str | int | None:
+        return format_usd(value) if value is not None and budget.unit == "usd" else value
+
+    return {
+        "budget": budget.id,
+        "subject": view.account.subject,
+        "unit": budget.unit,
+        "limit": text(budget.limit),
+        "needs": text(view.needed),
+        "left": text(view.left.remaining if view.left else None),
+        "fits": view.fits,
+        "enforcement": budget.enforcement,
+        "loweredOutputTokens": view.lowered_to,
+    }
+
+
+def _line(console: Console, label: str, value: Cell) -> None:
+    text = value if isinstance(value, Text) else Text(value)
+    console.print(
+        Text.assemble((f"{label:<{_WIDTH}}", "bold"), text), soft_wrap=not console.is_terminal
+    )
+
+
+def _short(identity: str) -> str:
+    return identity.partition("/")[2] or identity

@@ -1,0 +1,39 @@
+"""Runtimes to explain by: of manifests, or of the snapshot that a Signalbox has released."""
+
+from pathlib import Path
+
+from signalbox_cli.failure import Failure
+from signalbox_cli.manifest_folder import compiled, read
+from signalbox_cli.state import StateFolder
+from signalbox_proxy.runtime import Runtime
+from signalbox_snapshot import codec, envelope, signing_keys
+from signalbox_snapshot.envelope import EnvelopeError
+
+FLEET = "local"
+"""Name of the fleet of one machine."""
+
+
+def compiled_runtime(manifests: Path, platform_namespace: str) -> Runtime:
+    """The runtime of manifests, with what of them can be in force."""
+    if not manifests.exists():
+        raise Failure(f"there is no {manifests}; name a folder or file of manifests")
+    loaded = read(manifests)
+    whole = compiled(loaded, loaded.resources, platform_namespace=platform_namespace)
+    payload = codec.encode(whole.compilation.snapshot)
+    return Runtime.build(codec.decode(payload), version=codec.version(payload), generation=0)
+
+
+def released_runtime(state: Path) -> Runtime:
+    """The runtime of the snapshot that was last released on a state folder."""
+    folder = StateFolder.at(state)
+    try:
+        data = folder.head.read_bytes()
+        trusted = envelope.trust(signing_keys.load_public(folder.verification_key.read_bytes()))
+        sealed, snapshot = envelope.open_sealed(data, trusted, FLEET)
+    except FileNotFoundError:
+        raise Failure(
+            f"nothing was released on {folder.root}; name a folder of manifests, or --state"
+        ) from None
+    except (EnvelopeError, ValueError) as error:
+        raise Failure(f"cannot read {folder.head}: {error}") from None
+    return Runtime.build(snapshot, version=sealed.version, generation=sealed.generation)
