@@ -1,0 +1,152 @@
+"""The control port of a proxy as the control plane calls it: push an envelope, ask for the status.
+
+A failure to reach a proxy is a value (`Unreachable`), like a rejection: the caller decides what
+to do about either. Answers are bounded in size and time.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+import msgspec
+
+SNAPSHOT_PATH: Final = "/control/v1/snapshot"
+STATUS_PATH: Final = "/control/v1/status"
+MAX_ANSWER: Final = 64 * 1024
+"""Largest answer of a control port that is read, in bytes."""
+
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=2)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyAddress:
+    """A proxy of the fleet: its name and the base URL of its control port."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The proxy runs this generation."""
+
+    proxy: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The proxy refuses the snapshot: why, and where in it."""
+
+    proxy: str
+    reason: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The proxy did not answer, or not as a proxy does; trying again may help."""
+
+    proxy: str
+    reason: str
+
+
+PushOutcome = Accepted | Rejected | Unreachable
+
+
+class LastRejection(msgspec.Struct, frozen=True):
+    """What a proxy refused last."""
+
+    reason: str = ""
+    path: str = ""
+    generation: int = 0
+
+
+class ProxyStatus(msgspec.Struct, frozen=True):
+    """What a proxy says of itself. Fields of later releases are ignored."""
+
+    name: str
+    ready: bool
+    generation: int | None = None
+    version: str | None = None
+    holder: str = ""
+    last_rejection: LastRejection | None = None
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    accepted: bool
+    generation: int = 0
+    reason: str = ""
+    path: str = ""
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+_STATUS: Final = msgspec.json.Decoder(ProxyStatus)
+
+
+class ControlPort:
+    """Calls control ports with the fleet's bearer token, which never shows in a repr or error."""
+
+    def __init__(self, session: aiohttp.ClientSession, token: str) -> None:
+        self._session = session
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    async def push_to(self, proxy: ProxyAddress, sealed: bytes) -> PushOutcome:
+        """Puts an envelope; every way in which that can end is a value."""
+        headers = self._headers | {"Content-Type": "application/json"}
+        answered = await self._call("PUT", proxy, SNAPSHOT_PATH, headers, sealed)
+        if isinstance(answered, Unreachable):
+            return answered
+        status, body = answered
+        try:
+            answer = _ANSWER.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return Unreachable(proxy.name, f"answered HTTP {status} without a verdict")
+        if answer.accepted:
+            return Accepted(proxy.name, answer.generation)
+        return Rejected(proxy.name, answer.reason or f"HTTP {status}", answer.path or "$")
+
+    async def status_of(self, proxy: ProxyAddress) -> ProxyStatus | Unreachable:
+        """What a proxy runs."""
+        answered = await self._call("GET", proxy, STATUS_PATH, self._headers, None)
+        if isinstance(answered, Unreachable):
+            return answered
+        status, body = answered
+        try:
+            return _STATUS.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return Unreachable(proxy.name, f"answered HTTP {status} without a status")
+
+    async def _call(
+        self,
+        method: str,
+        proxy: ProxyAddress,
+        path: str,
+        headers: dict[str, str],
+        data: bytes | None,
+    ) -> tuple[int, bytes] | Unreachable:
+        try:
+            async with self._session.request(
+                method,
+                proxy.url.rstrip("/") + path,
+                headers=headers,
+                data=data,
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+            ) as answer:
+                body = await _read(answer)
+                return answer.status, body
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return Unreachable(proxy.name, f"{type(error).__name__}: {error}"[:512])
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """At most MAX_ANSWER bytes; what is longer is cut and then decodes as nothing."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in answer.content.iter_chunked(MAX_ANSWER):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_ANSWER:
+            break
+    return b"".join(chunks)[: MAX_ANSWER + 1]

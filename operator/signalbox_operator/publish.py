@@ -1,0 +1,99 @@
+"""Releasing a snapshot to the fleet: one generation at a time, one proxy first, then the rest.
+
+`Publisher.release` changes the head and rolls out; an unchanged snapshot changes nothing. What a
+rollout ends with is data (`Rollout`): a rejection stops it, unreachable proxies are listed and
+can be tried again with `push_to` whenever the caller likes.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from signalbox_operator.control_port import (
+    Accepted,
+    ControlPort,
+    ProxyAddress,
+    PushOutcome,
+    Rejected,
+    Unreachable,
+)
+from signalbox_operator.head import Head, HeadMovedError, HeadStore
+from signalbox_snapshot import codec
+from signalbox_snapshot.envelope import seal
+from signalbox_snapshot.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How a release went. `pending` are the proxies that a rejection kept from being asked."""
+
+    head: Head
+    changed: bool
+    outcomes: tuple[PushOutcome, ...] = ()
+    pending: tuple[str, ...] = ()
+
+    @property
+    def rejections(self) -> tuple[Rejected, ...]:
+        """Proxies that refused the snapshot."""
+        return tuple(item for item in self.outcomes if isinstance(item, Rejected))
+
+    @property
+    def unreachable(self) -> tuple[Unreachable, ...]:
+        """Proxies that did not answer."""
+        return tuple(item for item in self.outcomes if isinstance(item, Unreachable))
+
+
+class Publisher:
+    """Seals snapshots for one fleet and pushes them to its proxies."""
+
+    def __init__(
+        self, store: HeadStore, key: Ed25519PrivateKey, control: ControlPort, *, fleet: str
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._control = control
+        self._fleet = fleet
+
+    def head(self) -> Head | None:
+        """What is released."""
+        return self._store.read()
+
+    async def release(self, snapshot: Snapshot, proxies: Sequence[ProxyAddress]) -> Rollout:
+        """Makes a snapshot the head, as the next generation, and rolls it out.
+
+        A snapshot equal to the head changes nothing and pushes nothing. Raises SnapshotError
+        before anything is changed when the snapshot is none that a proxy would accept, and
+        HeadMovedError when another control plane released at the same moment.
+        """
+        payload = codec.encode(snapshot)
+        current = self._store.read()
+        if current is not None and current.version == codec.version(payload):
+            return Rollout(current, changed=False)
+        codec.decode(payload)
+        generation = 0 if current is None else current.generation
+        sealed = seal(self._key, fleet=self._fleet, generation=generation + 1, payload=payload)
+        head = self._store.compare_and_swap(generation, sealed)
+        return await self.roll_out(head, proxies)
+
+    async def roll_out(self, head: Head, proxies: Sequence[ProxyAddress]) -> Rollout:
+        """Pushes the head to one proxy after the other until one accepts, then to all the rest."""
+        sealed = head.sealed
+        waiting = list(proxies)
+        outcomes: list[PushOutcome] = []
+        while waiting and not (outcomes and isinstance(outcomes[-1], Accepted)):
+            outcomes.append(await self._control.push_to(waiting.pop(0), sealed))
+            if isinstance(outcomes[-1], Rejected):
+                names = tuple(proxy.name for proxy in waiting)
+                return Rollout(head, changed=True, outcomes=tuple(outcomes), pending=names)
+        rest = await asyncio.gather(*(self._control.push_to(proxy, sealed) for proxy in waiting))
+        return Rollout(head, changed=True, outcomes=(*outcomes, *rest))
+
+    async def push_to(self, proxy: ProxyAddress) -> PushOutcome | None:
+        """Pushes the head to one proxy again, None where nothing is released yet."""
+        head = self._store.read()
+        return None if head is None else await self._control.push_to(proxy, head.sealed)
+
+
+__all__ = ["HeadMovedError", "Publisher", "Rollout"]
