@@ -94,7 +94,7 @@ MAX_RETRY_AFTER_S = 60
 """Longest `Retry-After`: some SDKs sleep whatever it says. Beyond it a retry is not advised."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)  # Python itself writes tracebacks and notes into exceptions: not frozen
 class Refusal(Exception):  # noqa: N818  the field calls it a refusal
     """One no: who, what, how much and what to do, in `message`.
 
