@@ -6,6 +6,7 @@ import base64
 import binascii
 import math
 import struct
+from fractions import Fraction
 
 from .refusals import Refusal
 
@@ -104,8 +105,8 @@ def _jpeg(content: bytes) -> tuple[int, int] | None:
 
 def tile_tokens(width: int, height: int) -> int:
     """Count an image by OpenAI's tiles: 85 + 170 per 512 x 512 after scaling."""
-    scale = min(1.0, 2048 / max(width, height))
-    scale *= min(1.0, 768 / (min(width, height) * scale))
+    scale = min(Fraction(1), Fraction(2048, max(width, height)))
+    scale *= min(Fraction(1), 768 / (min(width, height) * scale))
     tiles = math.ceil(width * scale / 512) * math.ceil(height * scale / 512)
     return 85 + 170 * tiles
 

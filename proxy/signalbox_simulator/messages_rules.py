@@ -26,7 +26,7 @@ from .sheet import ModelSheet
 VERSIONS = ("2023-01-01", "2023-06-01", "2026-10-21")
 BETA = re.compile(r"^[a-z0-9][a-z0-9.-]{0,80}-\d{4}-\d{2}-\d{2}$")
 MAX_BREAKPOINTS = 4
-UNAVAILABLE = ("container", "diagnostics", "inference_geo", "user_profile_id", "workspace_id")
+UNAVAILABLE = ("container", "diagnostics", "user_profile_id", "workspace_id")
 SERVER_TOOLS = (WebSearchTool, WebFetchTool, CodeExecutionTool)
 
 
@@ -73,20 +73,26 @@ def _check_supported(request: MessagesRequest, model: ModelSheet) -> None:
     for index, stop in enumerate(request.stop_sequences or ()):
         if not stop.strip():
             raise invalid(f"stop_sequences.{index}: must contain non-whitespace")
-    _check_output(request)
+    if request.inference_geo not in (None, "global", *model.service_tiers):
+        raise invalid(f"inference_geo: {request.inference_geo!r} is not offered for this model")
+    _check_output(request, model)
 
 
-def _check_output(request: MessagesRequest) -> None:
+def _check_output(request: MessagesRequest, model: ModelSheet) -> None:
     if request.output_config is not None:
-        if request.output_config.effort is not None:
-            raise invalid("output_config.effort: this model does not support the effort parameter")
+        effort = request.output_config.effort
+        if effort is not None and effort not in model.reasoning_efforts:
+            raise invalid(f"output_config.effort: {effort!r} is not supported by this model")
         if request.output_config.format is not None:
             check_strict_schema(request.output_config.format.schema_, "output_config", None)
 
 
 def _check_thinking(request: MessagesRequest, model: ModelSheet) -> None:
     thinking = request.thinking
-    if isinstance(thinking, (ThinkingAdaptive, ThinkingBetweenTools)):
+    adaptive = isinstance(thinking, ThinkingAdaptive)
+    if isinstance(thinking, ThinkingBetweenTools) or (
+        adaptive and "adaptive_thinking" not in model.capabilities
+    ):
         raise invalid(f"thinking.type: {thinking.type} is not supported on this model")
     if not isinstance(thinking, ThinkingEnabled):
         return

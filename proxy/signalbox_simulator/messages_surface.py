@@ -15,6 +15,7 @@ from .messages_request import (
     CustomTool,
     MessagesRequest,
     NoneChoice,
+    ThinkingAdaptive,
     ThinkingEnabled,
     ToolChoice,
 )
@@ -77,7 +78,12 @@ class MessagesPending:
     section: ModelSheet
     prompt: Prompt
     context: Context
-    tier: str = "standard"
+
+    @property
+    def tier(self) -> str:
+        """The price that is billed: where the request asks for a region, that region's."""
+        geo = self.request.inference_geo
+        return geo if geo in self.section.service_tiers else "standard"
 
     @property
     def stream(self) -> bool:
@@ -95,6 +101,7 @@ class MessagesPending:
         overshoot = effects.overshoot_tokens
         limit = self.request.max_tokens + (overshoot or 0)
         thinking = self.request.thinking
+        thinks = isinstance(thinking, (ThinkingEnabled, ThinkingAdaptive))
         output = self.request.output_config
         choice = compose(
             Order(
@@ -104,7 +111,7 @@ class MessagesPending:
                 stops=tuple(self.request.stop_sequences or ()),
                 tools=self._wishes(effects),
                 schema=output.format.schema_ if output and output.format else None,
-                reasoning=THINKING_TOKENS if isinstance(thinking, ThinkingEnabled) else 0,
+                reasoning=THINKING_TOKENS if thinks else 0,
             )
         )
         usage = Usage(input=self.prompt.total)
@@ -203,7 +210,9 @@ class MessagesAnswer:
                 "ephemeral_1h_input_tokens": usage.cache_write_1h,
             },
             "output_tokens": output,
-            "service_tier": self.pending.tier,
+            "output_tokens_details": {"thinking_tokens": min(output, usage.reasoning)},
+            "service_tier": "standard",
+            "inference_geo": self.pending.request.inference_geo or "global",
         }
 
     def frames(self, chunk_tokens: int) -> Iterator[tuple[bytes, int]]:
@@ -230,7 +239,8 @@ class MessagesAnswer:
         delta: dict[str, object] = {"type": "message_delta", "delta": self._ending()}
         if not omit_usage:
             usage = self._usage(self.usage.output)
-            del usage["cache_creation"], usage["service_tier"]
+            for name in ("cache_creation", "service_tier", "inference_geo"):
+                del usage[name]
             delta["usage"] = usage
         return named_frame("message_delta", delta) + named_frame(
             "message_stop", {"type": "message_stop"}

@@ -14,6 +14,9 @@ PICO_PER_USD = 10**12
 TOKENS_PER_PRICE = 10**6
 DEFAULT_SHEET = Path(__file__).with_name("default_prices.yaml")
 
+Capability = Literal[
+    "tools", "images", "files", "structured_output", "thinking", "adaptive_thinking"
+]
 Surface = Literal["chat_completions", "embeddings", "messages", "models"]
 
 
@@ -87,7 +90,7 @@ class ModelSheet(Section):
     dimensions: int = Field(default=0, ge=0)
     reasoning_efforts: list[str] = []
     default_effort: str | None = None
-    capabilities: list[Literal["tools", "images", "files", "structured_output", "thinking"]] = []
+    capabilities: list[Capability] = []
     refuses: dict[str, str | None] = {}
     fixed: dict[str, int] = {}
 
