@@ -89,11 +89,10 @@ def _check_output(request: MessagesRequest, model: ModelSheet) -> None:
 
 def _check_thinking(request: MessagesRequest, model: ModelSheet) -> None:
     thinking = request.thinking
-    adaptive = isinstance(thinking, ThinkingAdaptive)
-    if isinstance(thinking, ThinkingBetweenTools) or (
-        adaptive and "adaptive_thinking" not in model.capabilities
-    ):
-        raise invalid(f"thinking.type: {thinking.type} is not supported on this model")
+    if isinstance(thinking, ThinkingBetweenTools):
+        raise invalid("thinking.type: between_tools is not supported on this model")
+    if isinstance(thinking, ThinkingAdaptive) and "adaptive_thinking" not in model.capabilities:
+        raise invalid("thinking.type: adaptive is not supported on this model")
     if not isinstance(thinking, ThinkingEnabled):
         return
     if "thinking" not in model.capabilities:
