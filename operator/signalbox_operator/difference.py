@@ -23,6 +23,7 @@ _DERIVED: Final = frozenset({"id", "budgets", "ancestors", "rank"})
 _PRICES: Final = frozenset({"input", "cached_input", "cache_write_5m", "cache_write_1h", "output"})
 _INSTANTS: Final = frozenset({"expires_at", "retires_at"})
 _AMOUNTS: Final = frozenset({"limit", "max_per_request"})
+_UNITS: Final = frozenset({"USD", "USD/Mtok", "tokens", "requests", "ms"})
 _DIGEST: Final = 8
 
 _Object = wire.Domain | wire.DataAsset | wire.Model | wire.Agent | wire.Budget | wire.Policy
@@ -74,8 +75,8 @@ def _step(field: str, old: str | None, new: str | None) -> str:
         return f"{field} {new} added"
     if new is None:
         return f"{field} {old} removed"
-    amount, _, unit = new.rpartition(" ")
-    return f"{field} {old.removesuffix(f' {unit}') if amount else old} -> {new}"
+    unit = new.rpartition(" ")[2]
+    return f"{field} {old.removesuffix(f' {unit}') if unit in _UNITS else old} -> {new}"
 
 
 def _texts(item: _Object) -> dict[str, str]:
@@ -102,7 +103,9 @@ def _collect(found: dict[str, str], path: str, field: str, value: object, unit: 
                 _collect(found, inner_path, inner, getattr(item, inner), unit)
     else:
         quality = "quality" if path.startswith("quality") else field
-        found[path.replace("_", " ")] = _text(quality, value, unit)
+        found[path.removesuffix("_ppm").removesuffix("_ms").replace("_", " ")] = _text(
+            quality, value, unit
+        )
 
 
 def _text(field: str, value: object, unit: str) -> str:
