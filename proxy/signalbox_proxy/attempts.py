@@ -1,0 +1,117 @@
+"""One attempt from its hold to its end: whatever happens, the hold is settled exactly once.
+
+How an attempt ends decides what is charged: answered, by the usage record; refused by an error
+status, nothing; lost after sending, the whole bound, flagged `unknown`; never sent, nothing.
+"""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from signalbox_ledger.client import ProxyLedger
+from signalbox_ledger.records import AttemptOutcome, Charge, Settlement, Usage
+from signalbox_proxy.pricing import charges, charges_in_full
+from signalbox_proxy.reservation import Reservation
+from signalbox_proxy.run_draft import AttemptDraft, RunDraft
+
+MAX_DETAIL = 200
+
+
+class AttemptInFlight:
+    """An attempt that holds money. Leaving the context ends it if nothing else did."""
+
+    __slots__ = ("_clock", "_ended", "_ledger", "_run", "draft", "reservation", "sent")
+
+    def __init__(self, ledger: ProxyLedger, run: RunDraft, reservation: Reservation) -> None:
+        self._ledger = ledger
+        self._run = run
+        self._clock = time.monotonic()
+        self._ended = False
+        self.sent = False
+        self.reservation = reservation
+        self.draft = AttemptDraft(
+            number=len(run.attempts) + 1,
+            quote=reservation.quote,
+            started_at=ledger.now_ms(),
+            holds=reservation.parts(),
+        )
+        run.attempts.append(self.draft)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._ended:
+            return
+        if self.sent:
+            self.lost("cut", "the request ended before its answer")
+        else:
+            self.unsent("not sent")
+
+    def dispatching(self) -> None:
+        """Write down that it is about to be sent; raises when that cannot be done."""
+        self._ledger.dispatching(self._run.run())
+        self.sent = True
+
+    def first_chunk(self) -> None:
+        """The first byte of the answer came."""
+        self.draft.first_chunk_us = self._elapsed_us()
+
+    def answered(self, usage: Usage, outcome: AttemptOutcome = "answered") -> None:
+        """The provider's usage record came: charge by it."""
+        lines = charges(usage, self.reservation.quote.lane.lane, self.draft.number)
+        self.draft.usage = usage
+        self._end(outcome, "usage", lines)
+
+    def failed(self, outcome: AttemptOutcome, status: int, detail: str) -> None:
+        """The provider refused with an error status, which is not billed."""
+        self.draft.status = status
+        self.draft.detail = detail[:MAX_DETAIL]
+        self._end(outcome, "zero", [])
+
+    def lost(self, outcome: AttemptOutcome, detail: str) -> None:
+        """What the provider did is not known: charge all that it may have cost."""
+        quote = self.reservation.quote
+        self.draft.detail = detail[:MAX_DETAIL]
+        lines = charges_in_full(
+            quote.bound, quote.lane.lane, self.draft.number, self.reservation.cache_write
+        )
+        self._end(outcome, "full", lines)
+
+    def unsent(self, detail: str) -> None:
+        """Nothing left for the provider."""
+        self.draft.detail = detail[:MAX_DETAIL]
+        self._end("unsent", "released", [])
+
+    def _end(self, outcome: AttemptOutcome, settlement: Settlement, lines: list[Charge]) -> None:
+        draft = self.draft
+        self._ended = True
+        draft.outcome = outcome
+        draft.settlement = settlement
+        draft.duration_us = self._elapsed_us()
+        draft.cost_nano = sum(line.cost for line in lines)
+        tokens = _billed(draft.usage) if settlement == "usage" else 0
+        if settlement == "full":
+            tokens = draft.quote.bound_tokens
+        draft.holds = self.reservation.settle(self._ledger, draft.cost_nano, tokens)
+        self._run.charges.extend(lines)
+
+    def _elapsed_us(self) -> int:
+        return int((time.monotonic() - self._clock) * 1_000_000)
+
+
+def _billed(usage: Usage | None) -> int:
+    if usage is None:
+        return 0
+    return (
+        usage.input
+        + usage.cached_input
+        + usage.cache_write_5m
+        + usage.cache_write_1h
+        + usage.output
+    )

@@ -1,0 +1,211 @@
+"""The hard constraints: which lanes may carry a request at all, and why the others may not.
+
+Part of the route decision. Pure. Every lane passes the same steps in the same order, and loses
+at the first that it fails: permission, residency, sensitivity, capability, policy, quality
+floor, price. Prices are checked by `routing`, on what is left.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from signalbox_proxy.classification import Facts
+from signalbox_proxy.model_request import ModelRequest
+from signalbox_proxy.refusals import Code
+from signalbox_proxy.runtime import PreparedAgent, PreparedLane, PreparedModel
+from signalbox_snapshot.policy import Constraints
+from signalbox_snapshot.snapshot import SENSITIVITY_NAMES, WireFormat
+
+Step = Literal[
+    "permission",
+    "residency",
+    "sensitivity",
+    "capability",
+    "policy",
+    "quality_floor",
+    "bound",
+    "price",
+    "cap",
+]
+
+STEPS: tuple[Step, ...] = (
+    "permission",
+    "residency",
+    "sensitivity",
+    "capability",
+    "policy",
+    "quality_floor",
+    "bound",
+    "price",
+    "cap",
+)
+"""The order that decides which refusal a request gets: the last of these that removed a lane."""
+
+CODES: dict[Step, Code] = {
+    "permission": "model_not_permitted",
+    "residency": "residency",
+    "sensitivity": "sensitivity_not_permitted",
+    "capability": "no_capable_lane",
+    "policy": "no_capable_lane",
+    "quality_floor": "quality_floor",
+    "bound": "no_bound",
+    "price": "no_price",
+    "cap": "quote_exceeds_policy",
+}
+
+WIRE_FORMATS: dict[str, WireFormat] = {
+    "chat": "openai",
+    "embeddings": "openai",
+    "messages": "anthropic",
+}
+"""What a lane must speak to carry a surface."""
+
+PPM = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why one lane may not carry the request."""
+
+    lane: PreparedLane
+    step: Step
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a lane is checked against: who asks, with what, under which constraints.
+
+    `substitutes_barred` is the policy that leaves out the model which the client insists on.
+    """
+
+    agent: PreparedAgent
+    facts: Facts
+    request: ModelRequest
+    constraints: Constraints
+    substitutes_barred: str = ""
+
+
+def split(offer: Offer, models: Sequence[PreparedModel]) -> tuple[list[PreparedLane], list[Loss]]:
+    """Part the lanes of `models` into those that may carry the request and those that may not."""
+    eligible: list[PreparedLane] = []
+    losses: list[Loss] = []
+    for model in models:
+        for lane in model.lanes:
+            loss = hard_loss(offer, model, lane)
+            if loss is None:
+                eligible.append(lane)
+            else:
+                losses.append(loss)
+    return eligible, losses
+
+
+def hard_loss(offer: Offer, model: PreparedModel, lane: PreparedLane) -> Loss | None:
+    """The first hard constraint that a lane fails, or None."""
+    for step, reason_of in _CHECKS:
+        reason = reason_of(offer, model, lane)
+        if reason:
+            return Loss(lane, step, reason)
+    return None
+
+
+def policy_loss(constraints: Constraints, lane: PreparedLane) -> str:
+    """Why the constraints of policies keep a lane out, or "". Quality has a step of its own."""
+    where = lane.lane
+    for narrowing, value, name in (
+        (constraints.lane_classes, where.lane_class, "lane class"),
+        (constraints.regions, where.region, "region"),
+        (constraints.jurisdictions, where.jurisdiction, "jurisdiction"),
+    ):
+        if narrowing is not None and value not in narrowing.allowed:
+            by = ", ".join(narrowing.excluding(value))
+            return f"{name} {value or 'unnamed'} is not among those of {by}"
+    limit = constraints.first_chunk_ms
+    latency = where.first_chunk_ms
+    if limit is None or latency is None or latency <= limit.value:
+        return ""
+    by = ", ".join(limit.policies)
+    return f"first chunk after {latency} ms, {by} allows {limit.value} ms"
+
+
+def quality_loss(constraints: Constraints, lane: PreparedLane, workload: str) -> str:
+    """Why the quality floor keeps a lane out, or ""."""
+    floor = constraints.quality_floor
+    if floor is None:
+        return ""
+    quality = quality_of(lane, workload)
+    if quality >= floor.value:
+        return ""
+    return f"quality {share(quality)} is under the floor {share(floor.value)} of " + ", ".join(
+        floor.policies
+    )
+
+
+def quality_of(lane: PreparedLane, workload: str) -> int:
+    """A model's quality for a workload, in ppm of 1."""
+    quality = lane.model.quality
+    return quality.by_workload.get(workload, quality.default)
+
+
+def share(ppm: int) -> str:
+    """Parts per million as a decimal number: `0.7`."""
+    whole, rest = divmod(ppm, PPM)
+    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
+
+
+def _permission(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
+    if offer.substitutes_barred:
+        return f"{offer.substitutes_barred} offers other models only"
+    if offer.agent.models is not None and lane.model.id not in offer.agent.models:
+        return f"agent {offer.agent.agent.id} may not use this model"
+    return ""
+
+
+def _residency(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
+    lock = offer.facts.jurisdictions
+    if lock is None or lane.lane.jurisdiction in lock:
+        return ""
+    return f"{lane.lane.jurisdiction or 'an unnamed jurisdiction'} is outside the residency lock"
+
+
+def _sensitivity(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
+    if lane.lane.max_sensitivity >= offer.facts.sensitivity:
+        return ""
+    return f"cleared for {SENSITIVITY_NAMES[lane.lane.max_sensitivity]} data at most"
+
+
+def _capability(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
+    request = offer.request
+    retires_at = lane.model.retires_at
+    if retires_at is not None and retires_at <= offer.facts.now_s:
+        successor = f", {lane.model.replacement} replaces it" if lane.model.replacement else ""
+        return f"retired{successor}"
+    missing = request.needs - model.capabilities
+    if missing:
+        return f"without {', '.join(sorted(missing))}"
+    if lane.lane.wire_format != WIRE_FORMATS[request.surface]:
+        return f"speaks the {lane.lane.wire_format} wire format only"
+    if lane.lane.lane_class == "batch":
+        return "a batch lane carries no live request"
+    limit = request.output_limit
+    if limit is not None and limit > lane.model.limits.max_output:
+        return f"at most {lane.model.limits.max_output} output tokens"
+    return ""
+
+
+def _policy(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
+    return policy_loss(offer.constraints, lane)
+
+
+def _quality(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
+    return quality_loss(offer.constraints, lane, offer.facts.workload)
+
+
+_CHECKS: tuple[tuple[Step, Callable[[Offer, PreparedModel, PreparedLane], str]], ...] = (
+    ("permission", _permission),
+    ("residency", _residency),
+    ("sensitivity", _sensitivity),
+    ("capability", _capability),
+    ("policy", _policy),
+    ("quality_floor", _quality),
+)

@@ -1,0 +1,63 @@
+"""The providers' credentials: files of one folder, one per key, read by the proxy alone.
+
+A snapshot names a key (`Lane.auth_key`), never a value. Values live in memory only and appear in
+no log, no error and no `repr`. Mounted Secrets change under a running process, so files are
+looked at again from time to time (`refresh`).
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+MAX_BYTES = 16_384
+
+
+class CredentialStore:
+    """Credentials by name, as last read."""
+
+    __slots__ = ("_folder", "_stamps", "_values")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._values: dict[str, str] = {}
+        self._stamps: dict[str, tuple[int, int]] = {}
+
+    def __repr__(self) -> str:
+        return f"CredentialStore({len(self._values)} credentials)"
+
+    def get(self, name: str) -> str | None:
+        """The credential of that name, or None where there is none. No file is touched."""
+        return self._values.get(name)
+
+    def refresh(self, names: Iterable[str]) -> list[str]:
+        """Read what changed; forget what is no longer named. Gives the names that are missing."""
+        missing = []
+        wanted = set(names)
+        for name in self._values.keys() - wanted:
+            del self._values[name]
+            self._stamps.pop(name, None)
+        for name in sorted(wanted):
+            if not self._read(name):
+                self._values.pop(name, None)
+                self._stamps.pop(name, None)
+                missing.append(name)
+        return missing
+
+    def _read(self, name: str) -> bool:
+        path = self._folder / name
+        if path.name != name:
+            return False
+        try:
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if self._stamps.get(name) == stamp:
+                return True
+            if status.st_size > MAX_BYTES:
+                return False
+            value = path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return False
+        if not value or not value.isascii() or not value.isprintable():
+            return False
+        self._values[name] = value
+        self._stamps[name] = stamp
+        return True

@@ -1,0 +1,37 @@
+"""The route decision as it stands in a run: every candidate, and why it lost. Pure.
+
+Small by grouping: losers by step and reason, then by model, so that 600 candidates take a few
+kilobytes. Amounts are nano-USD.
+"""
+
+from typing import Any
+
+from signalbox_proxy.quotes import Quote
+from signalbox_proxy.routing import Decision
+
+
+def decision_record(decision: Decision) -> dict[str, Any]:
+    """The JSON of a decision."""
+    record: dict[str, Any] = {
+        "asked": decision.asked,
+        "objective": decision.objective,
+        "policies": list(decision.policy.policies),
+        "acceptable": [_acceptable(quote) for quote in decision.ranking],
+    }
+    lost: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for loss in decision.losses:
+        models = lost.setdefault(loss.step, {}).setdefault(loss.reason, {})
+        models.setdefault(loss.lane.model.id, []).append(loss.lane.lane.name)
+    if lost:
+        record["lost"] = lost
+    return record
+
+
+def _acceptable(quote: Quote) -> dict[str, Any]:
+    return {
+        "lane": quote.lane.id,
+        "expected_nano": quote.expected_nano,
+        "bound_nano": quote.worst_nano,
+        "bound_input": quote.bound.input,
+        "bound_output": quote.bound.output,
+    }

@@ -1,0 +1,97 @@
+"""One HTTP request as the pipeline sees it: headers once, body once, within its deadlines."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp.web import BaseRequest
+
+from signalbox_proxy.refusals import Refusal
+from signalbox_proxy.services import Services
+from signalbox_proxy.surfaces import Surface
+
+MAX_BODY = 10 * 1024 * 1024
+BODY_DEADLINE_S = 30.0
+"""From the end of the headers to the end of the body, whatever trickles in between."""
+
+_SINGLE = frozenset({"authorization", "x-api-key", "content-type", "content-encoding"})
+_PREFIX = "x-signalbox-"
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A request, the surface that it asked for, and the process that serves it.
+
+    `headers` have lower-case names. `declared` are those of Signalbox itself. `run_id` is "" until
+    the caller is identified.
+    """
+
+    services: Services
+    surface: Surface
+    request: BaseRequest
+    headers: Mapping[str, str]
+    declared: Mapping[str, str]
+    run_id: str = ""
+
+    @property
+    def client_left(self) -> bool:
+        """Whether the client's connection is gone."""
+        transport = self.request.transport
+        return transport is None or transport.is_closing()
+
+    async def body(self) -> bytes:
+        """The raw body. Raises `Refusal("too_large")` or, when it is late, `invalid_request`."""
+        content = self.request.content
+        length = self.request.content_length
+        if length is not None and length > MAX_BODY:
+            raise _too_large()
+        if content.is_eof() and (length is None or length <= MAX_BODY):
+            raw = content.read_nowait(-1)
+        else:
+            raw = await self._slow_body()
+        if len(raw) > MAX_BODY:
+            raise _too_large()
+        return raw
+
+    async def _slow_body(self) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(BODY_DEADLINE_S):
+                while piece := await self.request.content.readany():
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > MAX_BODY:
+                        raise _too_large()
+        except TimeoutError:
+            raise Refusal(
+                "invalid_request",
+                f"The body did not arrive within {BODY_DEADLINE_S:g} s. Send it faster.",
+            ) from None
+        return b"".join(pieces)
+
+
+def read_headers(request: BaseRequest) -> dict[str, str]:
+    """A request's headers with lower-case names.
+
+    Raises `Refusal("invalid_request")` when one that decides something is there twice: nobody
+    could say which of the two counts.
+    """
+    headers: dict[str, str] = {}
+    for spelled, value in request.headers.items():
+        name = spelled.lower()
+        if name in headers and (name in _SINGLE or name.startswith(_PREFIX)):
+            raise Refusal("invalid_request", f"The header {name} is there twice. Send it once.")
+        headers[name] = value
+    return headers
+
+
+def declared_in(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of Signalbox itself."""
+    return {name: value for name, value in headers.items() if name.startswith(_PREFIX)}
+
+
+def _too_large() -> Refusal:
+    return Refusal(
+        "too_large", f"The body is larger than {MAX_BODY} bytes. Send less, or in several requests."
+    )

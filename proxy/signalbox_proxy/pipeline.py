@@ -1,0 +1,93 @@
+"""The request path: every request, on every surface, goes through these steps in this order.
+
+Straight steps are pure functions; steps that owe something on every exit (record, reserve) are
+contexts. Any of them may refuse: a `Refusal` is rendered in one place, the server's.
+"""
+
+from aiohttp.web import StreamResponse
+
+from signalbox_proxy.accounts import accounts_for
+from signalbox_proxy.attempts import AttemptInFlight
+from signalbox_proxy.calling import Failure, ProviderCaller
+from signalbox_proxy.classification import check_tools, classify
+from signalbox_proxy.decision_record import decision_record
+from signalbox_proxy.declarations import read_declarations
+from signalbox_proxy.delivery import Delivery
+from signalbox_proxy.exchange import Exchange
+from signalbox_proxy.identity import identify
+from signalbox_proxy.model_request import ModelRequest
+from signalbox_proxy.quotes import Quote, Quoter
+from signalbox_proxy.recording import Recording
+from signalbox_proxy.refusals import Refusal
+from signalbox_proxy.reservation import Reserver
+from signalbox_proxy.routing import decide
+from signalbox_proxy.surfaces.decoding import decode_body
+
+
+async def serve(exchange: Exchange) -> StreamResponse:
+    """Serve one request, or raise the `Refusal` that says why not.
+
+    The runtime is taken once: a snapshot that arrives meanwhile changes nothing here.
+    """
+    services = exchange.services
+    ledger = services.ledger
+    runtime = services.current_runtime()
+    now_s = ledger.now_ms() // 1000
+
+    # 1. Identify: which agent asks? Who is nobody leaves no run.
+    caller = identify(
+        runtime,
+        exchange.headers.get("authorization", ""),
+        exchange.headers.get("x-api-key", ""),
+        now_s,
+    )
+    async with Recording(exchange, runtime, caller) as run:
+        # 2. Understand: what is asked, and does all of it have a bound?
+        request = run.request = await understand(exchange)
+
+        # 3. Classify: how sensitive is it, whose, and where may it run?
+        declared = read_declarations(exchange.declared, request.metadata, request.user)
+        facts = run.facts = classify(runtime, caller.agent, declared, now_s)
+        check_tools(caller.agent, request.tool_names)
+
+        # 4. Price and route: which lanes may carry it, and which is best?
+        decision = decide(runtime, facts, request)
+        run.decision = decision_record(decision)
+        run.route_policy = decision.policy.name
+        run.dry_run_refusals.extend(decision.dry_run_refusals)
+        if decision.refusal is not None:
+            raise decision.refusal
+
+        # 5. Reserve, for each attempt: every budget that applies holds the most it may cost.
+        accounts = accounts_for(run.agent, facts)
+        reserver = Reserver(ledger, accounts, Quoter(request), run.dry_run_refusals)
+        provider = ProviderCaller(
+            services, exchange.surface, request, facts, exchange.headers, decision
+        )
+        remaining = list(decision.ranking)
+        failure: Refusal | None = None
+        while remaining and len(run.attempts) < decision.attempts:
+            reservation = await reserver.reserve(remaining, failure)
+            remaining = without(remaining, reservation.quote)
+            with AttemptInFlight(ledger, run, reservation) as attempt:
+                # 6. Call: until the first byte that the client sees, another lane may take over.
+                answer = await provider.call(attempt)
+                if isinstance(answer, Failure):
+                    failure = answer.refusal
+                    continue
+                # 7. Deliver, evaluate, settle; leaving the recording writes the run.
+                return await Delivery(exchange, run, request, accounts, attempt).deliver(answer)
+        raise failure or Refusal("no_lane", "No lane is left for this request. Try again.")
+
+
+async def understand(exchange: Exchange) -> ModelRequest:
+    """Read, decode and parse the body."""
+    headers = exchange.headers
+    raw = await exchange.body()
+    body = decode_body(raw, headers.get("content-type", ""), headers.get("content-encoding", ""))
+    return exchange.surface.parse(body, headers)
+
+
+def without(ranking: list[Quote], used: Quote) -> list[Quote]:
+    """The candidates that are left after an attempt on one of them."""
+    return [quote for quote in ranking if quote.lane is not used.lane]

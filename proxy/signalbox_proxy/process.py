@@ -1,0 +1,169 @@
+"""The proxy as a process: put together, started, stopped in order.
+
+Stopping: unready first, then no new connections, then what is under way ends or is told, then
+all is settled and the ledger closed.
+"""
+
+import asyncio
+import ctypes
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+
+from signalbox_ledger.client import JournalError, ProxyLedger
+from signalbox_proxy import logs
+from signalbox_proxy.configuration import Configuration, Trust
+from signalbox_proxy.control import control_application
+from signalbox_proxy.credentials import CredentialStore
+from signalbox_proxy.health import health_application
+from signalbox_proxy.last_good import LastGood
+from signalbox_proxy.metrics import Metrics
+from signalbox_proxy.server import TrafficServer, check_build, drain, listen
+from signalbox_proxy.services import Services
+from signalbox_proxy.settings import Settings, from_process
+from signalbox_proxy.traffic import Traffic
+from signalbox_proxy.upstream import SessionUpstream
+from signalbox_snapshot import envelope, signing_keys
+
+FENCED_CHECK_S = 1.0
+GC_THRESHOLD = 50_000
+_PR_SET_PDEATHSIG = 1
+
+_log = logging.getLogger("signalbox.process")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a proxy until SIGTERM. Exit code 1 where it cannot start or was taken for dead."""
+    settings = from_process(arguments)
+    logs.configure()
+    check_build()
+    if settings.die_with_parent:
+        die_with_parent()
+    os.umask(0o077)
+    try:
+        trust = _trust(settings)
+    except (OSError, ValueError, TypeError) as error:
+        _log.error("cannot start: %s", error)
+        return 1
+    try:
+        return uvloop.run(run(settings, trust))
+    except (JournalError, OSError) as error:
+        _log.error("cannot start: %s", error)
+        return 1
+
+
+async def run(settings: Settings, trust: Trust) -> int:
+    """Serve until asked to stop; the exit code."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with _services(settings) as services:
+        configuration = Configuration(services, trust, LastGood(settings.state / "snapshot.json"))
+        await configuration.start(settings.peers)
+        server = TrafficServer(Traffic(services))
+        control = await _site(
+            control_application(configuration), settings.host, settings.control_port
+        )
+        health = await _site(health_application(services), settings.host, settings.metrics_port)
+        listening = await listen(server, settings.host, settings.port)
+        chores = [
+            asyncio.create_task(server.keep_sweeping()),
+            asyncio.create_task(configuration.keep_credentials_fresh()),
+            asyncio.create_task(_stop_when_fenced(services.ledger, stop)),
+        ]
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+        ports = (_port(listening.sockets[0].getsockname()), _bound(control), _bound(health))
+        print(f"ready port={ports[0]} control-port={ports[1]} metrics-port={ports[2]}", flush=True)  # noqa: T201
+        await stop.wait()
+        await _stop(settings, services, server, listening)
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
+        await control.cleanup()
+        await health.cleanup()
+        return 1 if services.ledger.is_fenced else 0
+
+
+async def _stop(
+    settings: Settings, services: Services, server: TrafficServer, listening: asyncio.Server
+) -> None:
+    services.stopping = True
+    await asyncio.sleep(settings.unready_s)
+    listening.close()
+    server.pre_shutdown()
+    await drain(services.in_flight, settings.drain_s)
+    await server.shutdown(1.0)
+
+
+@asynccontextmanager
+async def _services(settings: Settings) -> AsyncIterator[Services]:
+    ledger = await ProxyLedger.open(
+        name=settings.name, socket=settings.authority, journal_dir=settings.state / "journal"
+    )
+    upstream = SessionUpstream()
+    try:
+        yield Services(
+            name=settings.name,
+            ledger=ledger,
+            upstream=upstream,
+            credentials=CredentialStore(settings.credentials),
+            metrics=Metrics(),
+        )
+    finally:
+        await upstream.close()
+        await ledger.close()
+
+
+async def _stop_when_fenced(ledger: ProxyLedger, stop: asyncio.Event) -> None:
+    """A process that was taken for dead must not serve on: its money is settled already."""
+    while not ledger.is_fenced:  # noqa: ASYNC110  the ledger has no event for it
+        await asyncio.sleep(FENCED_CHECK_S)
+    _log.error("the authority took this process to be gone; it ends")
+    stop.set()
+
+
+async def _site(application: web.Application, host: str, port: int) -> web.AppRunner:
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
+def _bound(runner: web.AppRunner) -> int:
+    return _port(runner.addresses[0])
+
+
+def _port(address: tuple[str, int]) -> int:
+    return address[1]
+
+
+def _trust(settings: Settings) -> Trust:
+    key = signing_keys.load_public(settings.trust.read_bytes())
+    token = _token(settings.control_token)
+    return Trust(fleet=settings.fleet, keys=envelope.trust(key), token=token)
+
+
+def _token(path: Path) -> str:
+    token = path.read_text("ascii").strip()
+    if len(token) < 16 or not token.isprintable():
+        raise ValueError(f"{path} does not hold a token of at least 16 characters")
+    return token
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process with the one that started it."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(1)

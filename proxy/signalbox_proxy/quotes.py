@@ -1,0 +1,109 @@
+"""What one attempt on one lane costs: at most, and as expected. Pure.
+
+The bound is what is held before dispatch; the expectation only orders what is acceptable.
+"""
+
+from dataclasses import dataclass, replace
+
+from signalbox_proxy import tokenizer
+from signalbox_proxy.bounds import expected_tokens, token_bound
+from signalbox_proxy.model_request import ModelRequest, TokenBound
+from signalbox_proxy.pricing import expected_nano, worst_nano
+from signalbox_proxy.runtime import PreparedLane
+from signalbox_snapshot.snapshot import PriceTable
+
+MIN_OUTPUT = 256
+"""Output tokens under which a request is refused rather than lowered further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The price of one attempt. Amounts are nano-USD.
+
+    `output_limit` is what the provider will be told; None where the surface has no output.
+    """
+
+    lane: PreparedLane
+    price: PriceTable
+    output_limit: int | None
+    bound: TokenBound
+    worst_nano: int
+    expected_nano: int
+
+    @property
+    def bound_tokens(self) -> int:
+        """Most tokens that may be billed, input and output."""
+        return self.bound.input + self.bound.output
+
+    def amount(self, unit: str) -> int:
+        """The bound in a budget's unit."""
+        if unit == "usd":
+            return self.worst_nano
+        return self.bound_tokens if unit == "tokens" else 1
+
+
+class Quoter:
+    """Quotes one request on any lane; counts its text once for each tokenizer."""
+
+    __slots__ = ("_counts", "request")
+
+    def __init__(self, request: ModelRequest) -> None:
+        self.request = request
+        self._counts: dict[str, int] = {}
+
+    def quote(self, lane: PreparedLane, price: PriceTable, default_output: int | None) -> Quote:
+        """Quote an attempt with the client's output limit, or else the default.
+
+        Raises `Refusal("no_bound")` for what has no bound on this model.
+        """
+        limit = self.output_limit(lane, default_output)
+        bound = token_bound(self.request, lane.model, limit or 0)
+        return Quote(
+            lane=lane,
+            price=price,
+            output_limit=limit,
+            bound=bound,
+            worst_nano=worst_nano(bound, price, self.request.cache_write),
+            expected_nano=expected_nano(
+                expected_tokens(self.request, lane.model, limit or 0, self._counted(lane)), price
+            ),
+        )
+
+    def output_limit(self, lane: PreparedLane, default_output: int | None) -> int | None:
+        """Output tokens per choice: the client's own, or the policy's or model's default."""
+        if self.request.surface == "embeddings":
+            return None
+        if self.request.output_limit is not None:
+            return self.request.output_limit
+        limits = lane.model.limits
+        return min(default_output or limits.default_output, limits.max_output)
+
+    def lowered(self, quote: Quote, output_limit: int) -> Quote:
+        """The same attempt with a lower output limit."""
+        bound = token_bound(self.request, quote.lane.model, output_limit)
+        return replace(
+            quote,
+            output_limit=output_limit,
+            bound=bound,
+            worst_nano=worst_nano(bound, quote.price, self.request.cache_write),
+        )
+
+    def largest_output(self, quote: Quote, unit: str, amount: int) -> int:
+        """The largest output limit, at most the quote's, whose bound fits in `amount`; or 0."""
+        if quote.output_limit is None:
+            return 0
+        low, high = 0, quote.output_limit
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.lowered(quote, middle).amount(unit) <= amount:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _counted(self, lane: PreparedLane) -> int:
+        kind = lane.model.tokenizer
+        counted = self._counts.get(kind)
+        if counted is None:
+            counted = self._counts[kind] = tokenizer.count(kind, self.request.texts)
+        return counted

@@ -1,0 +1,186 @@
+"""Reserve: every budget that applies holds the most that one attempt may cost, or it is not made.
+
+One hold per attempt, all budgets or none. Where the preferred candidate cannot be held, its
+output is lowered (only if the client set no limit), then the next candidate is tried; where only
+open holds stand in the way, it waits. Budgets in DryRun are held apart and never refuse.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from signalbox_ledger.client import Claim, Hold, ProxyLedger, Shortage
+from signalbox_ledger.records import HoldPart
+from signalbox_proxy.accounts import Account
+from signalbox_proxy.model_request import CacheWrite
+from signalbox_proxy.quotes import MIN_OUTPUT, Quote, Quoter
+from signalbox_proxy.refusals import Refusal
+from signalbox_proxy.shortages import Short, most_hopeful, shortage_refusal
+
+WAIT_S = 2.0
+"""Longest wait for holds of others to end, over all candidates of one attempt."""
+
+MAX_LOWERINGS = 3
+
+
+@dataclass(slots=True, eq=False)
+class Reservation:
+    """What one attempt holds; `settle` ends it, once."""
+
+    quote: Quote
+    units: tuple[str, ...]
+    hold: Hold | None
+    cache_write: CacheWrite
+    lowered: bool = False
+    dry: list[tuple[str, Hold]] = field(default_factory=list)
+
+    def parts(self) -> list[HoldPart]:
+        """The slices that it was taken from, nothing spent yet."""
+        held = [] if self.hold is None else [self.hold]
+        return [part for hold in (*held, *(hold for _, hold in self.dry)) for part in hold.parts]
+
+    def settle(self, ledger: ProxyLedger, cost_nano: int, tokens: int) -> list[HoldPart]:
+        """End the hold with what was billed. A request counts once, whatever was billed."""
+        spent = {"usd": cost_nano, "tokens": tokens, "requests": 1}
+        parts: list[HoldPart] = []
+        if self.hold is not None:
+            parts.extend(ledger.settle(self.hold, [spent[unit] for unit in self.units]))
+        for unit, hold in self.dry:
+            parts.extend(ledger.settle(hold, [spent[unit]]))
+        return parts
+
+
+class Reserver:
+    """Takes the holds of one run, attempt by attempt."""
+
+    __slots__ = ("_accounts", "_dry_run_refusals", "_first", "_ledger", "_quoter")
+
+    def __init__(
+        self,
+        ledger: ProxyLedger,
+        accounts: Sequence[Account],
+        quoter: Quoter,
+        dry_run_refusals: list[str],
+    ) -> None:
+        self._ledger = ledger
+        self._accounts = accounts
+        self._quoter = quoter
+        self._first = True
+        self._dry_run_refusals = dry_run_refusals
+
+    async def reserve(self, ranking: Sequence[Quote], failure: Refusal | None) -> Reservation:
+        """Hold the first of `ranking` that can be held.
+
+        Raises the `Refusal` if none can: `failure`, if an attempt before it has failed, since
+        that is what kept the client from its answer.
+        """
+        shorts: list[Short] = []
+        for quote in ranking:
+            found = await self._hold(quote, wait_s=0.0, lower_when_held=False)
+            if isinstance(found, Reservation):
+                return await self._admitted(found)
+            shorts.append(found)
+        deadline = asyncio.get_running_loop().time() + WAIT_S
+        for index, short in enumerate(shorts):
+            if short.shortage.reason != "held":
+                continue
+            wait = max(0.0, deadline - asyncio.get_running_loop().time())
+            found = await self._hold(short.quote, wait_s=wait, lower_when_held=True)
+            if isinstance(found, Reservation):
+                return await self._admitted(found)
+            shorts[index] = found
+        raise failure or shortage_refusal(
+            most_hopeful(shorts), self._quoter, self._ledger.now_ms() // 1000
+        )
+
+    async def _admitted(self, reservation: Reservation) -> Reservation:
+        """The attempt is admitted: hold what is only watched, and count the request."""
+        try:
+            await self._watch(reservation)
+        except BaseException:
+            reservation.settle(self._ledger, 0, 0)
+            raise
+        self._first = False
+        return reservation
+
+    async def _watch(self, reservation: Reservation) -> None:
+        for account in self._counting(enforced=False):
+            claim = self._claim(account, reservation.quote)
+            hold = self._ledger.try_hold((claim,)) or await self._ledger.hold((claim,), wait_s=0.0)
+            if isinstance(hold, Shortage):
+                if hold.reason != "unavailable" and self._first:
+                    self._dry_run_refusals.append(
+                        f"budget_{hold.reason}: {account.budget.id} has {max(hold.remaining, 0)} "
+                        f"{hold.unit} left, {hold.needed} needed"
+                    )
+            else:
+                reservation.dry.append((account.budget.unit, hold))
+
+    async def _hold(
+        self, quote: Quote, *, wait_s: float, lower_when_held: bool
+    ) -> Reservation | Short:
+        accounts = self._counting(enforced=True)
+        found = await self._hold_as_is(quote, accounts, wait_s)
+        wanted = quote
+        for _ in range(MAX_LOWERINGS):
+            if isinstance(found, Reservation):
+                break
+            lower = self._lower(wanted, found.shortage, lower_when_held=lower_when_held)
+            if lower is None:
+                break
+            wanted = lower
+            found = await self._hold_as_is(wanted, accounts, 0.0)
+            if isinstance(found, Reservation):
+                found.lowered = True
+                return found
+        return found if isinstance(found, Reservation) else replace(found, quote=quote)
+
+    async def _hold_as_is(
+        self, quote: Quote, accounts: Sequence[Account], wait_s: float
+    ) -> Reservation | Short:
+        claims = tuple(self._claim(account, quote) for account in accounts)
+        hold: Hold | None = None
+        if claims:
+            hold = self._ledger.try_hold(claims)
+            if hold is None:
+                found = await self._ledger.hold(claims, wait_s=wait_s)
+                if isinstance(found, Shortage):
+                    return Short(quote, _account_of(accounts, found), found)
+                hold = found
+        return Reservation(
+            quote=quote,
+            units=tuple(account.budget.unit for account in accounts),
+            hold=hold,
+            cache_write=self._quoter.request.cache_write,
+        )
+
+    def _lower(self, quote: Quote, shortage: Shortage, *, lower_when_held: bool) -> Quote | None:
+        """The same attempt with as much output as the headroom affords, if that is enough."""
+        if self._quoter.request.output_limit is not None or quote.output_limit is None:
+            return None
+        if shortage.unit == "requests" or shortage.reason == "unavailable":
+            return None
+        if shortage.reason == "held" and not lower_when_held:
+            return None
+        limit = self._quoter.largest_output(quote, shortage.unit, shortage.affordable)
+        if limit < MIN_OUTPUT or limit >= quote.output_limit:
+            return None
+        return self._quoter.lowered(quote, limit)
+
+    def _counting(self, *, enforced: bool) -> list[Account]:
+        """Accounts that this attempt counts in: a run's requests count with its first only."""
+        return [
+            account
+            for account in self._accounts
+            if account.enforced is enforced and (self._first or account.budget.unit != "requests")
+        ]
+
+    def _claim(self, account: Account, quote: Quote) -> Claim:
+        return Claim(account.budget.id, account.subject, quote.amount(account.budget.unit))
+
+
+def _account_of(accounts: Sequence[Account], shortage: Shortage) -> Account:
+    for account in accounts:
+        if account.budget.id == shortage.budget and account.subject == shortage.subject:
+            return account
+    raise LookupError(f"the ledger named budget {shortage.budget}, which was not claimed")

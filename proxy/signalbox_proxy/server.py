@@ -1,0 +1,109 @@
+"""The HTTP server of the traffic port: aiohttp's own, with the deadlines that it lacks.
+
+Low-level server, no router, no middleware, no access log. Request bodies are not decompressed.
+Connections that do not finish a request's head in time are closed by one sweep for all of them,
+so that no request pays for a timer.
+"""
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
+from aiohttp.web_protocol import RequestHandler
+
+from signalbox_proxy.traffic import Traffic
+
+KEEP_ALIVE_S = 75.0
+HEAD_DEADLINE_S = 5.0
+"""From a connection's first byte of a request, or its opening, to the end of the head."""
+
+SWEEP_S = 1.0
+BACKLOG = 2048
+READ_BUFFER = 1 << 16
+
+_log = logging.getLogger("signalbox.server")
+
+
+def check_build() -> None:
+    """Refuse to run without aiohttp's C parser: the Python one reads HTTP more leniently."""
+    if HttpRequestParser is HttpRequestParserPy:
+        raise RuntimeError(
+            f"aiohttp {aiohttp.__version__} runs without its C extensions; unset "
+            "AIOHTTP_NO_EXTENSIONS and install a wheel with them"
+        )
+
+
+class DeadlineHandler(RequestHandler):
+    """A connection that knows since when it owes the end of a request's head."""
+
+    __slots__ = ("owing_since",)
+
+    def __init__(self, manager: web.Server, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self.owing_since: float | None = self._loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """See `RequestHandler`."""
+        super().data_received(data)
+        if self._messages or self._current_request is not None:
+            self.owing_since = None
+        elif self.owing_since is None and self._waiter is not None and not self._waiter.done():
+            self.owing_since = self._loop.time()
+
+
+class TrafficServer(web.Server):
+    """Makes connections and sweeps those that are late."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        super().__init__(
+            traffic.handle,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE_S,
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER,
+            lingering_time=1.0,
+            logger=_log,
+        )
+
+    def __call__(self) -> RequestHandler:
+        """A connection."""
+        return DeadlineHandler(self, loop=self._loop, **self._kwargs)
+
+    def sweep(self) -> None:
+        """Close connections whose request's head is late."""
+        late = self._loop.time() - HEAD_DEADLINE_S
+        for connection in self.connections:
+            if isinstance(connection, DeadlineHandler):
+                since = connection.owing_since
+                if since is not None and since < late:
+                    connection.force_close()
+
+    async def keep_sweeping(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self.sweep()
+
+
+async def listen(server: TrafficServer, host: str, port: int) -> asyncio.Server:
+    """Listen on the traffic port, which other processes of this machine may share."""
+    return await asyncio.get_running_loop().create_server(
+        server, host, port, reuse_port=True, backlog=BACKLOG
+    )
+
+
+async def drain(in_flight: set["asyncio.Task[object]"], limit_s: float) -> None:
+    """Wait for requests under way; those that are not done in time are told and settled."""
+    if not in_flight:
+        return
+    _, late = await asyncio.wait(in_flight, timeout=limit_s)
+    for task in late:
+        task.cancel()
+    if late:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await asyncio.gather(*late, return_exceptions=True)

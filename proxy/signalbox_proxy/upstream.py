@@ -1,0 +1,214 @@
+"""The one small interface behind which provider calls stand, and its aiohttp implementation.
+
+The request path knows `Upstream`, `UpstreamCall` and `UpstreamAnswer` only; another client can
+take the place of `SessionUpstream` without a change elsewhere. Nothing here decides anything:
+URL, headers and body arrive complete. Redirects are never followed, no environment proxy and no
+cookie is ever used, and no answer is decompressed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+from yarl import URL
+
+CONNECT_TIMEOUT_S = 10.0
+IDLE_CONNECTION_S = 15.0
+"""Idle connections are given up before providers do, which would lose a request in flight."""
+
+
+class UpstreamError(Exception):
+    """The provider did not answer."""
+
+
+class UpstreamConnectError(UpstreamError):
+    """No connection came about: not one byte of the request left."""
+
+
+class UpstreamTimeout(UpstreamError):  # noqa: N818  the state of the call, not a fault
+    """The deadline passed after sending: what the provider did is not known."""
+
+
+class UpstreamBroken(UpstreamError):  # noqa: N818  likewise
+    """The connection broke, or the answer was not HTTP, after sending."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCall:
+    """One call of a provider, complete.
+
+    `timeout_s` bounds the whole of it. `first_chunk_s`, where set, bounds the wait for the first
+    byte of the answer's body, which `send` then waits for.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    timeout_s: float
+    first_chunk_s: float | None = None
+
+
+class UpstreamAnswer(Protocol):
+    """An answer whose head has come. Must be read to its end or closed."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers; look-ups ignore case."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises `UpstreamTimeout` or `UpstreamBroken`."""
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body; `UpstreamBroken` when it is longer than `limit` bytes."""
+
+    def close(self) -> None:
+        """Give up what has not been read; harmless when all of it was."""
+
+
+class Upstream(Protocol):
+    """Calls providers."""
+
+    async def send(self, call: UpstreamCall) -> UpstreamAnswer:
+        """Send a call and wait for the head of its answer. Raises an `UpstreamError`."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+class SessionUpstream:
+    """`Upstream` over one aiohttp `ClientSession`, shared by all calls of the process."""
+
+    def __init__(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+        )
+        self._urls: dict[str, URL] = {}
+
+    async def send(self, call: UpstreamCall) -> "SessionAnswer":
+        """See `Upstream`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + call.timeout_s
+        wait = call.timeout_s if call.first_chunk_s is None else call.first_chunk_s
+        response: aiohttp.ClientResponse | None = None
+        first = b""
+        try:
+            async with asyncio.timeout(min(wait, call.timeout_s)):
+                response = await self._session.post(
+                    self._url(call.url),
+                    data=call.body,
+                    headers=call.headers,
+                    allow_redirects=False,
+                )
+                if call.first_chunk_s is not None:
+                    first = await response.content.readany()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise UpstreamConnectError(_reason(error)) from None
+        except TimeoutError:
+            _close(response)
+            raise UpstreamTimeout(f"no answer within {wait:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            _close(response)
+            raise UpstreamBroken(_reason(error)) from None
+        except BaseException:
+            _close(response)
+            raise
+        return SessionAnswer(response, first, deadline)
+
+    async def close(self) -> None:
+        """See `Upstream`."""
+        await self._session.close()
+
+    def _url(self, url: str) -> URL:
+        prepared = self._urls.get(url)
+        if prepared is None:
+            if len(self._urls) >= 4096:  # endpoints of snapshots long gone
+                self._urls.clear()
+            prepared = self._urls[url] = URL(url, encoded=True)
+        return prepared
+
+
+class SessionAnswer:
+    """An answer that aiohttp is receiving."""
+
+    __slots__ = ("_deadline", "_first", "_overdue", "_response")
+
+    def __init__(self, response: aiohttp.ClientResponse, first: bytes, deadline: float) -> None:
+        self._response = response
+        self._first = first
+        self._deadline = deadline
+        self._overdue = False
+
+    @property
+    def status(self) -> int:
+        """See `UpstreamAnswer`."""
+        return self._response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """See `UpstreamAnswer`."""
+        return self._response.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """See `UpstreamAnswer`."""
+        self._check_encoding()
+        if self._first:
+            first, self._first = self._first, b""
+            yield first
+        content = self._response.content
+        timer = asyncio.get_running_loop().call_at(self._deadline, self._expire)
+        try:
+            while chunk := await content.readany():
+                yield chunk
+        except (aiohttp.ClientError, OSError) as error:
+            if self._overdue:
+                raise UpstreamTimeout("the answer did not end in time") from None
+            raise UpstreamBroken(_reason(error)) from None
+        finally:
+            timer.cancel()
+
+    async def read(self, limit: int) -> bytes:
+        """See `UpstreamAnswer`."""
+        pieces: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks():
+            size += len(chunk)
+            if size > limit:
+                self.close()
+                raise UpstreamBroken(f"the answer is longer than {limit} bytes")
+            pieces.append(chunk)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        """See `UpstreamAnswer`."""
+        self._response.close()
+
+    def _expire(self) -> None:
+        self._overdue = True
+        self._response.close()
+
+    def _check_encoding(self) -> None:
+        encoding = self._response.headers.get("Content-Encoding", "identity")
+        if encoding.lower() != "identity":
+            self.close()
+            raise UpstreamBroken("the answer is compressed, which was not asked for")
+
+
+def _close(response: aiohttp.ClientResponse | None) -> None:
+    if response is not None:
+        response.close()
+
+
+def _reason(error: Exception) -> str:
+    """A sentence without addresses or headers: it may end up in a client's error."""
+    return type(error).__name__
