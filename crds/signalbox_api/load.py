@@ -136,7 +136,7 @@ def _items(whole: Item) -> Iterator[Item]:
     """The objects of a document: itself, or the items of a List."""
     kind, items = whole.data.get("kind"), whole.data.get("items")
     known = {"List", *(f"{name}List" for name in KINDS)}
-    if kind not in known or not isinstance(items, list):
+    if not isinstance(kind, str) or kind not in known or not isinstance(items, list):
         yield whole
         return
     for index, part in enumerate(items):

@@ -43,5 +43,11 @@ class Document:
             if step not in inside:
                 break
             line = inside[step]
-            here = here[step]  # type: ignore[index]
+            match here, step:
+                case dict(), str() if step in here:
+                    here = here[step]
+                case list(), int() if step < len(here):
+                    here = here[step]
+                case _:
+                    break
         return line

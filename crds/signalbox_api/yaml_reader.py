@@ -19,6 +19,7 @@ MAX_FILE_BYTES: Final = 8 << 20
 MAX_NODES: Final = 250_000
 """Values in one document, counted as if every alias were written out."""
 MAX_DEPTH: Final = 32
+MAX_DOCUMENTS: Final = 20_000
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SEPARATOR: Final = re.compile(r"^---(?=\s|$)", flags=re.MULTILINE)
@@ -44,9 +45,16 @@ def documents(text: str) -> Iterator[Document]:
     """Every document of a YAML text, in order; empty ones are left out."""
     starts = [0, *(match.start() for match in _SEPARATOR.finditer(text) if match.start() > 0)]
     line = 1
+    found = 0
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         chunk = text[start:end]
-        yield from _chunk(chunk, line)
+        if chunk.removeprefix("---").strip():
+            found += 1
+            if found > MAX_DOCUMENTS:
+                message = f"is one of more than {MAX_DOCUMENTS} documents"
+                yield Document(line, None, (Fault(line, (), message, "split the file"),), {})
+                return
+            yield from _chunk(chunk, line)
         line += chunk.count("\n")
 
 
@@ -55,7 +63,7 @@ def _chunk(chunk: str, first_line: int) -> Iterator[Document]:
     try:
         for event in yaml.parse(chunk, Loader=_LOADER):
             if isinstance(event, yaml.DocumentStartEvent):
-                builder = _Builder(first_line, _line(event))
+                builder = _Builder(first_line)
             elif isinstance(event, yaml.DocumentEndEvent):
                 if builder.root is not None or builder.faults:
                     yield builder.document()
@@ -65,11 +73,19 @@ def _chunk(chunk: str, first_line: int) -> Iterator[Document]:
         builder.fault(broken.line, broken.message, broken.fix)
         yield builder.document()
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        line = first_line + (mark.line if mark else 0)
+        line = first_line + _error_line(error, chunk)
         builder.fault(line, f"is not YAML: {problem}", "correct the indentation, quotes or braces")
         yield builder.document()
+
+
+def _error_line(error: yaml.YAMLError, chunk: str) -> int:
+    """Line of a syntax error, from 0; errors of single characters know their offset only."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is not None:
+        return min(int(mark.line), chunk.count("\n"))
+    offset = getattr(error, "position", 0)
+    return chunk.encode("utf-8", "replace")[:offset].count(b"\n")
 
 
 def _line(event: yaml.Event) -> int:
@@ -84,15 +100,16 @@ class _Open:
     anchor: str | None
     nodes_before: int
     key: str | None = None
+    step: str | int | None = None
     merged: "list[Value]" = field(default_factory=list)
 
 
 class _Builder:
     """Builds the value of one document from parser events, with a stack instead of recursion."""
 
-    def __init__(self, first_line: int, line: int = 0) -> None:
+    def __init__(self, first_line: int) -> None:
         self._first_line = first_line
-        self._start = first_line + line
+        self._start: int | None = None
         self._stack: list[_Open] = []
         self._anchors: dict[str, tuple[Value, int]] = {}
         self._lines: dict[int, dict[str | int, int]] = {}
@@ -101,7 +118,8 @@ class _Builder:
         self.faults: list[Fault] = []
 
     def document(self) -> Document:
-        return Document(self._start, self.root, tuple(self.faults), self._lines)
+        start = self._first_line if self._start is None else self._start
+        return Document(start, self.root, tuple(self.faults), self._lines)
 
     def fault(self, line: int, message: str, fix: str) -> None:
         self.faults.append(Fault(line, self._path(), message, fix))
@@ -134,7 +152,8 @@ class _Builder:
         self._count(nodes, line)
         if self._wants_key():
             raise _BrokenError(line, f"*{anchor} cannot be a key", "write the key out")
-        self._put(value, line)
+        self._begin(line)
+        self._put(value)
 
     def _open(self, event: yaml.CollectionStartEvent, line: int) -> None:
         if self._wants_key():
@@ -148,9 +167,8 @@ class _Builder:
         self._count(1, line)
         value: dict[str, Value] | list[Value]
         value = {} if isinstance(event, yaml.MappingStartEvent) else []
-        if not self._stack:
-            self.root = value
-        self._note_line(line)
+        self._begin(line)
+        self._put(value)
         self._stack.append(_Open(value, event.anchor, self._nodes))
 
     def _close(self, line: int) -> None:
@@ -160,8 +178,6 @@ class _Builder:
                 self._merge(done.value, source, line)
         if done.anchor is not None:
             self._anchors[done.anchor] = (done.value, self._nodes - done.nodes_before + 1)
-        if self._stack:
-            self._put(done.value, None)
 
     def _merge(self, target: "dict[str, Value]", source: Value, line: int) -> None:
         for part in source if isinstance(source, list) else [source]:
@@ -175,17 +191,16 @@ class _Builder:
         if self._wants_key():
             self._key(event, line)
             return
+        self._begin(line)
         value = self._value(event, line)
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1)
-        if self._stack:
-            self._put(value, line)
-        else:
-            self.root = value
+        self._put(value)
 
     def _key(self, event: yaml.ScalarEvent, line: int) -> None:
         here = self._stack[-1]
-        here.key = event.value
+        here.key = here.step = str(event.value)
+        self._note_line(here, line)
         if event.implicit[0]:
             read = meaning(event.value)
             if isinstance(read, Ambiguous):
@@ -210,10 +225,26 @@ class _Builder:
         here = self._stack[-1] if self._stack else None
         return here is not None and isinstance(here.value, dict) and here.key is None
 
-    def _put(self, value: Value, line: int | None) -> None:
+    def _begin(self, line: int) -> None:
+        """A value begins on a line: in the root, at the next index or behind the last key."""
+        if self._start is None:
+            self._start = line
+        if not self._stack:
+            return
         here = self._stack[-1]
-        if line is not None:
-            self._note_line(line)
+        if isinstance(here.value, list):
+            here.step = len(here.value)
+        self._note_line(here, line)
+
+    def _note_line(self, here: _Open, line: int) -> None:
+        if here.step is not None:
+            self._lines.setdefault(id(here.value), {}).setdefault(here.step, line)
+
+    def _put(self, value: Value) -> None:
+        if not self._stack:
+            self.root = value
+            return
+        here = self._stack[-1]
         if isinstance(here.value, list):
             here.value.append(value)
         elif here.key == "<<":
@@ -223,17 +254,5 @@ class _Builder:
             here.value.setdefault(here.key, value)
             here.key = None
 
-    def _note_line(self, line: int) -> None:
-        """Remembers on which line the next part of the innermost open list or map stands."""
-        if not self._stack:
-            return
-        here = self._stack[-1]
-        step = len(here.value) if isinstance(here.value, list) else here.key
-        if step is not None:
-            self._lines.setdefault(id(here.value), {}).setdefault(step, line)
-
     def _path(self) -> Path:
-        steps = (
-            len(item.value) if isinstance(item.value, list) else item.key for item in self._stack
-        )
-        return tuple(step for step in steps if step is not None)
+        return tuple(item.step for item in self._stack if item.step is not None)
