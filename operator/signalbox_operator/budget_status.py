@@ -1,7 +1,5 @@
 """What a budget's status says: amounts as decimal text, and whether anything is left."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,95 +8,63 @@ from signalbox_api.conditions import ConditionStatus, Reason
 from signalbox_operator.facts import AccountFacts
 from signalbox_snapshot import snapshot as wire
 
-_HUNDRED: Final = 100
-
 Verdict = tuple[ConditionStatus, Reason, str]
 
-
-@dataclass(frozen=True, slots=True)
-class BudgetSums:
-    """A budget over all of its accounts in use, in its unit."""
-
-    limit: int
-    settled: int
-    held: int
-    overrun: int
-    window: tuple[int, int]
-    subjects: int
-    exhausted: int
-
-    @property
-    def percent(self) -> int:
-        """Settled and overrun as per cent of the limit, rounded down; 100 where nothing is
-        allowed."""
-        used = self.settled + self.overrun
-        return used * _HUNDRED // self.limit if self.limit else _HUNDRED
+_HUNDRED: Final = 100
+_UNIT: Final = {"usd": "USD", "tokens": "tokens", "requests": "requests"}
+_FALSE, _TRUE = ConditionStatus.FALSE, ConditionStatus.TRUE
 
 
-def sums(budget: wire.Budget, accounts: Sequence[AccountFacts]) -> BudgetSums:
-    """Adds up the accounts of a budget; without any, nothing is spent."""
-    limit = sum(account.limit for account in accounts) if accounts else budget.limit
-    return BudgetSums(
-        limit=limit,
-        settled=sum(account.settled for account in accounts),
-        held=sum(account.held for account in accounts),
-        overrun=sum(account.overrun for account in accounts),
-        window=max(
-            ((account.window_start, account.window_end) for account in accounts), default=(0, 0)
-        ),
-        subjects=sum(account.subject != "" for account in accounts),
-        exhausted=sum(account.exhausted for account in accounts),
-    )
+def untouched(budget: wire.Budget) -> AccountFacts:
+    """The facts of a budget that nothing was spent under."""
+    return AccountFacts(budget.id, budget.limit, 0, 0, 0, budget.limit)
 
 
-def fields(budget: wire.Budget, total: BudgetSums) -> dict[str, object]:
-    """The fields of the status, by their names in Python."""
-    start, end = total.window
-    left = total.limit - total.settled - total.held - total.overrun
+def fields(budget: wire.Budget, facts: AccountFacts) -> dict[str, object]:
+    """The amounts of the status, by their names in Python.
+
+    What remains is what can still be reserved; with `per`, in the account with the least.
+    """
+    shared = facts.limit - facts.settled - facts.held - facts.overrun
     return {
         "unit": budget.unit,
         "limit": amount(budget.limit, budget.unit),
-        "settled": amount(total.settled, budget.unit),
-        "held": amount(total.held, budget.unit),
-        "remaining": amount(left, budget.unit),
-        "overrun": amount(total.overrun, budget.unit),
-        "percent": total.percent,
-        "window_start": _instant(start),
-        "window_end": _instant(end),
-        "subjects": total.subjects if budget.per else None,
+        "settled": amount(facts.settled, budget.unit),
+        "held": amount(facts.held, budget.unit),
+        "remaining": amount(facts.remaining if budget.per else shared, budget.unit),
+        "overrun": amount(facts.overrun, budget.unit),
+        "percent": percent(budget, facts),
+        "window_start": _instant(facts.window_start),
+        "window_end": _instant(facts.window_end),
+        "subjects": facts.subjects if budget.per else None,
     }
 
 
-def exhaustion(budget: wire.Budget | None, accounts: Sequence[AccountFacts] | None) -> Verdict:
-    """The condition Exhausted. `accounts` is None while the ledger has not been heard."""
-    if budget is None or accounts is None:
+def percent(budget: wire.Budget, facts: AccountFacts) -> int:
+    """Spent as per cent of the limit, rounded down: of the account with the least remaining."""
+    spent = facts.limit - facts.remaining if budget.per else facts.settled + facts.overrun
+    return spent * _HUNDRED // facts.limit if facts.limit else _HUNDRED
+
+
+def exhaustion(budget: wire.Budget | None, facts: AccountFacts | None) -> Verdict:
+    """The condition Exhausted. `facts` is None while the ledger has not been heard."""
+    if budget is None or facts is None:
         return ConditionStatus.UNKNOWN, Reason.NOT_REPORTED, "The ledger has not been heard yet."
-    total = sums(budget, accounts)
-    spent = (
-        f"{amount(total.settled + total.overrun, budget.unit)} of"
-        f" {amount(total.limit, budget.unit)} {_UNIT[budget.unit]} ({total.percent} %)"
-    )
-    tail = _tail(budget, total)
-    if accounts and total.exhausted == len(accounts):
-        if total.overrun:
-            return ConditionStatus.TRUE, Reason.OVERRUN, f"{_overrun(budget, total)} {spent}.{tail}"
-        return ConditionStatus.TRUE, Reason.EXHAUSTED, f"Nothing is left: {spent}.{tail}"
-    if total.overrun:
-        return ConditionStatus.FALSE, Reason.OVERRUN, f"{_overrun(budget, total)} {spent}."
-    if total.exhausted:
-        return (
-            ConditionStatus.FALSE,
-            Reason.WARN_LEVEL,
-            f"{total.exhausted} of {len(accounts)} accounts have nothing left.{tail}",
-        )
-    passed = [step for step in budget.warn_at_percent if step <= total.percent]
+    spent = _spent(budget, facts)
+    overrun = _overrun(budget, facts)
+    if _nothing_left(budget, facts):
+        reason = Reason.OVERRUN if facts.overrun else Reason.EXHAUSTED
+        return _TRUE, reason, f"{overrun}{spent} {_what_next(facts)}"
+    if facts.overrun:
+        return _FALSE, Reason.OVERRUN, f"{overrun}{spent}"
+    if facts.exhausted_subjects:
+        count = f"{facts.exhausted_subjects} of {facts.subjects} {budget.per} accounts"
+        return _FALSE, Reason.WARN_LEVEL, f"{count} have nothing left. {_what_next(facts)}"
+    used = percent(budget, facts)
+    passed = [step for step in budget.warn_at_percent if step <= used]
     if passed:
-        message = f"More than {passed[-1]} % is spent: {spent}."
-        return ConditionStatus.FALSE, Reason.WARN_LEVEL, message
-    return ConditionStatus.FALSE, Reason.WITHIN_LIMIT, f"Spent: {spent}."
-
-
-_UNIT: Final = {"usd": "USD", "tokens": "tokens", "requests": "requests"}
+        return _FALSE, Reason.WARN_LEVEL, f"{passed[-1]} % is reached. {spent}"
+    return _FALSE, Reason.WITHIN_LIMIT, spent
 
 
 def amount(value: int, unit: wire.Unit) -> str:
@@ -106,16 +72,34 @@ def amount(value: int, unit: wire.Unit) -> str:
     return usd_text(value) if unit == "usd" else str(value)
 
 
-def _overrun(budget: wire.Budget, total: BudgetSums) -> str:
-    more = amount(total.overrun, budget.unit)
-    return f"Providers billed {more} {_UNIT[budget.unit]} more than was held."
+def _nothing_left(budget: wire.Budget, facts: AccountFacts) -> bool:
+    """With `per`, the budget is exhausted when every account in use is."""
+    if budget.per and facts.subjects:
+        return facts.exhausted_subjects >= facts.subjects
+    return facts.remaining <= 0 or facts.refused
 
 
-def _tail(budget: wire.Budget, total: BudgetSums) -> str:
-    end = _instant(total.window[1])
+def _spent(budget: wire.Budget, facts: AccountFacts) -> str:
+    unit, used = _UNIT[budget.unit], percent(budget, facts)
+    limit = amount(facts.limit, budget.unit)
+    if budget.per:
+        return f"The {budget.per} that spent most has used {used} % of {limit} {unit}."
+    settled = amount(facts.settled + facts.overrun, budget.unit)
+    return f"{settled} of {limit} {unit} is spent ({used} %)."
+
+
+def _overrun(budget: wire.Budget, facts: AccountFacts) -> str:
+    if not facts.overrun:
+        return ""
+    more = amount(facts.overrun, budget.unit)
+    return f"Providers billed {more} {_UNIT[budget.unit]} more than was held. "
+
+
+def _what_next(facts: AccountFacts) -> str:
+    end = _instant(facts.window_end)
     if end is None:
-        return " Raise the limit to go on."
-    return f" The next window begins at {end:%Y-%m-%dT%H:%M:%SZ}; raise the limit to go on before."
+        return "Raise the limit to go on."
+    return f"The next window begins at {end:%Y-%m-%dT%H:%M:%SZ}; raise the limit to go on before."
 
 
 def _instant(seconds: int) -> datetime | None:

@@ -1,7 +1,7 @@
 """What the status of each kind says beyond its conditions, read from the compiled snapshot."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -48,7 +48,7 @@ class Details:
         self,
         key: ResourceKey,
         state: ObjectState | None,
-        accounts: Sequence[AccountFacts] | None,
+        facts: AccountFacts | None,
     ) -> Fields:
         """The fields of the kind's status; none where no form of the object is in force."""
         if state is None or state.serving_generation is None:
@@ -59,10 +59,10 @@ class Details:
         if key.kind != "Budget":
             return self._by_kind[key.kind](name)
         budget = self._budgets[name]
-        if accounts is None:
+        if facts is None:
             limit = budget_status.amount(budget.limit, budget.unit)
             return {"unit": budget.unit, "limit": limit}
-        return dict(budget_status.fields(budget, budget_status.sums(budget, accounts)))
+        return dict(budget_status.fields(budget, facts))
 
     def _domain(self, name: str) -> Fields:
         domain = self._domains[name]

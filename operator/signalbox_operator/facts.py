@@ -33,29 +33,23 @@ class FleetFacts:
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """One account of a budget in its current window, in the budget's unit (usd: nano-USD).
+    """The accounts of one budget in the current window, in its unit (usd: nano-USD).
 
-    `subject` is "" for the shared account, else the user, session or agent. `window_start` and
-    `window_end` are seconds since the epoch, 0 for lifetime. `refused`: a request was refused in
-    this window because the account could not cover it.
+    `limit` is what each account may spend; `settled`, `held` and `overrun` are sums over the
+    accounts; `remaining` (limit - settled - overrun) is that of the account with the least.
+    `window_start` and `window_end` are seconds since the epoch, 0 for lifetime. With `per`,
+    `subjects` counts the accounts in use and `exhausted_subjects` those with nothing left.
+    `refused`: a request was refused in this window because too little was left for it.
     """
 
     budget: str
-    subject: str
     limit: int
     settled: int
     held: int
     overrun: int
+    remaining: int
     window_start: int = 0
     window_end: int = 0
+    subjects: int = 0
+    exhausted_subjects: int = 0
     refused: bool = False
-
-    @property
-    def remaining(self) -> int:
-        """What would be left if everything held were released; below 0 after an overrun."""
-        return self.limit - self.settled - self.overrun
-
-    @property
-    def exhausted(self) -> bool:
-        """Nothing is left, or too little for a request that came."""
-        return self.remaining <= 0 or self.refused

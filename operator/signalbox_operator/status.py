@@ -5,7 +5,6 @@ writes it to the API server. Every condition has a reason from the closed list o
 `signalbox_api.conditions`, and `lastTransitionTime` moves only when a status flips.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +21,7 @@ from signalbox_api.conditions import (
     update_conditions,
 )
 from signalbox_api.status import Status
-from signalbox_operator.budget_status import Verdict, exhaustion
+from signalbox_operator.budget_status import Verdict, exhaustion, untouched
 from signalbox_operator.compiler import Compilation, ObjectState
 from signalbox_operator.details import Details
 from signalbox_operator.facts import AccountFacts, FleetFacts
@@ -74,11 +73,9 @@ class _Writer:
         self._states = report.compilation.states
         self._now = report.now
         self._programmed = programmed
-        self._accounts: dict[str, list[AccountFacts]] | None = None
+        self._accounts: dict[str, AccountFacts] | None = None
         if report.accounts is not None:
-            self._accounts = defaultdict(list)
-            for account in report.accounts:
-                self._accounts[account.budget].append(account)
+            self._accounts = {facts.budget: facts for facts in report.accounts}
         self._details = Details(report.compilation.snapshot, report.now)
 
     def status(self, item: Resource, before: Resource) -> Status:
@@ -95,7 +92,7 @@ class _Writer:
             condition(kind, *verdicts[kind], generation=generation, now=self._now)
             for kind in CONDITIONS_OF[item.kind]
         ]
-        fields = self._details.fields(item.key, state, self._of_budget(item.key))
+        fields = self._details.fields(item.key, state, self._facts_of(item.key))
         return KINDS[item.kind].status(
             observed_generation=generation,
             serving_generation=None if state is None else state.serving_generation,
@@ -111,15 +108,15 @@ class _Writer:
             return _FALSE, Reason.NOT_ACCEPTED, message
         return self._programmed
 
-    def _of_budget(self, key: ResourceKey) -> list[AccountFacts] | None:
-        if self._accounts is None:
+    def _facts_of(self, key: ResourceKey) -> AccountFacts | None:
+        budget = self._details.budget(key) if key.kind == "Budget" else None
+        if budget is None or self._accounts is None:
             return None
-        return self._accounts.get(f"{key.namespace}/{key.name}", [])
+        return self._accounts.get(budget.id) or untouched(budget)
 
     def _exhausted(self, key: ResourceKey) -> Verdict:
-        if key.kind != "Budget":
-            return exhaustion(None, None)
-        return exhaustion(self._details.budget(key), self._of_budget(key))
+        facts = self._facts_of(key)
+        return exhaustion(None if facts is None else self._details.budget(key), facts)
 
 
 def _accepted(state: ObjectState | None) -> Verdict:
