@@ -34,7 +34,9 @@ def usd_text(nano: int) -> str:
 
 
 def _scaled(text: str, decimals: int) -> int:
-    whole, _, fraction = text.partition(".")
-    if len(fraction) > decimals or not (whole + fraction).isdecimal():
+    whole, point, fraction = text.partition(".")
+    digits = whole + fraction
+    known = text.isascii() and digits.isdecimal() and (fraction or not point)
+    if not known or len(fraction) > decimals:
         raise ValueError(f"{text!r} is not a decimal with at most {decimals} decimals")
     return int(whole + fraction.ljust(decimals, "0"))

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from signalbox_api.crd_schema import structural
+from signalbox_api.kinds import KINDS
+
 REPOSITORY = Path(__file__).parents[2]
 CRDS = REPOSITORY / "crds"
 _SOURCE = REPOSITORY / "tests" / "crdcheck"
@@ -194,3 +197,17 @@ def judge(crdcheck: Path) -> Callable[[Iterable[Mapping[str, Any]]], list[list[s
         return [json.loads(line)["errors"] for line in answer.stdout.splitlines()]
 
     return ask
+
+
+@pytest.fixture(scope="session")
+def every_pattern() -> set[str]:
+    """Every pattern that stands in a spec of a CRD."""
+    found: set[str] = set()
+    pending: list[Any] = [structural(kind.spec, defaults=True) for kind in KINDS.values()]
+    while pending:
+        here = pending.pop()
+        if isinstance(here, dict):
+            if isinstance(here.get("pattern"), str):
+                found.add(here["pattern"])
+            pending += here.values()
+    return found
