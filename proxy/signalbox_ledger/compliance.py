@@ -49,7 +49,7 @@ def judge(run: Run) -> Compliance:
 
 
 def _violations(run: Run, attempt: Attempt) -> list[str]:
-    place = f"attempt {attempt.number} ran on {attempt.lane}"
+    place = f"attempt {attempt.number} ran on {attempt.model}/{attempt.lane}"
     found = []
     if run.residency_lock is not None and attempt.jurisdiction not in run.residency_lock:
         lock = ", ".join(run.residency_lock) or "no jurisdiction at all"

@@ -62,7 +62,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA query_only = ON")
-        connection.execute("SELECT 1 FROM hourly_sum LIMIT 1").fetchone()
+        connection.execute("SELECT 1 FROM period_sum LIMIT 1").fetchone()
     except BaseException:
         connection.close()
         raise

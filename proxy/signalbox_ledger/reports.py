@@ -1,10 +1,10 @@
 """Runs, tokens and money by group, answered at once however long the record has grown.
 
-Whole hours come from `hourly_sum`, the broken hours at both ends from the facts themselves, so
-that every instant can be asked for and a sum of parts is always the whole. Amounts are integer
-nano-USD, instants are milliseconds, `since` is included and `until` is not. Money and tokens
-stand under the lane of the attempt that caused them, runs under the lane that answered.
-Corrections count at the instant they were posted.
+Whole days and hours come from `period_sum`, the broken hours at both ends from the facts
+themselves, so that every instant can be asked for and a sum of parts is always the whole.
+Amounts are integer nano-USD, instants are milliseconds, `since` is included and `until` is not.
+Money and tokens stand under the lane of the attempt that caused them, runs under the lane that
+answered. Corrections count at the instant they were posted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +22,7 @@ PERIODS: tuple[str, ...] = get_args(Period)
 
 PPM = 1_000_000
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 
 _DATE = "strftime('{}', timestamp / 1000, 'unixepoch')"
 _PERIOD_TERMS = {
@@ -92,7 +93,9 @@ def spend(reader: LedgerReader, *, by: Sequence[str], since: int, until: int) ->
     periods = [name for name in names if name in PERIODS]
     if len(periods) > 1:
         raise ValueError(f"choose one period of {', '.join(periods)}: they contain each other")
-    rows = reader.database.query(_spend_statement(names, periods), _ranges(since, until))
+    rows = reader.database.query(
+        _spend_statement(names, periods), _ranges(since, until, by_hour="hour" in names)
+    )
     sums = [_sums(row) for row in rows]
     total = _total(sums)
     lines = [
@@ -111,14 +114,20 @@ def _spend_statement(names: Sequence[str], periods: Sequence[str]) -> str:
     columns = ", ".join((*DIMENSIONS, *measures))
     facts = [
         f"SELECT timestamp, {columns} FROM {view}"  # noqa: S608
-        f" WHERE timestamp >= :{edge}_since AND timestamp < :{edge}_until"
-        for edge in ("first", "last")
+        f" WHERE timestamp >= :{begin} AND timestamp < :{end}"
+        for begin, end in (("since", "hours"), ("hours_end", "until"))
         for view in ("run_fact", "charge_fact")
     ]
-    hours = (
-        f"SELECT hour AS timestamp, {columns} FROM hourly_sum"  # noqa: S608
-        " WHERE hour >= :whole_since AND hour < :whole_until"
-    )
+    sums_of_periods = [
+        f"SELECT timestamp, {columns} FROM period_sum"  # noqa: S608
+        f" WHERE span = {span} AND timestamp >= :{begin} AND timestamp < :{end}"
+        for span, begin, end in (
+            (HOUR_MS, "hours", "days"),
+            (DAY_MS, "days", "days_end"),
+            (HOUR_MS, "days_end", "hours_end"),
+        )
+    ]
+    parts = " UNION ALL ".join([*sums_of_periods, *facts])
     keys = "".join(f"{_PERIOD_TERMS.get(name, name)} AS key_{name}, " for name in names)
     sums = ", ".join(f"coalesce(sum({measure}), 0) AS {measure}" for measure in measures)
     groups = [f"key_{name}" for name in names]
@@ -126,25 +135,29 @@ def _spend_statement(names: Sequence[str], periods: Sequence[str]) -> str:
     times = [f"key_{name}" for name in periods]
     order = ", ".join((*times, "cost_nano_usd DESC", "runs DESC", *groups))
     return (
-        f"SELECT {keys}{sums} FROM ({' UNION ALL '.join([hours, *facts])})"  # noqa: S608
+        f"SELECT {keys}{sums} FROM ({parts})"  # noqa: S608
         f"{grouped} ORDER BY {order}"
     )
 
 
-def _ranges(since: int, until: int) -> dict[str, int]:
-    """Whole hours, and the broken ones before and behind them; all within [since, until)."""
-    whole_since = -(-since // HOUR_MS) * HOUR_MS
-    whole_until = until // HOUR_MS * HOUR_MS
-    if whole_since >= whole_until:
-        whole_since = whole_until = until
+def _ranges(since: int, until: int, *, by_hour: bool) -> dict[str, int]:
+    """Whole days, whole hours around them, broken hours around those; all in [since, until)."""
+    hours, hours_end = _whole(since, until, HOUR_MS)
+    days, days_end = (hours_end, hours_end) if by_hour else _whole(hours, hours_end, DAY_MS)
     return {
-        "first_since": since,
-        "first_until": whole_since,
-        "whole_since": whole_since,
-        "whole_until": whole_until,
-        "last_since": whole_until,
-        "last_until": until,
+        "since": since,
+        "hours": hours,
+        "days": days,
+        "days_end": days_end,
+        "hours_end": hours_end,
+        "until": until,
     }
+
+
+def _whole(since: int, until: int, span: int) -> tuple[int, int]:
+    """Begin and end of the whole periods inside; both `until` where there is none."""
+    begin, end = -(-since // span) * span, until // span * span
+    return (begin, end) if begin < end else (until, until)
 
 
 def _sums(row: Mapping[str, Any]) -> Sums:

@@ -1,4 +1,4 @@
-"""Writes the record: runs, attempts, charges, verdicts, and the hourly sums over them.
+"""Writes the record: runs, attempts, charges, verdicts, and the sums over them.
 
 Called by the authority inside its settlement transaction: this module never begins, commits or
 rolls back a transaction of its own, and an error leaves nothing of the failed call behind.
@@ -14,15 +14,18 @@ import msgspec
 from signalbox_ledger import run_rows
 from signalbox_ledger.records import Charge, Run
 
+SUM_SPANS = (3_600_000, 86_400_000)
+"""Lengths of the periods that sums are kept by, in milliseconds: an hour and a day, in UTC."""
+
 SUM_KEY = ("domain", "agent", "model", "lane", "region", "workload", "focus_account")
-"""What the hourly sums are kept by, beside the hour."""
+"""What sums are kept by, beside the period."""
 
 SUM_MEASURES = (
     *("runs", "answered", "refused", "failed_floor", "locked", "not_compliant", "scored"),
     *("score_sum", "tokens_input", "tokens_cached", "tokens_output", "cost_nano_usd"),
     *("base_nano_usd", "premium_nano_usd", "cache_saving_nano_usd", "batch_saving_nano_usd"),
 )
-"""What the hourly sums add up."""
+"""What sums add up."""
 
 _BROKEN_RULES = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEncodeError)
 
@@ -66,7 +69,7 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def insert_runs(connection: sqlite3.Connection, runs: Sequence[Run]) -> int:
-    """Add `runs` to the record and to the hourly sums; how many were new.
+    """Add `runs` to the record and to the sums; how many were new.
 
     A run that is there already with equal content is passed over, so that a settlement can be
     sent again. Raises RecordRefusedError for one with other content under a known id, and for
@@ -137,8 +140,8 @@ def insert_slice_losses(connection: sqlite3.Connection, losses: Sequence[SliceLo
 
 
 def rebuild_sums(connection: sqlite3.Connection) -> None:
-    """Compute the hourly sums anew from the facts, for a ledger that was restored or edited."""
-    connection.execute("DELETE FROM hourly_sum")
+    """Compute the sums anew from the facts, for a ledger that was restored or edited."""
+    connection.execute("DELETE FROM period_sum")
     _add_sums(connection, "run_fact", 0)
     _add_sums(connection, "charge_fact", 0)
 
@@ -226,13 +229,14 @@ def _add_sums(connection: sqlite3.Connection, facts: str, after: int) -> None:
     key = ", ".join(SUM_KEY)
     sums = ", ".join(f"sum({measure})" for measure in SUM_MEASURES)
     added = ", ".join(f"{measure} = {measure} + excluded.{measure}" for measure in SUM_MEASURES)
-    connection.execute(
-        f"INSERT INTO hourly_sum (hour, {key}, {', '.join(SUM_MEASURES)})"  # noqa: S608
-        f" SELECT timestamp - timestamp % 3600000 AS hour, {key}, {sums}"
-        f" FROM {facts} WHERE position > ? GROUP BY hour, {key}"
-        f" ON CONFLICT (hour, {key}) DO UPDATE SET {added}",
-        (after,),
-    )
+    for span in SUM_SPANS:
+        connection.execute(
+            f"INSERT INTO period_sum (span, timestamp, {key}, {', '.join(SUM_MEASURES)})"  # noqa: S608
+            f" SELECT :span, timestamp - timestamp % :span AS start, {key}, {sums}"
+            f" FROM {facts} WHERE position > :after GROUP BY start, {key}"
+            f" ON CONFLICT (span, timestamp, {key}) DO UPDATE SET {added}",
+            {"span": span, "after": after},
+        )
 
 
 def _blame(

@@ -167,12 +167,14 @@ CREATE TABLE IF NOT EXISTS eval_result (
   PRIMARY KEY (run_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- Sums by hour, kept in the transaction that adds the facts, so that a quarter of ten million runs
--- is answered from some ten thousand rows. Derived: run_store.rebuild_sums computes it anew from
--- the facts. Money and tokens stand under the lane of the attempt that caused them, counts of runs
--- under the lane that answered.
-CREATE TABLE IF NOT EXISTS hourly_sum (
-  hour                  INTEGER NOT NULL CHECK (hour % 3600000 = 0),
+-- Sums by hour and by day (UTC), kept in the transaction that adds the facts, so that a quarter of
+-- ten million runs is answered from some ten thousand rows. `span` is the length of the period and
+-- `timestamp` its start. Derived: run_store.rebuild_sums computes it anew from the facts. Money and
+-- tokens stand under the lane of the attempt that caused them, counts of runs under the lane that
+-- answered.
+CREATE TABLE IF NOT EXISTS period_sum (
+  span                  INTEGER NOT NULL CHECK (span IN (3600000, 86400000)),
+  timestamp             INTEGER NOT NULL CHECK (timestamp % span = 0),
   domain                TEXT    NOT NULL,
   agent                 TEXT    NOT NULL,
   model                 TEXT    NOT NULL,
@@ -196,10 +198,10 @@ CREATE TABLE IF NOT EXISTS hourly_sum (
   premium_nano_usd      INTEGER NOT NULL,
   cache_saving_nano_usd INTEGER NOT NULL,
   batch_saving_nano_usd INTEGER NOT NULL,
-  PRIMARY KEY (hour, domain, agent, model, lane, region, workload, focus_account)
+  PRIMARY KEY (span, timestamp, domain, agent, model, lane, region, workload, focus_account)
 ) STRICT, WITHOUT ROWID;
 
--- The same sums, fact by fact: what hourly_sum is made of, and what answers for broken hours.
+-- The same sums, fact by fact: what period_sum is made of, and what answers for broken hours.
 -- CROSS JOIN fixes the order of the loops: from the rows in question to what hangs on them.
 CREATE VIEW IF NOT EXISTS run_fact AS
   SELECT position, timestamp, domain, agent, model, lane, region, workload, focus_account,

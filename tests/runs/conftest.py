@@ -22,6 +22,7 @@ def ledger(ledger_path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(ledger_path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = OFF")
         create_tables(connection)
         yield connection
 

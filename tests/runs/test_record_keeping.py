@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -29,17 +30,22 @@ def count(ledger: sqlite3.Connection, table: str) -> int:
     return int(ledger.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
+def summed(ledger: sqlite3.Connection, measure: str) -> int:
+    """What the sums by hour come to, and those by day: the same."""
+    spans = ledger.execute(f"SELECT sum({measure}) FROM period_sum GROUP BY span").fetchall()
+    (hours,), (days,) = spans
+    assert hours == days
+    return int(hours)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(run=runs())
-def test_whatever_a_run_says_comes_back_as_it_went_in(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "any.db"
-    path.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        create_tables(connection)
-        insert_runs(connection, [run])
-        connection.commit()
-        with LedgerReader(path) as reader:
-            recorded = reader.run(run.run_id)
+def test_whatever_a_run_says_comes_back_as_it_went_in(
+    run: Run, ledger: sqlite3.Connection, reader: LedgerReader
+) -> None:
+    run = msgspec.structs.replace(run, run_id=f"r_{count(ledger, 'inference_run')}")
+    insert_runs(ledger, [run])
+    recorded = reader.run(run.run_id)
     assert recorded is not None
     assert recorded.run == run
 
@@ -53,7 +59,7 @@ def test_the_row_carries_the_sixteen_fields_under_their_names(ledger: sqlite3.Co
         "domain": "signalbox/wealth",
         "agent": "signalbox/advisor",
         "model": "signalbox/sonnet",
-        "lane": "signalbox/sonnet/eu",
+        "lane": "eu",
         "region": "eu-central-1",
         "route_policy": "signalbox/wealth",
         "tokens_input": 10,
@@ -93,7 +99,9 @@ def test_a_run_sent_again_counts_once(ledger: sqlite3.Connection) -> None:
     before = {table: count(ledger, table) for table in TABLES}
     assert insert_runs(ledger, [make_run("r_2"), make_run("r_1")]) == 0
     assert {table: count(ledger, table) for table in TABLES} == before
-    assert ledger.execute("SELECT sum(runs), sum(cost_nano_usd) FROM hourly_sum").fetchone() == (
+    assert ledger.execute(
+        "SELECT sum(runs), sum(cost_nano_usd) FROM period_sum WHERE span = 3600000"
+    ).fetchone() == (
         2,
         2 * 9_900,
     )
@@ -151,7 +159,9 @@ def test_a_run_that_cannot_be_true_is_named_and_takes_nothing_else_with_it(
     ledger.execute("COMMIT")
     ids = [row[0] for row in ledger.execute("SELECT run_id FROM inference_run ORDER BY run_id")]
     assert ids == ["r_1", "r_3", "r_before"]
-    assert ledger.execute("SELECT sum(runs) FROM hourly_sum").fetchone() == (3,)
+    assert ledger.execute("SELECT sum(runs) FROM period_sum WHERE span = 3600000").fetchone() == (
+        3,
+    )
 
 
 def test_the_tables_know_every_word_of_the_records(ledger: sqlite3.Connection) -> None:
@@ -204,8 +214,8 @@ def test_a_settlement_that_is_rolled_back_leaves_no_run(ledger: sqlite3.Connecti
     ledger.execute("BEGIN IMMEDIATE")
     insert_runs(ledger, [make_run("r_1"), refused_run("r_2")])
     ledger.execute("ROLLBACK")
-    assert {table: count(ledger, table) for table in (*TABLES, "hourly_sum")} == dict.fromkeys(
-        (*TABLES, "hourly_sum"), 0
+    assert {table: count(ledger, table) for table in (*TABLES, "period_sum")} == dict.fromkeys(
+        (*TABLES, "period_sum"), 0
     )
 
 
@@ -230,7 +240,9 @@ def test_a_correction_is_a_new_charge_beside_the_recorded_cost(
     recorded = reader.run(run.run_id)
     assert recorded is not None
     assert (recorded.run, recorded.corrections) == (run, [refund])
-    assert ledger.execute("SELECT sum(cost_nano_usd) FROM hourly_sum").fetchone() == (6_600,)
+    assert ledger.execute(
+        "SELECT sum(cost_nano_usd) FROM period_sum WHERE span = 3600000"
+    ).fetchone() == (6_600,)
 
 
 def test_a_correction_needs_its_run_its_kind_and_a_sum_that_adds_up(
@@ -255,4 +267,4 @@ def test_a_slice_is_lost_once_and_is_nobodys_spend(ledger: sqlite3.Connection) -
     with pytest.raises(RecordRefusedError, match="sl-1"):
         insert_slice_losses(ledger, [other])
     assert count(ledger, "charge_record") == 1
-    assert count(ledger, "hourly_sum") == 0
+    assert count(ledger, "period_sum") == 0
