@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SurfaceName = Literal["chat", "messages", "embeddings"]
-CacheWrite = Literal["none", "5m", "1h"]
+CacheWrite = Literal["none", "implicit", "5m", "1h"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class ModelRequest:
     count. `input_tokens` are tokens given as such (embedding input as token arrays).
     `output_limit` is the client's own limit per choice, None where it set none;
     `choices` multiplies the output. `needs` are the Model capabilities that the request asks of
-    a lane. `cache_write` is the dearest cache write that it may cause.
+    a lane. `cache_write` is the dearest cache write that it asks for; implicit is one that the
+    provider may make unasked, billed as 5m where that has a price.
     """
 
     surface: SurfaceName

@@ -10,6 +10,7 @@ from typing import Final
 
 from signalbox_ledger.records import Charge, Meter, Usage
 from signalbox_proxy.model_request import CacheWrite, TokenBound
+from signalbox_proxy.refusals import Refusal
 from signalbox_snapshot.snapshot import Lane, PriceTable, Tier
 
 TOKENS_PER_PRICE: Final = 1_000_000
@@ -22,6 +23,13 @@ INPUT_METERS: Final[tuple[Meter, ...]] = (
     "cache_write_1h",
 )
 METERS: Final[tuple[Meter, ...]] = (*INPUT_METERS, "output")
+
+_WRITES: Final[dict[CacheWrite, tuple[Meter, ...]]] = {
+    "none": (),
+    "implicit": ("cache_write_5m",),
+    "5m": ("cache_write_5m",),
+    "1h": ("cache_write_5m", "cache_write_1h"),
+}
 
 
 def line_cost(tokens: int, unit_price: int) -> int:
@@ -125,11 +133,16 @@ def _charge(
 def _dearest(bound: TokenBound, price: PriceTable, cache_write: CacheWrite) -> tuple[int, int]:
     """Highest prices of an input and an output token that the bound can meet."""
     tiers = list(_reachable(price, bound.input))
-    meters: tuple[Meter, ...] = ("input", "cached_input")
-    if cache_write != "none":
-        meters += ("cache_write_5m",)
-    if cache_write == "1h":
-        meters += ("cache_write_1h",)
+    meters: list[Meter] = ["input", "cached_input", *_WRITES[cache_write]]
+    standard = price.standard
+    unpriced_5m = cache_write == "5m" and standard.cache_write_5m is None
+    if unpriced_5m or (cache_write == "1h" and standard.cache_write_1h is None):
+        raise Refusal(
+            "no_bound",
+            f"The request asks for a cache write of {cache_write}, which has no price here. "
+            "Leave the cache markers out, or ask for another model.",
+            "cache_control",
+        )
     dearest_input = max(_unit_price(tier, meter) for tier in tiers for meter in meters)
     return dearest_input, max(tier.output for tier in tiers)
 
@@ -152,5 +165,6 @@ def _quantity(usage: Usage, meter: Meter) -> int:
 
 
 def _unit_price(tier: Tier, meter: Meter) -> int:
-    unit_price: int = getattr(tier, meter)
-    return unit_price
+    """A meter's price; a cache write without one, which nobody asked for, is plain input."""
+    unit_price: int | None = getattr(tier, meter)
+    return tier.input if unit_price is None else unit_price

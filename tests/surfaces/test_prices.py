@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from signalbox_ledger.records import Usage
 from signalbox_proxy import pricing
 from signalbox_proxy.model_request import TokenBound
+from signalbox_proxy.refusals import Refusal
 from signalbox_snapshot.snapshot import Lane, LongContext, PriceTable, Tier
 
 PRICES = st.integers(0, 200_000_000_000)
@@ -44,8 +45,8 @@ def bill(usage: Usage, price: PriceTable) -> Fraction:
     return Fraction(
         usage.input * tier.input
         + usage.cached_input * tier.cached_input
-        + usage.cache_write_5m * tier.cache_write_5m
-        + usage.cache_write_1h * tier.cache_write_1h
+        + usage.cache_write_5m * (tier.cache_write_5m or 0)
+        + usage.cache_write_1h * (tier.cache_write_1h or 0)
         + usage.output * tier.output,
         1_000_000,
     )
@@ -53,7 +54,7 @@ def bill(usage: Usage, price: PriceTable) -> Fraction:
 
 @given(
     COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, TABLES, st.integers(0, 50),
-    st.sampled_from(["none", "5m", "1h"]),
+    st.sampled_from(["none", "implicit", "5m", "1h"]),
 )  # fmt: skip
 def test_a_settlement_never_exceeds_its_hold(
     fresh: int, cached: int, short: int, long: int, output: int, price: PriceTable, slack: int,
@@ -182,3 +183,37 @@ def test_the_expected_cost_lies_within_the_worst(make_lane: Any) -> None:
     expected = pricing.expected_nano(TokenBound(input=100, output=50), price)
     assert expected == 100 * 3000 + 50 * 15000
     assert expected <= pricing.worst_nano(TokenBound(input=100, output=50), price, "none")
+
+
+def without_writes(tier: Tier) -> PriceTable:
+    return PriceTable(
+        standard=Tier(
+            input=tier.input,
+            cached_input=tier.cached_input,
+            cache_write_5m=None,
+            cache_write_1h=None,
+            output=tier.output,
+        )
+    )
+
+
+@pytest.mark.parametrize("asked", ["5m", "1h"])
+def test_a_cache_write_that_is_asked_for_needs_a_price(tier: Tier, asked: Any) -> None:
+    with pytest.raises(Refusal, match="no price") as caught:
+        pricing.worst_nano(TokenBound(input=10, output=1), without_writes(tier), asked)
+    assert caught.value.code == "no_bound"
+
+
+def test_an_implicit_cache_write_without_a_price_is_plain_input(make_lane: Any, tier: Tier) -> None:
+    price = without_writes(tier)
+    bound = TokenBound(input=1000, output=0)
+    assert pricing.worst_nano(bound, price, "implicit") == pricing.worst_nano(bound, price, "none")
+    (line,) = pricing.charges(Usage(cache_write_5m=1000), make_lane(price=price), 1)
+    assert line.unit_price == tier.input
+
+
+def test_an_implicit_cache_write_is_held_at_its_price(tier: Tier) -> None:
+    bound = TokenBound(input=1_000_000, output=0)
+    price = PriceTable(standard=tier)
+    held = pricing.worst_nano(bound, price, "implicit")
+    assert held == (tier.cache_write_5m or 0) + 3

@@ -219,14 +219,18 @@ def _tool_names(asked: Any) -> tuple[str, ...]:
 
 
 def _cache_write(asked: Any) -> CacheWrite:
-    """The dearest cache write; providers of this format may write the cache unasked."""
-    dearest: CacheWrite = "5m"
-    for message in asked.messages:
-        for part in message.content if isinstance(message.content, list) else ():
-            mark = None if isinstance(part, types.RefusalPart) else part.prompt_cache_breakpoint
-            if mark is not None and mark.ttl == "12h":
-                dearest = "1h"
-    return dearest
+    """The dearest cache write. Unless told otherwise, providers may write the cache unasked."""
+    marks = [
+        part.prompt_cache_breakpoint
+        for message in asked.messages
+        if isinstance(message.content, list)
+        for part in message.content
+        if not isinstance(part, types.RefusalPart) and part.prompt_cache_breakpoint is not None
+    ]
+    if marks:
+        return "1h" if any(mark.ttl == "12h" for mark in marks) else "5m"
+    options = asked.prompt_cache_options
+    return "none" if options is not None and options.mode == "explicit" else "implicit"
 
 
 CHAT = ChatSurface()
