@@ -102,7 +102,7 @@ def grant_amount(
     covered = 0
     unmet = 0
     for need in needs:
-        if covered + need - free <= headroom:
+        if covered + need - free <= max(0, headroom):
             covered += need
         elif unmet == 0 or need < unmet:
             unmet = need

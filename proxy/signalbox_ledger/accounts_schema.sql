@@ -67,3 +67,13 @@ CREATE TABLE slice_loss (
   amount INTEGER NOT NULL CHECK (amount >= 0),
   posted_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Records that the tables of runs refused. What they spent counts; they wait for a person.
+CREATE TABLE refused_record (
+  holder TEXT NOT NULL,
+  journal_end INTEGER NOT NULL,
+  run_id TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  body BLOB NOT NULL,
+  PRIMARY KEY (holder, journal_end)
+) STRICT, WITHOUT ROWID;

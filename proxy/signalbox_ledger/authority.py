@@ -29,6 +29,7 @@ _log = logging.getLogger("signalbox.authority")
 MAX_WAITING = 4096
 """Requests of one connection that may wait; beyond that it is not read."""
 
+_TIDY_S = 600
 _PR_SET_PDEATHSIG = 1
 
 
@@ -62,14 +63,21 @@ class Authority:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._turn)
 
+    async def tidy(self) -> None:
+        """Every ten minutes, drop what no decision needs any more."""
+        while True:
+            with self._store.transaction():
+                self._store.forget_ended(self._clock.now_ms() // 1000)
+            await asyncio.sleep(_TIDY_S)
+
     def _turn(self) -> None:
         self._scheduled = False
         waiting, self._waiting = self._waiting, []
         live = [item for item in waiting if not item[0].closed]
         try:
             replies = self._commit(live)
-        except (sqlite3.Error, JournalError, ValueError):
-            # One request spoils the common transaction: each gets its own, in order.
+        except Exception:  # noqa: BLE001 - whatever one request does, the others are answered
+            # One request spoiled the common transaction: each gets its own, in order.
             replies = [self._commit_alone(item) for item in live]
         for (connection, number, _), reply in zip(live, replies, strict=True):
             connection.reply(number, reply)
@@ -86,9 +94,9 @@ class Authority:
             return self._commit([item])[0]
         except (JournalError, ValueError) as error:
             return Refused("invalid", str(error))
-        except sqlite3.Error as error:
-            _log.exception("database refuses")
-            return Refused("failed", f"database: {error}")
+        except Exception as error:  # noqa: BLE001 - the client hears of it and repeats
+            _log.exception("request failed")
+            return Refused("failed", f"{type(error).__name__}: {error}")
 
     def _answer(self, connection: "Connection", body: bytes, now_ms: int) -> Reply:
         if connection.closed:
@@ -182,7 +190,9 @@ async def serve(socket: Path, store: SqliteStore) -> None:
     finally:
         os.umask(mask)
     print("ready", flush=True)  # noqa: T201
+    tidying = asyncio.create_task(authority.tidy())
     await stop.wait()
+    tidying.cancel()
     server.close()
     for connection in list(authority.connections):
         connection.close()

@@ -20,23 +20,20 @@ from signalbox_ledger.connection import (
     Clock,
     LedgerUnavailableError,
 )
-from signalbox_ledger.drawing import Drawer, Shortage
+from signalbox_ledger.drawing import Drawer
 from signalbox_ledger.flushing import Flusher
-from signalbox_ledger.holder import ENDLESS, Claim, Hold, Holdings
+from signalbox_ledger.holder import Claim, Hold, Holdings
+from signalbox_ledger.housekeeping import Housekeeper
 from signalbox_ledger.journal import Journal, JournalError
 from signalbox_ledger.protocol import (
-    MAX_ITEMS,
     Configure,
     FindRun,
     Finish,
     FoundRun,
     Hello,
-    Poll,
-    Polled,
-    Return,
-    ReturnItem,
 )
 from signalbox_ledger.records import HoldPart, Run
+from signalbox_ledger.shortage import Shortage
 
 __all__ = [
     "Claim",
@@ -49,13 +46,9 @@ __all__ = [
 
 _log = logging.getLogger("signalbox.ledger")
 
-_TICK_S = 0.1
-_TICKS_PER_SECOND = 10
 _CONNECT_S = 2.0
 _ANSWER_S = 2.0
 _CLOSE_S = 5.0
-_NEXT_WINDOW_S = 2
-_SHORT_WINDOW_S = 30
 
 
 class ProxyLedger:
@@ -79,9 +72,10 @@ class ProxyLedger:
         )
         self._dispatched: dict[str, bytes] = {}
         self._unwritten: list[Run] = []
-        self._returns: dict[str, ReturnItem] = {}
-        self._stir = asyncio.Event()
         self._closed = False
+        self._housekeeper = Housekeeper(
+            self._holdings, self._connection, self._flusher, self._drawer, self._write_late
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._flusher.appended(journal.end, None)
 
@@ -99,7 +93,7 @@ class ProxyLedger:
         ledger._tasks = [
             asyncio.create_task(ledger._drawer.run()),
             asyncio.create_task(ledger._keep_flushing()),
-            asyncio.create_task(ledger._keep_house()),
+            asyncio.create_task(ledger._housekeeper.run(ledger._clock)),
         ]
         return ledger
 
@@ -126,7 +120,7 @@ class ProxyLedger:
         self._connection.configuration = request
         with contextlib.suppress(TimeoutError, LedgerUnavailableError):
             await asyncio.wait_for(self._connection.until_answered(request), _ANSWER_S)
-        self._stir.set()
+        self._housekeeper.stir()
 
     def try_hold(self, claims: Sequence[Claim]) -> Hold | None:
         """All claims out of the slices at hand, or None. No I/O."""
@@ -209,7 +203,7 @@ class ProxyLedger:
             async with asyncio.timeout(_CLOSE_S):
                 self._write_late()
                 await self._flusher.flush()
-                await self._give_back(everything=True)
+                await self._housekeeper.give_back(self.now_ms() // 1000, everything=True)
                 if not self._dispatched:
                     await self._connection.until_answered(Finish(self.holder_id))
                     settled = True
@@ -234,61 +228,8 @@ class ProxyLedger:
 
     def _connected(self) -> None:
         self._drawer.nudge()
-        self._stir.set()
+        self._housekeeper.stir()
 
     async def _keep_flushing(self) -> None:
         with contextlib.suppress(LedgerUnavailableError):
             await self._flusher.run()
-
-    async def _keep_house(self) -> None:
-        ticks = 0
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stir.wait(), _TICK_S)
-            self._stir.clear()
-            ticks += 1
-            try:
-                self._write_late()
-                await self._recall()
-                await self._give_back()
-            except JournalError as error:
-                _log.warning("%s", error)
-            except LedgerUnavailableError:
-                continue
-            if ticks % _TICKS_PER_SECOND == 0:
-                self._look_ahead()
-
-    async def _recall(self) -> None:
-        """Learn which slices others wait for."""
-        if not self._holdings.accounts:
-            return
-        reply = await self._connection.call(Poll())
-        if isinstance(reply, Polled):
-            self._clock.told(reply.now_ms)
-            if self._holdings.drain(reply.wanted):
-                self._flusher.hurry()
-
-    async def _give_back(self, *, everything: bool = False) -> None:
-        now = self._clock.now_ms() // 1000
-        for item in self._holdings.collect(now, everything=everything):
-            self._returns[item.slice_id] = item
-        while self._returns:
-            items = list(self._returns.values())[:MAX_ITEMS]
-            await self._connection.call(Return(items))
-            for item in items:
-                if self._returns.get(item.slice_id) is item:
-                    del self._returns[item.slice_id]
-
-    def _look_ahead(self) -> None:
-        """Once a second: measure rates, draw for the next minute or the next window."""
-        now = self._clock.now_ms() // 1000
-        for account in self._holdings.accounts.values():
-            account.measure()
-            if account.exact or account.is_tight or account.rate == 0:
-                continue
-            if account.free_at(now) < account.wanted_ahead // 3:
-                self._drawer.refill(account, upcoming=False)
-            end = max((held.end for held in account.slices), default=ENDLESS)
-            start = max((held.start for held in account.slices), default=0)
-            if end - start > _SHORT_WINDOW_S and start <= now and end - now <= _NEXT_WINDOW_S:
-                self._drawer.refill(account, upcoming=True)

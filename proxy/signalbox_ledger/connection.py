@@ -27,11 +27,15 @@ class ConnectionLostError(LedgerUnavailableError):
 
 
 class Clock:
-    """The authority's clock, as far as this process knows it; never goes back."""
+    """The authority's clock, as far as this process knows it.
 
-    __slots__ = ("_last", "_offset")
+    Never goes back, save once: from this machine's own clock to the authority's.
+    """
+
+    __slots__ = ("_is_ours", "_last", "_offset")
 
     def __init__(self) -> None:
+        self._is_ours = True
         self._offset = (time.time_ns() - time.monotonic_ns()) // 1_000_000
         self._last = 0
 
@@ -42,13 +46,15 @@ class Clock:
             self._last = now
         return self._last
 
-    def told(self, now_ms: int, *, first: bool = False) -> None:
+    def told(self, now_ms: int) -> None:
         """What the authority just said: it is late by the way here, never early."""
         offset = now_ms - time.monotonic_ns() // 1_000_000
-        if first or offset > self._offset or self._offset - offset > _CLOCK_SLACK_MS:
+        if self._is_ours:
+            self._is_ours = False
             self._offset = offset
-        if first:
             self._last = 0
+        elif offset > self._offset or self._offset - offset > _CLOCK_SLACK_MS:
+            self._offset = offset
 
 
 class _Link(asyncio.Protocol):
@@ -194,7 +200,7 @@ class AuthorityConnection:
 
     def _welcomed(self, reply: Reply) -> None:
         if isinstance(reply, protocol.Welcome):
-            self._clock.told(reply.now_ms, first=True)
+            self._clock.told(reply.now_ms)
             return
         if isinstance(reply, Refused) and reply.reason == "fenced":
             self._set_fenced(reply)

@@ -9,37 +9,24 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
-from signalbox_ledger.accounts import BudgetSpec, Figures
+from signalbox_ledger.accounts import BudgetSpec
 from signalbox_ledger.connection import AuthorityConnection, Clock, LedgerUnavailableError
 from signalbox_ledger.holder import Claim, HeldAccount, Hold, Holdings, Key
 from signalbox_ledger.protocol import Draw, DrawItem, Drawn, Grant
+from signalbox_ledger.shortage import (
+    Shortage,
+    ShortageReason,
+    check_claims,
+    release_surplus,
+    shortage_of,
+    tightest,
+)
 
 _POLL_S = 0.04
+_BATCH = 2_000
 _ANSWER_S = (0.19, 0.04)
 """How long a hold waits for a first answer: twice, so that a stall of our own does not count."""
-
-ShortageReason = Literal["exhausted", "held", "unavailable"]
-
-
-@dataclass(frozen=True, slots=True)
-class Shortage:
-    """Why a hold could not be had; nothing is held.
-
-    `remaining` is limit - settled - overrun as the authority knows it; `affordable` is what a
-    hold could be right now; `window_end` is in seconds since the epoch, 0 for lifetime.
-    """
-
-    budget: str
-    subject: str
-    unit: str
-    reason: ShortageReason
-    needed: int
-    limit: int
-    remaining: int
-    affordable: int
-    window_end: int
 
 
 @dataclass(slots=True, eq=False)
@@ -77,7 +64,9 @@ class Drawer:
         self._drawn = 0
 
     async def hold(self, claims: Sequence[Claim], wait_s: float) -> Hold | Shortage:
-        """Wait for a hold. Cancelled, it leaves nothing held."""
+        """Wait for a hold. Cancelled, it leaves nothing held. Raises ValueError for a claim
+        that no account could bear."""
+        check_claims(claims)
         loop = asyncio.get_running_loop()
         waiter = _Waiter(claims, loop.create_future())
         waiter.timers = [
@@ -101,9 +90,8 @@ class Drawer:
                 self.waiters.remove(waiter)
 
     def nudge(self) -> None:
-        """Something was freed, or the authority is back."""
-        if self.waiters:
-            self._wake.set()
+        """Something was freed: serve who waits, were a draw in flight or not."""
+        self._serve()
 
     def refill(self, account: HeldAccount, *, upcoming: bool) -> None:
         """Draw ahead of need, for the present or the upcoming window."""
@@ -131,7 +119,7 @@ class Drawer:
                 self._serve()
 
     async def _draw(self) -> None:
-        asked = list(self.waiters)
+        asked = self.waiters[:_BATCH]
         for waiter in asked:
             waiter.asked = True
         accounts, items = self._items(asked)
@@ -259,41 +247,15 @@ class Drawer:
 
     def _refuse(self, waiter: _Waiter, reason: ShortageReason, claim: Claim | None) -> None:
         now = self._clock.now_ms() // 1000
-        lack = claim or self._tightest(waiter, now)
-        key = (lack.budget, lack.subject)
-        account = self._holdings.accounts.get(key)
-        grant = waiter.lacks.get(key)
-        spec = self.specs.get(lack.budget)
-        known = (grant.figures if grant else None) or (account.figures if account else None)
-        figures = known or Figures(limit=0, granted=0, held=0, overrun=0)
-        free = account.free_at(now) if account is not None else 0
-        self._release_surplus(waiter, key)
-        shortage = Shortage(
-            budget=lack.budget,
-            subject=lack.subject,
-            unit=spec.unit if spec else "",
-            reason=reason,
-            needed=lack.amount,
-            limit=figures.limit if known else (spec.limit if spec else 0),
-            remaining=max(0, figures.remaining),
-            affordable=max(0, figures.headroom) + free if reason != "unavailable" else free,
-            window_end=grant.window_end if grant else (spec.window(now)[1] if spec else 0),
+        lacking = claim or tightest(waiter.claims, self._holdings, now)
+        key = (lacking.budget, lacking.subject)
+        release_surplus(waiter.claims, self._holdings, lacking)
+        shortage = shortage_of(
+            lacking,
+            reason,
+            account=self._holdings.accounts.get(key),
+            grant=waiter.lacks.get(key),
+            spec=self.specs.get(lacking.budget),
+            now=now,
         )
         self._finish(waiter, shortage)
-
-    def _tightest(self, waiter: _Waiter, now: int) -> Claim:
-        """The claim that lacks most of what it needs."""
-
-        def missing(claim: Claim) -> int:
-            account = self._holdings.accounts.get((claim.budget, claim.subject))
-            return claim.amount - (account.free_at(now) if account else 0)
-
-        return max(waiter.claims, key=missing)
-
-    def _release_surplus(self, waiter: _Waiter, lacking: Key) -> None:
-        """What was drawn for its other claims goes back, where that is scarce."""
-        for claim in waiter.claims:
-            key = (claim.budget, claim.subject)
-            account = self._holdings.accounts.get(key)
-            if account is not None and key != lacking and (account.exact or account.is_tight):
-                account.used_at = 0

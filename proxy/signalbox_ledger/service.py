@@ -42,12 +42,12 @@ class Service:
                 return self._draw(session, items, now_ms)
             case protocol.Return(items):
                 for item in items:
-                    self._store.give_back(session.holder, item)
+                    self._store.accounts.give_back(session.holder, item)
                 return protocol.Done()
             case protocol.Settle():
                 return self._settle(session, request)
             case protocol.Poll():
-                return protocol.Polled(now_ms, self._store.wanted(session.holder))
+                return protocol.Polled(now_ms, self._store.accounts.wanted(session.holder))
             case protocol.FindRun(run_id):
                 run = run_lookup.find_run(self._store.connection, run_id)
                 return protocol.FoundRun(None if run is None else encode_run(run))
@@ -90,7 +90,11 @@ class Service:
     def _draw(self, session: Session, items: list[protocol.DrawItem], now_ms: int) -> Reply:
         self._store.check_holder(session.holder)
         now = now_ms // 1000
-        grants = [self._store.draw(session.holder, item, now) for item in items]
+        specs = self._store.specs
+        grants = [
+            self._store.accounts.draw(session.holder, item, specs.get(item.budget), now=now)
+            for item in items
+        ]
         return protocol.Drawn(now_ms, grants)
 
     def _settle(self, session: Session, request: protocol.Settle) -> Reply:

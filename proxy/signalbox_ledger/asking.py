@@ -1,0 +1,52 @@
+"""Asks a running authority from outside a proxy: status, recovery, a person's orders."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from signalbox_ledger.connection import LedgerUnavailableError
+from signalbox_ledger.protocol import (
+    HEADER,
+    MAX_FRAME,
+    FrameError,
+    Reply,
+    Request,
+    decode_reply,
+    frame,
+)
+
+Ask = Callable[[Request], Awaitable[Reply]]
+
+_ANSWER_S = 10.0
+_BROKEN = (OSError, TimeoutError, asyncio.IncompleteReadError, FrameError)
+
+
+@asynccontextmanager
+async def connected(socket: Path) -> AsyncIterator[Ask]:
+    """A connection of its own; gives a function that asks one request after another.
+
+    Raises LedgerUnavailableError where the authority does not answer within ten seconds.
+    """
+    try:
+        reader, writer = await asyncio.open_unix_connection(os.fspath(socket))
+    except OSError as error:
+        raise LedgerUnavailableError(f"no authority listens on {socket}: {error}") from error
+
+    async def ask(request: Request) -> Reply:
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                writer.write(frame(1, request))
+                await writer.drain()
+                length, _ = HEADER.unpack(await reader.readexactly(HEADER.size))
+                if length > MAX_FRAME:
+                    raise FrameError(f"frame of {length} bytes is above {MAX_FRAME}")
+                return decode_reply(await reader.readexactly(length))
+        except _BROKEN as error:
+            raise LedgerUnavailableError(f"no answer from {socket}: {error!r}") from error
+
+    try:
+        yield ask
+    finally:
+        writer.close()

@@ -1,0 +1,202 @@
+"""Recovery: settles what processes left behind that are gone.
+
+A process is gone when the lock beside its journal can be taken. Its incarnation is fenced, the
+rest of its journal is settled, calls that were in flight are charged in full and flagged
+`unknown`, its slices are closed. Every step may be repeated: a recovery that dies is recovered
+by the next. Without a journal nothing is released by itself; see `post_slice_loss`.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from signalbox_ledger import journal as journals
+from signalbox_ledger.asking import Ask, connected
+from signalbox_ledger.connection import LedgerUnavailableError
+from signalbox_ledger.journal import Entry, JournalError, JournalLock
+from signalbox_ledger.protocol import Done, Fence, Finish, Lost, PostLoss, Refused, Settle, Settled
+from signalbox_ledger.records import Attempt, Charge, HoldPart, Run
+
+_BATCH_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was done about one incarnation. With a `problem`, its files were left as they are."""
+
+    holder: str
+    runs: int = 0
+    unknown: int = 0
+    problem: str = ""
+
+
+async def recover_all(socket: Path, journal_dirs: Sequence[Path]) -> list[Recovery]:
+    """Recover every incarnation under `journal_dirs` whose process is gone.
+
+    Raises LedgerUnavailableError where no authority answers; call again then.
+    """
+    recovered: list[Recovery] = []
+    for directory in journal_dirs:
+        for holder in journals.holders_in(directory):
+            lock = JournalLock.take(directory, holder)
+            if lock is None:
+                continue
+            try:
+                recovery = await _recover(socket, directory, holder)
+            except JournalError as error:
+                recovery = Recovery(holder, problem=str(error))
+            except BaseException:
+                lock.release()
+                raise
+            if recovery.problem:
+                lock.release()
+            else:
+                lock.remove()
+            recovered.append(recovery)
+    return recovered
+
+
+async def post_slice_loss(socket: Path, holder: str) -> Lost:
+    """Charge the open slices of a holder in full: its process and its journal are both gone.
+
+    Only on a person's word. Raises LedgerUnavailableError, and LookupError for an unknown holder.
+    """
+    async with connected(socket) as ask:
+        reply = await ask(PostLoss(holder))
+    if isinstance(reply, Lost):
+        return reply
+    raise LookupError(reply.message if isinstance(reply, Refused) else f"unexpected {reply}")
+
+
+async def _recover(socket: Path, directory: Path, holder: str) -> Recovery:
+    segments = journals.segments_of(directory, holder)
+    if not segments:
+        return Recovery(holder)
+    left = _read(directory, holder, segments)
+    unknown = _complete(directory, holder, segments, left)
+    async with connected(socket) as ask:
+        reply = await ask(Fence(holder, _name(left)))
+        if not isinstance(reply, Settled):
+            raise LedgerUnavailableError(f"the authority does not fence {holder}: {reply}")
+        runs = sum(entry.kind == journals.RECORD for entry in left if entry.end > reply.offset)
+        await _settle(ask, directory, (holder, segments), (reply.offset, left))
+        if not isinstance(reply := await ask(Finish(holder)), Done):
+            raise LedgerUnavailableError(f"the authority does not close {holder}: {reply}")
+    for start in segments:
+        journals.segment_path(directory, holder, start).unlink()
+    return Recovery(holder, runs=runs, unknown=unknown)
+
+
+def _read(directory: Path, holder: str, segments: Sequence[int]) -> list[Entry]:
+    """Every whole entry; the torn tail of the last segment is cut off."""
+    found: list[Entry] = []
+    for position, start in enumerate(segments):
+        path = journals.segment_path(directory, holder, start)
+        data = path.read_bytes()
+        found.extend(journals.entries(data, start))
+        reached = found[-1].end if found and found[-1].end > start else start
+        if position + 1 < len(segments):
+            if reached != segments[position + 1]:
+                raise JournalError(f"{path} is damaged at {reached - start}")
+        elif reached - start < len(data):
+            os.truncate(path, reached - start)
+    return found
+
+
+def _complete(directory: Path, holder: str, segments: Sequence[int], left: list[Entry]) -> int:
+    """Write records for calls that were in flight; `left` grows by them. How many."""
+    open_runs: dict[str, Run] = {}
+    for entry in left:
+        if entry.kind == journals.DISPATCHING:
+            run = journals.decode_run(entry.body)
+            open_runs[run.run_id] = run
+    for entry in left:
+        if entry.kind == journals.RECORD:
+            open_runs.pop(journals.decode_run(entry.body).run_id, None)
+    end = left[-1].end if left else segments[-1]
+    path = journals.segment_path(directory, holder, segments[-1])
+    with path.open("ab", buffering=0) as file:
+        for run in open_runs.values():
+            body = journals.encode_run(unknown_run(run))
+            framed = journals.frame_entry(journals.RECORD, body)
+            if file.write(framed) != len(framed):
+                raise JournalError(f"{path} has no room for run {run.run_id}")
+            end += len(framed)
+            left.append(Entry(kind=journals.RECORD, body=body, end=end))
+        os.fsync(file.fileno())
+    return len(open_runs)
+
+
+async def _settle(
+    ask: Ask, directory: Path, journal: tuple[str, list[int]], rest: tuple[int, list[Entry]]
+) -> None:
+    holder, segments = journal
+    offset, left = rest
+    for end in _batches(offset, (entry.end for entry in left)):
+        data = journals.read_range(directory, holder, segments, (offset, end))
+        reply = await ask(Settle(holder, offset, data))
+        if not isinstance(reply, Settled):
+            raise JournalError(f"the authority does not settle {holder} from {offset}: {reply}")
+        offset = reply.offset
+
+
+def _batches(offset: int, ends: Iterable[int]) -> list[int]:
+    batches: list[int] = []
+    begin = last = offset
+    for end in ends:
+        if end <= offset:
+            continue
+        if end - begin > _BATCH_BYTES and last > begin:
+            batches.append(last)
+            begin = last
+        last = end
+    return [*batches, last] if last > begin else batches
+
+
+def _name(left: Sequence[Entry]) -> str:
+    if left and left[0].kind == journals.HEADER:
+        return msgspec.msgpack.decode(left[0].body, type=journals.JournalHeader).name
+    return ""
+
+
+def unknown_run(run: Run) -> Run:
+    """A run whose process ended while its last attempt was in flight: charged in full."""
+    if not run.attempts:
+        return msgspec.structs.replace(run, outcome="unknown")
+    attempt = charged_in_full(run.attempts[-1])
+    attempts = [*run.attempts[:-1], attempt]
+    charge = Charge(
+        attempt=attempt.number,
+        meter="output",
+        quantity=attempt.bound_tokens,
+        unit_price=0,
+        cost=attempt.bound_nano,
+        base=attempt.bound_nano,
+        kind="unknown",
+    )
+    return msgspec.structs.replace(
+        run,
+        outcome="unknown",
+        attempts=attempts,
+        charges=[*run.charges, charge],
+        cost_nano=sum(one.cost_nano for one in attempts),
+    )
+
+
+def charged_in_full(attempt: Attempt) -> Attempt:
+    """An attempt whose end is unknown: everything that it held is spent."""
+    return msgspec.structs.replace(
+        attempt,
+        outcome="cut",
+        settlement="full",
+        cost_nano=attempt.bound_nano,
+        holds=[_spent_in_full(part) for part in attempt.holds],
+        detail="the process ended while this call was in flight",
+    )
+
+
+def _spent_in_full(part: HoldPart) -> HoldPart:
+    return msgspec.structs.replace(part, spent=max(part.spent, part.amount))

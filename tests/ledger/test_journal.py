@@ -1,0 +1,96 @@
+"""The journal of an incarnation survives what kills a process."""
+
+import resource
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signalbox_ledger import journal as journals
+from signalbox_ledger.journal import (
+    DISPATCHING,
+    RECORD,
+    Journal,
+    JournalError,
+    JournalLock,
+    entries,
+    frame_entry,
+    segments_of,
+)
+
+BODIES = st.lists(st.binary(max_size=200), min_size=1, max_size=20)
+
+
+@given(BODIES, st.data())
+def test_a_torn_tail_costs_the_last_entry_only(bodies: list[bytes], data: st.DataObject) -> None:
+    frames = [frame_entry(RECORD, body) for body in bodies]
+    whole = b"".join(frames)
+    cut = data.draw(st.integers(0, len(whole)))
+    found = [entry.body for entry in entries(whole[:cut])]
+    assert found == bodies[: len(found)]
+    assert sum(map(len, frames[: len(found)])) <= cut
+    assert cut == len(whole) or cut < sum(map(len, frames[: len(found) + 1]))
+
+
+@given(BODIES, st.data())
+def test_a_flipped_bit_is_never_read_as_an_entry(bodies, data: st.DataObject) -> None:
+    whole = bytearray(b"".join(frame_entry(RECORD, body) for body in bodies))
+    position = data.draw(st.integers(0, len(whole) - 1))
+    whole[position] ^= 1 << data.draw(st.integers(0, 7))
+    found = [entry.body for entry in entries(bytes(whole))]
+    assert found == bodies[: len(found)]
+    assert len(found) < len(bodies)
+
+
+def test_a_living_journal_cannot_be_taken_and_a_closed_one_can(folder) -> None:
+    journal = Journal(folder, "p-1", "p")
+    assert JournalLock.take(folder, "p-1") is None
+    with pytest.raises(JournalError, match="taken"):
+        Journal(folder, "p-1", "p")
+    journal.close(settled=False)
+    lock = JournalLock.take(folder, "p-1")
+    assert lock is not None
+    lock.remove()
+    assert journals.holders_in(folder) == []
+
+
+def test_settled_segments_go_and_what_is_in_flight_is_carried_on(folder, monkeypatch) -> None:
+    monkeypatch.setattr(journals, "SEGMENT_BYTES", 1000)
+    journal = Journal(folder, "p-1", "p")
+    open_ = frame_entry(DISPATCHING, b"open")
+    journal.append(open_)
+    while len(segments_of(folder, "p-1")) < 4:
+        if journal.segment_is_full:
+            journal.rotate([open_])
+        journal.append(frame_entry(RECORD, b"x" * 100))
+    end = journal.end
+    data = journal.read(0, end)
+    assert [entry.end for entry in entries(data)][-1] == end
+    journal.forget(end)
+    (last,) = segments_of(folder, "p-1")
+    kept = [entry.body for entry in entries(journal.read(last, end), last)]
+    assert b"open" in kept
+    with pytest.raises(JournalError, match="not all there"):
+        journal.read(0, end)
+    journal.close(settled=True)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_half_entry(folder) -> None:
+    journal = Journal(folder, "p-1", "p")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.end + 50, before[1]))
+    try:
+        with pytest.raises(JournalError):
+            journal.append(frame_entry(RECORD, b"x" * 100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    journal.append(frame_entry(RECORD, b"y"))
+    assert [e.body for e in entries(journal.read(0, journal.end))][1:] == [b"y"]
+    journal.close(settled=True)
+
+
+@pytest.mark.parametrize("holder", ["../x", "", "a/b", "a.b", "x" * 81])
+def test_a_holder_id_is_no_path(folder, holder: str) -> None:
+    with pytest.raises(JournalError, match="holder id"):
+        JournalLock.take(folder, holder)
