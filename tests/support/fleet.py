@@ -1,0 +1,269 @@
+"""A running fleet for tests: authority, proxies and simulated provider as real processes.
+
+    with Fleet(tmp_path, proxies=2) as fleet:
+        fleet.push(snapshot())
+        client = OpenAI(base_url=fleet.openai_url, api_key=key_of("retail/support"))
+
+Everything listens on 127.0.0.1 and free ports, and ends with the test's process.
+"""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from signalbox_ledger.reading import LedgerReader
+from signalbox_simulator.process import SimulatorProcess
+from signalbox_snapshot import codec, envelope, signing_keys
+from signalbox_snapshot.snapshot import Snapshot
+from support.ledgers import AuthorityProcess
+from support.snapshots import CREDENTIALS, simulated
+
+FLEET = "test"
+START_S = 30.0
+ENVIRONMENT_PATH = os.pathsep.join(path for path in sys.path if path)
+
+
+def eventually(condition: Callable[[], Any], *, within_s: float = 10.0) -> Any:
+    """Wait until it gives something true; fail after `within_s`."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {within_s} s: {condition}"
+        time.sleep(0.01)
+
+
+@dataclass
+class ProxyProcess:
+    """One `python -m signalbox_proxy`, which tests may kill and start again."""
+
+    name: str
+    folder: Path
+    arguments: list[str]
+    ports: dict[str, int] = field(default_factory=dict)
+    _process: subprocess.Popen[str] | None = None
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        assert self._process is not None
+        return self._process
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    def start(self, *, port: int = 0) -> None:
+        command = [
+            *(sys.executable, "-m", "signalbox_proxy", "--die-with-parent", *self.arguments),
+            *("--port", str(port), "--control-port", "0", "--metrics-port", "0"),
+        ]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=os.environ | {"PYTHONPATH": ENVIRONMENT_PATH},
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line.startswith("ready"), self.log.read_text()
+        pairs = (item.partition("=") for item in line.split()[1:])
+        self.ports = {name: int(value) for name, _, value in pairs}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['port']}"
+
+    @property
+    def control_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['control-port']}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['metrics-port']}"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self._reap()
+
+    def stop(self, *, within_s: float = 40.0) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        self.process.wait(within_s)
+        return self._reap()
+
+    def _reap(self) -> int:
+        code = self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
+
+
+class Fleet:
+    """Authority, simulator and proxies in one folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        proxies: int = 1,
+        simulator: SimulatorProcess | None = None,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self.folder = folder
+        self.authority = AuthorityProcess(folder)
+        self._own_simulator = simulator is None
+        self.simulator = simulator or SimulatorProcess(
+            credentials=CREDENTIALS, directory=folder / "simulator", durable=False
+        )
+        self.signing_key = Ed25519PrivateKey.generate()
+        self.token = secrets.token_hex(16)
+        self.generation = 0
+        self._options = options
+        self.proxies = [self._proxy(number) for number in range(proxies)]
+
+    def __enter__(self) -> Self:
+        (self.folder / "signing.pub").write_bytes(
+            signing_keys.public_pem(self.signing_key.public_key())
+        )
+        (self.folder / "control.token").write_text(self.token)
+        credentials = self.folder / "credentials"
+        credentials.mkdir(exist_ok=True)
+        for name, value in CREDENTIALS.items():
+            (credentials / name).write_text(value)
+        self.authority.start()
+        if self._own_simulator:
+            self.simulator.start()
+        for proxy in self.proxies:
+            proxy.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for proxy in self.proxies:
+            proxy.stop()
+        self.authority.stop()
+        if self._own_simulator:
+            self.simulator.stop()
+
+    @property
+    def url(self) -> str:
+        """Where the first proxy takes traffic."""
+        return self.proxies[0].url
+
+    @property
+    def openai_url(self) -> str:
+        return f"{self.url}/v1"
+
+    def push(self, given: Snapshot, *, move: bool = True) -> int:
+        """Seal a snapshot, its lanes moved to the simulator, and push it to every proxy."""
+        self.generation += 1
+        sealed = self.seal(given, self.generation, move=move)
+        for proxy in self.proxies:
+            status, answer = self.put(proxy, sealed)
+            assert status == 200, answer
+        return self.generation
+
+    def seal(self, given: Snapshot, generation: int, *, move: bool = True) -> bytes:
+        moved = simulated(given, self.simulator.url) if move else given
+        sealed = envelope.seal(
+            self.signing_key, fleet=FLEET, generation=generation, payload=codec.encode(moved)
+        )
+        return envelope.encode(sealed)
+
+    def put(
+        self, proxy: ProxyProcess, sealed: bytes, *, token: str | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Push bytes to a control port; status and answer."""
+        return self.control(proxy, "PUT", "snapshot", sealed, token=token)
+
+    def control(
+        self,
+        proxy: ProxyProcess,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        token: str | None = None,
+    ) -> tuple[int, dict[str, Any]]:
+        request = urllib.request.Request(
+            f"{proxy.control_url}/control/v1/{path}",
+            data=body,
+            method=method,
+            headers={"Authorization": f"Bearer {self.token if token is None else token}"},
+        )
+        return _json(request)
+
+    def ledger(self) -> LedgerReader:
+        """The ledger, read-only."""
+        return LedgerReader(self.authority.db)
+
+    def run(self, run_id: str, *, agent_key: str) -> dict[str, Any]:
+        """One's own run, as the proxy tells it."""
+        request = urllib.request.Request(
+            f"{self.url}/signalbox/v1/runs/{run_id}",
+            headers={"Authorization": f"Bearer {agent_key}"},
+        )
+        status, document = _json(request)
+        assert status == 200, document
+        return document
+
+    def metrics(self, number: int = 0) -> str:
+        with _open(urllib.request.Request(f"{self.proxies[number].metrics_url}/metrics")) as answer:
+            return str(answer.read().decode())
+
+    def add_proxy(self, *, peers: tuple[str, ...] = ()) -> ProxyProcess:
+        proxy = self._proxy(len(self.proxies), peers)
+        proxy.start()
+        self.proxies.append(proxy)
+        return proxy
+
+    def _proxy(self, number: int, peers: tuple[str, ...] = ()) -> ProxyProcess:
+        name = f"proxy-{number}"
+        arguments: Mapping[str, Path | str] = {
+            "--name": name,
+            "--state": self.folder / name,
+            "--authority": self.authority.socket,
+            "--credentials": self.folder / "credentials",
+            "--fleet": FLEET,
+            "--trust": self.folder / "signing.pub",
+            "--control-token": self.folder / "control.token",
+        }
+        flat = [str(part) for pair in arguments.items() for part in pair]
+        for peer in peers:
+            flat += ["--peer", peer]
+        return ProxyProcess(name, self.folder, [*flat, *self._options])
+
+
+def _json(request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
+    try:
+        with _open(request) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def _open(request: urllib.request.Request) -> Any:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return opener.open(request, timeout=15)
