@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +23,16 @@ STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 @click.option(
     "--syntax", is_flag=True, help="Each object by itself only; what it names may be missing."
 )
+@click.option("-v", "--verbose", is_flag=True, help="Show notes that need no action, too.")
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Another form than lines.")
 @platform_namespace_option
 def command(
-    manifests: Path, strict: bool, syntax: bool, output: str | None, platform_namespace: str
+    manifests: Path,
+    strict: bool,
+    syntax: bool,
+    verbose: bool,
+    output: str | None,
+    platform_namespace: str,
 ) -> None:
     """Validate and compile the manifests in DIR (or one file) as a running Signalbox would.
 
@@ -49,7 +56,7 @@ def command(
         click.echo(json.dumps(summary | {"findings": findings}, indent=2, ensure_ascii=False))
     else:
         console = out()
-        print_remarks(console, found)
+        print_remarks(console, [each for each in found if verbose or each.severity != "info"])
         style = STYLES["error"] if errors else STYLES["warning"] if warnings else "green"
         counted = f"{_many(errors, 'error')}, {_many(warnings, 'warning')}"
         console.print(
@@ -61,7 +68,7 @@ def command(
         raise SystemExit(1)
 
 
-def print_remarks(console: Console, found: tuple[Remark, ...]) -> None:
+def print_remarks(console: Console, found: Iterable[Remark]) -> None:
     """Writes findings: in a pipe one line each, as compilers do; on a terminal easier to read."""
     for each in found:
         style = STYLES[each.severity]

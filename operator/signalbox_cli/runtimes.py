@@ -4,13 +4,11 @@ from pathlib import Path
 
 from signalbox_cli.failure import Failure
 from signalbox_cli.manifest_folder import compiled, read
-from signalbox_cli.state import StateFolder
+from signalbox_cli.state import FLEET, StateFolder
+from signalbox_operator.head import HeadError, HeadStore
 from signalbox_proxy.runtime import Runtime
 from signalbox_snapshot import codec, envelope, signing_keys
 from signalbox_snapshot.envelope import EnvelopeError
-
-FLEET = "local"
-"""Name of the fleet of one machine."""
 
 
 def compiled_runtime(manifests: Path, platform_namespace: str) -> Runtime:
@@ -27,13 +25,13 @@ def released_runtime(state: Path) -> Runtime:
     """The runtime of the snapshot that was last released on a state folder."""
     folder = StateFolder.at(state)
     try:
-        data = folder.head.read_bytes()
+        head = HeadStore(folder.head).read()
+        if head is None:
+            raise Failure(
+                f"nothing was released on {folder.root}; name a folder of manifests, or --state"
+            )
         trusted = envelope.trust(signing_keys.load_public(folder.verification_key.read_bytes()))
-        sealed, snapshot = envelope.open_sealed(data, trusted, FLEET)
-    except FileNotFoundError:
-        raise Failure(
-            f"nothing was released on {folder.root}; name a folder of manifests, or --state"
-        ) from None
-    except (EnvelopeError, ValueError) as error:
+        sealed, snapshot = envelope.open_sealed(head.sealed, trusted, FLEET)
+    except (EnvelopeError, HeadError, OSError, ValueError) as error:
         raise Failure(f"cannot read {folder.head}: {error}") from None
     return Runtime.build(snapshot, version=sealed.version, generation=sealed.generation)

@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from signalbox_cli.failure import Failure
 from signalbox_snapshot import signing_keys
 
+FLEET: Final = "local"
+"""Name of the fleet of one machine."""
+
 MAX_SOCKET_PATH: Final = 100
 """Longest path of a Unix socket, in bytes, that every platform accepts (Linux: 107)."""
 
@@ -97,6 +100,11 @@ class StateFolder:
     def objects(self) -> Path:
         """What an API server would remember of each object: uid, generation, creation."""
         return self.root / "objects.json"
+
+    @property
+    def accepted(self) -> Path:
+        """The accepted form of every object, for when a file is broken."""
+        return self.root / "accepted.json"
 
     def proxy(self, name: str) -> Path:
         """Folder of one proxy."""

@@ -1,0 +1,125 @@
+"""The control plane of one machine: folder in, snapshot released, findings and changes told.
+
+What the operator does in a cluster, `Controller` does for `up`: the compiler, the publisher and the
+status are the same. It runs at the start, whenever a file changes, and once a second for status.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from signalbox_api import Resource
+from signalbox_cli.catalogue import Catalogue, Reading
+from signalbox_cli.credentials import make_simulated
+from signalbox_cli.failure import Failure
+from signalbox_cli.fleet import Fleet
+from signalbox_cli.manifest_folder import Compiled, compiled
+from signalbox_cli.settings import UpSettings
+from signalbox_operator.control_port import ControlPort, ProxyAddress, ProxyStatus, Rejected
+from signalbox_operator.difference import difference
+from signalbox_operator.publish import Publisher, Rollout
+from signalbox_snapshot import codec
+from signalbox_snapshot.check import SnapshotError
+
+READY_LIMIT_S: Final = 20.0
+POLL_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of the folder's present content."""
+
+    reading: Reading
+    compiled: Compiled
+    rollout: Rollout | None
+    changes: tuple[str, ...]
+    problem: str = ""
+
+
+class Controller:
+    """Reads, compiles, releases; knows what is in force."""
+
+    def __init__(
+        self, settings: UpSettings, fleet: Fleet, publisher: Publisher, control: ControlPort
+    ) -> None:
+        self._settings = settings
+        self._fleet = fleet
+        self._publisher = publisher
+        self._control = control
+        self.catalogue = Catalogue(settings)
+        self.applied: Applied | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def apply(self) -> Applied:
+        """Reads the folder and releases what it says; what cannot be released changes nothing."""
+        async with self._one_at_a_time:
+            reading = self.catalogue.read(datetime.now(tz=UTC))
+            if self._settings.simulate:
+                make_simulated(self._settings.state, reading.objects)
+            whole = compiled(
+                reading.loaded,
+                reading.objects,
+                platform_namespace=self._settings.platform_namespace,
+                simulate_url=self._fleet.simulate_url,
+                previous=self.catalogue.in_force,
+            )
+            self.applied = await self._release(reading, whole)
+            return self.applied
+
+    async def hand_over(self, proxy: ProxyAddress) -> None:
+        """Gives a proxy that was started again what is released."""
+        outcome = await self._publisher.push_to(proxy)
+        if isinstance(outcome, Rejected):
+            raise Failure(f"{proxy.name} refuses the snapshot: {outcome.path}: {outcome.reason}")
+
+    async def start_serving(self) -> Applied:
+        """Applies the folder at the start and waits until every proxy serves it."""
+        applied = await self.apply()
+        if applied.problem:
+            raise Failure(applied.problem)
+        await asyncio.gather(*(self.hand_over(each) for each in self._fleet.addresses))
+        try:
+            async with asyncio.timeout(READY_LIMIT_S):
+                while not all(each and each.ready for each in await self.statuses()):
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            logs = self._settings.state.logs
+            raise Failure(
+                f"the proxies are not ready after {READY_LIMIT_S:.0f} s; see {logs}"
+            ) from None
+        return applied
+
+    async def statuses(self) -> Sequence[ProxyStatus | None]:
+        """What each proxy says of itself; None where one does not answer."""
+        found = await asyncio.gather(
+            *(self._control.status_of(each) for each in self._fleet.addresses)
+        )
+        return [each if isinstance(each, ProxyStatus) else None for each in found]
+
+    async def _release(self, reading: Reading, whole: Compiled) -> Applied:
+        head = self._publisher.head()
+        before = codec.decode(head.envelope.snapshot.encode()) if head else None
+        snapshot = whole.compilation.snapshot
+        changes = tuple(difference(before, snapshot))
+        try:
+            rollout = await self._publisher.release(snapshot, self._fleet.addresses)
+        except SnapshotError as error:
+            problem = f"the snapshot is not one that proxies accept: {error}"
+            return Applied(reading, whole, None, (), problem)
+        problem = "; ".join(
+            f"{each.proxy} refuses the snapshot: {each.path}: {each.reason}"
+            for each in rollout.rejections
+        )
+        if not problem:
+            self.catalogue.accepted(whole.compilation.in_force)
+        return Applied(reading, whole, rollout, changes if rollout.changed else (), problem)
+
+
+def resources(applied: Applied) -> Sequence[Resource]:
+    """The objects that stand."""
+    return applied.reading.objects
+
+
+Tell = Callable[[str], None]

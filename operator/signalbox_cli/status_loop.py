@@ -1,0 +1,144 @@
+"""Once a second: what proxies run and what accounts have left, as status on every object."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from signalbox_api import Resource, ResourceKey
+from signalbox_cli.board import Board
+from signalbox_cli.controller import Controller
+from signalbox_cli.fleet import Fleet
+from signalbox_cli.refusals_seen import RefusalsSeen
+from signalbox_cli.settings import UpSettings
+from signalbox_cli.up_server import UpServer
+from signalbox_ledger.connection import LedgerUnavailableError
+from signalbox_ledger.protocol import BudgetStatus, StatusReport
+from signalbox_ledger.status import fetch
+from signalbox_operator.facts import AccountFacts, FleetFacts, ProxyFacts
+from signalbox_operator.status import Report, with_status
+
+PERIOD_S: Final = 1.0
+SUBJECTS: Final = 1000
+"""Accounts per user, session or agent that one budget's status is made of."""
+
+
+class StatusLoop:
+    """Keeps the board fresh and serves it."""
+
+    def __init__(self, settings: UpSettings, fleet: Fleet, controller: Controller) -> None:
+        self._settings = settings
+        self._fleet = fleet
+        self._controller = controller
+        # Versions go on growing over restarts, as an API server's do.
+        self._board = Board(time.time_ns() // 1_000_000)
+        self._server = UpServer(self._board, self.status)
+        self._refusals = RefusalsSeen(settings.state.ledger)
+        self._shown: dict[ResourceKey, Resource] = {}
+        self._facts = FleetFacts()
+        self._accounts: tuple[AccountFacts, ...] | None = None
+        self._started = False
+
+    async def start(self) -> None:
+        """Shows the first status and listens."""
+        await self.refresh()
+        await self._server.start(self._settings.state.up_socket)
+        self._started = True
+
+    async def stop(self) -> None:
+        """Listens no longer."""
+        if self._started:
+            await self._server.stop()
+            self._settings.state.up_socket.unlink(missing_ok=True)
+        self._refusals.close()
+
+    async def keep_fresh(self) -> None:
+        """Refreshes for ever."""
+        while True:
+            await asyncio.sleep(PERIOD_S)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Asks proxies and authority, and shows what they say."""
+        applied = self._controller.applied
+        if applied is None or applied.rollout is None:
+            return
+        self._facts = await self._fleet_facts()
+        with contextlib.suppress(LedgerUnavailableError):
+            report = await fetch(self._settings.state.authority_socket, top=SUBJECTS)
+            self._refusals.read()
+            self._accounts = tuple(self._account_facts(report))
+        compilation = applied.compiled.compilation
+        made = Report(compilation, self._facts, self._accounts, datetime.now(tz=UTC))
+        shown = with_status(applied.reading.objects, made, self._shown)
+        self._shown = {item.key: item for item in shown}
+        self._board.replace([_as_stored(item) for item in shown])
+
+    def status(self) -> dict[str, Any]:
+        """What runs, for other commands."""
+        return {
+            "generation": self._facts.generation,
+            "version": self._facts.version,
+            "processes": self._fleet.processes(),
+            "proxies": [
+                {"name": each.name, "ready": each.ready, "generation": each.generation}
+                for each in self._facts.proxies
+            ],
+            "accounts": [
+                {
+                    "budget": each.budget,
+                    "subject": each.subject,
+                    "limit": each.limit,
+                    "remaining": each.remaining,
+                    "window_end": each.window_end,
+                }
+                for each in self._accounts or ()
+            ],
+        }
+
+    async def _fleet_facts(self) -> FleetFacts:
+        applied = self._controller.applied
+        rollout = applied.rollout if applied is not None else None
+        if rollout is None:
+            return self._facts
+        rejected = {each.proxy: each for each in rollout.rejections}
+        proxies = tuple(
+            ProxyFacts(address.name, ready=False)
+            if status is None
+            else ProxyFacts.of(status, rejected.get(address.name))
+            for address, status in zip(
+                self._fleet.addresses, await self._controller.statuses(), strict=True
+            )
+        )
+        return FleetFacts(rollout.head.generation, rollout.head.version, proxies)
+
+    def _account_facts(self, report: StatusReport) -> list[AccountFacts]:
+        return [facts for budget in report.budgets for facts in self._accounts_of(budget)]
+
+    def _accounts_of(self, budget: BudgetStatus) -> Sequence[AccountFacts]:
+        named = [(each.subject, each.figures) for each in budget.top]
+        return [
+            AccountFacts(
+                budget=budget.budget,
+                subject=subject,
+                limit=figures.limit,
+                settled=figures.settled,
+                held=figures.held,
+                overrun=figures.overrun,
+                window_start=budget.window_start,
+                window_end=budget.window_end,
+                refused=self._refusals.refused_since(budget.budget, subject, budget.window_start),
+            )
+            for subject, figures in named or [("", budget.figures)]
+        ]
+
+
+def _as_stored(item: Resource) -> dict[str, Any]:
+    """The object as an API server returns it."""
+    stored = item.manifest()
+    status = getattr(item, "status", None)
+    if status is not None:
+        stored["status"] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return stored
