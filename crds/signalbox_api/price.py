@@ -29,7 +29,8 @@ class LongContext(Part):
     input: Price | None = None
     """USD per million input tokens. Absent: the normal price."""
     cached_input: Price | None = None
-    """USD per million input tokens read from the provider's cache. Absent: the normal price."""
+    """USD per million input tokens read from the provider's cache. Absent: the normal price of
+    cached tokens, or the input price given here where there is none."""
     cache_write: CacheWrite | None = None
     """Prices of writing to the provider's cache. Absent: the normal prices."""
     output: Price | None = None

@@ -405,3 +405,42 @@ def test_whatever_the_api_server_refuses_in_a_field_the_loader_refuses_too(
     ):
         assert errors or (path, value) in ACCEPTED_BY_MISTAKE, (path, _short(value))
         assert _loader_says(new), (path, _short(value), errors)
+
+
+def _variants(path: str, schema: dict[str, Any], value: Any) -> Iterator[tuple[str, Any]]:
+    """Every field left out, and every number and length at its bounds: valid or not."""
+    yield path, GONE
+    if schema.get("type") == "integer":
+        yield from ((path, schema[bound]) for bound in ("minimum", "maximum"))
+    if schema.get("x-kubernetes-int-or-string"):
+        yield from ((path, number) for number in (0, 1, "0", "1", "0.1", schema["maximum"]))
+    if isinstance(value, dict):
+        for name, item in value.items():
+            inner = schema.get("properties", {}).get(name) or schema["additionalProperties"]
+            yield from _variants(f"{path}.{name}", inner, item)
+    if isinstance(value, list):
+        yield path, []
+        for index, item in enumerate(value):
+            yield from _variants(f"{path}[{index}]", schema["items"], item)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_think_the_same_of_every_field_left_out_or_at_its_bounds(
+    kind: str, judge: Callable[..., list[list[str]]], complete: Callable[[str], dict[str, Any]]
+) -> None:
+    manifest = complete(kind)
+    spec = _schema(kind)
+    changes = [
+        change
+        for name, value in manifest["spec"].items()
+        for change in _variants(f"spec.{name}", spec["properties"][name], value)
+    ]
+    varied = [_changed(manifest, {path: value}) for path, value in changes]
+    accepted = 0
+    for (path, value), new, errors in zip(
+        changes, varied, judge({"new": new} for new in varied), strict=True
+    ):
+        said = _loader_says(new)
+        assert bool(said) == bool(errors), (path, _short(value), said, errors)
+        accepted += not errors
+    assert accepted > 2
