@@ -40,31 +40,36 @@ def _listed(model: ModelPrice | None, lane: LanePrice, *, chat: bool) -> wire.Pr
     stated: list[_Stated] = [lane] if model is None else [lane, model]
     price_in = _first("input", stated)
     price_out = _first("output", stated)
+    cached = _first("cached_input", stated)
     if price_in is None or (price_out is None and chat):
         return None
     standard = wire.Tier(
         input=price_in,
-        cached_input=_or(_first("cached_input", stated), price_in),
+        cached_input=_or(cached, price_in),
         cache_write_5m=_first_cache_write("five_minutes", stated),
         cache_write_1h=_first_cache_write("one_hour", stated),
         output=_or(price_out, 0),
     )
     long = lane.long_context or (None if model is None else model.long_context)
     return wire.PriceTable(
-        standard=standard, long_context=None if long is None else _long_context(long, standard)
+        standard=standard,
+        long_context=None if long is None else _long_context(long, standard, cached),
     )
 
 
-def _long_context(long: LongContext, standard: wire.Tier) -> wire.LongContext:
-    price_in = _first("input", [long])
-    cached = _first("cached_input", [long])
+def _long_context(
+    long: LongContext, standard: wire.Tier, normal_cached: int | None
+) -> wire.LongContext:
+    """Where no price of cached tokens is stated at all, they cost what long input costs."""
+    price_in = _or(_first("input", [long]), standard.input)
+    cached = _or(_first("cached_input", [long]), _or(normal_cached, price_in))
     write_5m = _first_cache_write("five_minutes", [long])
     write_1h = _first_cache_write("one_hour", [long])
     return wire.LongContext(
         above_tokens=long.above_tokens,
         tier=wire.Tier(
-            input=_or(price_in, standard.input),
-            cached_input=_or(cached, standard.cached_input),
+            input=price_in,
+            cached_input=cached,
             cache_write_5m=standard.cache_write_5m if write_5m is None else write_5m,
             cache_write_1h=standard.cache_write_1h if write_1h is None else write_1h,
             output=_or(_first("output", [long]), standard.output),
