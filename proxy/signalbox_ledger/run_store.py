@@ -101,10 +101,11 @@ def insert_corrections(
         raise RecordRefusedError(run_id, "no such run: a correction needs one")
     try:
         with _all_or_nothing(connection):
-            last = _last_position(connection, "charge_record")
+            last_run = _last_position(connection, "inference_run")
+            last_charge = _last_position(connection, "charge_record")
             rows = run_rows.charge_rows(run_id, posted_at, corrections)
             _insert_rows(connection, "charge_record", run_rows.CHARGE_COLUMNS, rows)
-            _add_sums(connection, "charge_fact", last)
+            _add_sums(connection, after_run=last_run, after_charge=last_charge)
     except _BROKEN_RULES as error:
         raise RecordRefusedError(run_id, str(error)) from error
 
@@ -142,8 +143,7 @@ def insert_slice_losses(connection: sqlite3.Connection, losses: Sequence[SliceLo
 def rebuild_sums(connection: sqlite3.Connection) -> None:
     """Compute the sums anew from the facts, for a ledger that was restored or edited."""
     connection.execute("DELETE FROM period_sum")
-    _add_sums(connection, "run_fact", 0)
-    _add_sums(connection, "charge_fact", 0)
+    _add_sums(connection, after_run=0, after_charge=0)
 
 
 def _without_known(connection: sqlite3.Connection, runs: Sequence[Run]) -> list[tuple[Run, bytes]]:
@@ -201,8 +201,7 @@ def _insert(connection: sqlite3.Connection, fresh: Sequence[tuple[Run, bytes]]) 
         ("charge_record", run_rows.CHARGE_COLUMNS, _charge_rows),
     ):
         _insert_rows(connection, table, columns, (row for run in runs for row in rows(run)))
-    _add_sums(connection, "run_fact", last_run)
-    _add_sums(connection, "charge_fact", last_charge)
+    _add_sums(connection, after_run=last_run, after_charge=last_charge)
 
 
 def _charge_rows(run: Run) -> list[run_rows.Row]:
@@ -225,17 +224,23 @@ def _last_position(connection: sqlite3.Connection, table: str) -> int:
     return int(row.fetchone()[0])
 
 
-def _add_sums(connection: sqlite3.Connection, facts: str, after: int) -> None:
+def _add_sums(connection: sqlite3.Connection, *, after_run: int, after_charge: int) -> None:
+    """Add the facts behind these positions to the sums of their hours and days."""
     key = ", ".join(SUM_KEY)
+    measures = ", ".join(SUM_MEASURES)
     sums = ", ".join(f"sum({measure})" for measure in SUM_MEASURES)
     added = ", ".join(f"{measure} = {measure} + excluded.{measure}" for measure in SUM_MEASURES)
+    facts = " UNION ALL ".join(
+        f"SELECT timestamp, {key}, {measures} FROM {view} WHERE position > :{after}"  # noqa: S608
+        for view, after in (("run_fact", "after_run"), ("charge_fact", "after_charge"))
+    )
     for span in SUM_SPANS:
         connection.execute(
-            f"INSERT INTO period_sum (span, timestamp, {key}, {', '.join(SUM_MEASURES)})"  # noqa: S608
+            f"INSERT INTO period_sum (span, timestamp, {key}, {measures})"  # noqa: S608
             f" SELECT :span, timestamp - timestamp % :span AS start, {key}, {sums}"
-            f" FROM {facts} WHERE position > :after GROUP BY start, {key}"
+            f" FROM ({facts}) WHERE TRUE GROUP BY start, {key}"
             f" ON CONFLICT (span, timestamp, {key}) DO UPDATE SET {added}",
-            {"span": span, "after": after},
+            {"span": span, "after_run": after_run, "after_charge": after_charge},
         )
 
 
