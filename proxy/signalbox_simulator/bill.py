@@ -35,6 +35,8 @@ class Bill:
     def __post_init__(self) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(self.path, flags, 0o600)
+        if self.durable:
+            _sync_directory(self.path.parent)
 
     async def post(self, line: dict[str, object]) -> None:
         """Append a line and return once it is durable; raises OSError where that fails."""
@@ -68,6 +70,15 @@ class Bill:
         if self.durable:
             os.fdatasync(self._descriptor)
         os.close(self._descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make a new file's name durable, without which its lines are not."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read(path: Path) -> Iterator[dict[str, object]]:

@@ -100,18 +100,27 @@ class ChatAnswer:
         }
 
     def frames(self, chunk_tokens: int) -> Iterator[tuple[bytes, int]]:
-        """Give the chunks up to those that tell why each choice ended."""
-        for index, choice in enumerate(self.choices):
-            delta = {"role": "assistant", "content": "", "refusal": None}
-            yield self._chunk(index, delta), choice.reasoning
-            number = 0
-            for part in choice.parts:
-                if part.kind == "text":
-                    for text, count in grouped(part.pieces, chunk_tokens):
-                        yield self._chunk(index, {"content": text}, part_text=text), count
-                elif part.kind == "tool":
-                    yield from self._call_chunks(index, number, part, chunk_tokens)
-                    number += 1
+        """Give the chunks up to those that tell why each choice ended, choices interleaved."""
+        running = [self._parts(n, choice, chunk_tokens) for n, choice in enumerate(self.choices)]
+        while running:
+            for frames in tuple(running):
+                frame = next(frames, None)
+                if frame is None:
+                    running.remove(frames)
+                else:
+                    yield frame
+
+    def _parts(self, index: int, choice: Choice, chunk_tokens: int) -> Iterator[tuple[bytes, int]]:
+        delta = {"role": "assistant", "content": "", "refusal": None}
+        yield self._chunk(index, delta), choice.reasoning
+        number = 0
+        for part in choice.parts:
+            if part.kind == "text":
+                for text, count in grouped(part.pieces, chunk_tokens):
+                    yield self._chunk(index, {"content": text}, part_text=text), count
+            elif part.kind == "tool":
+                yield from self._call_chunks(index, number, part, chunk_tokens)
+                number += 1
 
     def _call_chunks(
         self, index: int, number: int, part: Part, chunk_tokens: int

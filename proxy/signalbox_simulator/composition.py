@@ -12,8 +12,9 @@ from typing import Literal
 from . import tokens
 from .structured import Schema, satisfy
 
-SHORTEST = 60
 LONGEST = 160
+LONGEST_SENTENCE = 20
+SHORTEST = 60 + LONGEST_SENTENCE
 SENTENCES = (
     "The request was read carefully before this answer was written.",
     "A short summary comes first, and the details follow in order.",
@@ -130,13 +131,16 @@ def compose(order: Order) -> Choice:
         return _with_calls(order, parts, room)
     if order.schema is not None:
         return _with_document(order, parts, room)
-    wanted = order.wanted if order.wanted is not None else _natural_length(order.seed)
-    pieces = prose(order.seed, min(wanted, room), whole=order.wanted is None and wanted < room)
+    if order.wanted is None:
+        full = prose(order.seed, _natural_length(order.seed), whole=True)
+    else:
+        full = prose(order.seed, order.wanted)
+    pieces = full[:room]
     visible, unseen, stop = _stopped(pieces, order.stops)
     parts.append(Part("text", visible, unseen=unseen))
     if stop is not None:
         return Choice(tuple(parts), "stop_sequence", stop)
-    return Choice(tuple(parts), "length" if wanted > room else "stop")
+    return Choice(tuple(parts), "length" if len(full) > room else "stop")
 
 
 def _natural_length(seed: bytes) -> int:

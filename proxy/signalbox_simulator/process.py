@@ -86,7 +86,7 @@ class SimulatorProcess:
         except queue.Empty:
             line = ""
         if not line.startswith(READY):
-            self.stop()
+            self.close()
             raise RuntimeError("the simulated provider did not get ready; see its standard error")
         return line.removeprefix(READY).strip()
 
@@ -160,6 +160,12 @@ class SimulatorProcess:
             process.stdout.close()
         return code
 
+    def close(self) -> None:
+        """End the process and remove what was written to a directory of its own."""
+        self.stop()
+        if self._owned is not None:
+            self._owned.cleanup()
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -169,6 +175,4 @@ class SimulatorProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
-        if self._owned is not None:
-            self._owned.cleanup()
+        self.close()

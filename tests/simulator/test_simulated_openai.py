@@ -151,6 +151,17 @@ def test_each_choice_is_billed_and_no_two_are_alike(openai_client: openai.OpenAI
     assert answer.usage.completion_tokens > 150
 
 
+def test_streamed_choices_come_interleaved_and_complete(openai_client: openai.OpenAI) -> None:
+    options = {"model": "gpt-5-nano", "messages": ASK, "n": 2, "reasoning_effort": "minimal"}
+    whole = openai_client.chat.completions.create(**options)
+    with openai_client.chat.completions.create(**options, stream=True) as stream:
+        chunks = [chunk.choices[0] for chunk in stream]
+    assert [chunk.index for chunk in chunks[:4]] == [0, 1, 0, 1]
+    for choice in whole.choices:
+        texts = [chunk.delta.content or "" for chunk in chunks if chunk.index == choice.index]
+        assert "".join(texts) == choice.message.content
+
+
 def test_a_forced_tool_is_called_with_arguments_that_fit(openai_client: openai.OpenAI) -> None:
     answer = strictly(
         openai_client.chat.completions.create(

@@ -159,12 +159,21 @@ def test_a_lower_limit_gives_a_prefix_of_the_same_answer(
     assert short.tokens <= limit
     assert long.text().startswith(short.text())
     assert short.finish == "stop" or short.tokens == limit
+    assert (short.finish == "stop") == (short.text() == compose(Order(seed, 10_000)).text())
 
 
 @given(text=st.text(max_size=200))
 def test_no_scale_makes_more_tokens_than_bytes(text: str) -> None:
     counted = tokens.count(text, Prompt().scale * 3)
     assert tokens.count(text) <= counted <= len(text.encode())
+
+
+@given(seed=st.binary(min_size=4, max_size=16))
+def test_an_answer_of_its_own_length_is_whole_sentences_of_60_to_160_tokens(seed: bytes) -> None:
+    choice = compose(Order(seed=seed, limit=10_000))
+    assert 60 <= choice.tokens <= 160
+    assert choice.text().endswith(".")
+    assert choice.finish == "stop"
 
 
 class Clock:
