@@ -29,7 +29,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Base of the ledger's rows as they travel in journal and settlement."""
 
 
-class Usage(Record):
+class Usage(Record, frozen=True):
     """Billed tokens by meter. `input` excludes cached and cache-write tokens; `output` includes
     `reasoning`."""
 
@@ -41,7 +41,7 @@ class Usage(Record):
     reasoning: int = 0
 
 
-class Charge(Record):
+class Charge(Record, frozen=True):
     """One line of a bill: tokens of one meter of one attempt.
 
     cost = base - cache_saving - batch_saving + premium, each in nano-USD; `base` is the Model's
@@ -60,7 +60,7 @@ class Charge(Record):
     kind: Literal["usage", "unknown", "correction"] = "usage"
 
 
-class HoldPart(Record):
+class HoldPart(Record, frozen=True):
     """What one attempt took from one slice, in the unit of the slice's account."""
 
     slice_id: str
@@ -70,7 +70,7 @@ class HoldPart(Record):
     spent: int = 0
 
 
-class Attempt(Record):
+class Attempt(Record, frozen=True):
     """One call of a provider. `number` counts from 1 within the run."""
 
     number: int
@@ -98,7 +98,7 @@ class Attempt(Record):
     detail: str = ""
 
 
-class Verdict(Record):
+class Verdict(Record, frozen=True):
     """One assertion about an answer. `score` is ppm of 1."""
 
     spec: str
@@ -108,7 +108,7 @@ class Verdict(Record):
     detail: str = ""
 
 
-class Run(Record):
+class Run(Record, frozen=True):
     """One request, whatever became of it: the row `inference_run` with what hangs on it.
 
     The sixteen contractual fields: run_id, timestamp (`started_at`), domain, agent; model, lane,

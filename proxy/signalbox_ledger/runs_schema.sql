@@ -118,7 +118,7 @@ CREATE TABLE IF NOT EXISTS attempt (
 -- One line of a bill. `timestamp` is the run's for what was recorded with it (so that a run and its
 -- cost fall into the same window), the instant of posting for corrections and losses.
 -- cost = base - cache_saving - batch_saving + premium. A cache write costs more than the base: its
--- saving is negative. slice_loss is budget lost with its holder, not a provider's bill: it has no
+-- saving is negative. So is the premium of a lane that is cheaper than its model's list price. slice_loss is budget lost with its holder, not a provider's bill: it has no
 -- run, and a report shows it apart.
 CREATE TABLE IF NOT EXISTS charge_record (
   position              INTEGER PRIMARY KEY,
@@ -133,7 +133,7 @@ CREATE TABLE IF NOT EXISTS charge_record (
   unit_price            INTEGER NOT NULL CHECK (unit_price >= 0),
   cost_nano_usd         INTEGER NOT NULL CHECK (cost_nano_usd >= 0 OR kind = 'correction'),
   base_nano_usd         INTEGER NOT NULL CHECK (base_nano_usd >= 0 OR kind = 'correction'),
-  premium_nano_usd      INTEGER NOT NULL CHECK (premium_nano_usd >= 0 OR kind = 'correction'),
+  premium_nano_usd      INTEGER NOT NULL,
   cache_saving_nano_usd INTEGER NOT NULL,
   batch_saving_nano_usd INTEGER NOT NULL,
   slice_id              TEXT,

@@ -210,6 +210,21 @@ def test_nor_can_it_be_replaced(ledger: sqlite3.Connection) -> None:
         ledger.execute("INSERT OR REPLACE INTO inference_run SELECT * FROM inference_run")
 
 
+def test_a_dear_cache_write_and_a_cheap_lane_are_told_by_their_signs(
+    ledger: sqlite3.Connection, reader: LedgerReader
+) -> None:
+    write = make_charge(meter="cache_write_5m", base=100, cache_saving=-25, premium=-5, cost=120)
+    run = make_run(charges=[write], cost_nano=120)
+    insert_runs(ledger, [run])
+    recorded = reader.run(run.run_id)
+    assert recorded is not None
+    assert recorded.run.charges == [write]
+    assert (summed(ledger, "premium_nano_usd"), summed(ledger, "cache_saving_nano_usd")) == (
+        -5,
+        -25,
+    )
+
+
 def test_a_settlement_that_is_rolled_back_leaves_no_run(ledger: sqlite3.Connection) -> None:
     ledger.execute("BEGIN IMMEDIATE")
     insert_runs(ledger, [make_run("r_1"), refused_run("r_2")])
