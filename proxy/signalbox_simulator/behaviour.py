@@ -4,6 +4,30 @@ message.
 A rule has a match (``host``, ``model``), a condition (``probability``, ``next``) and effects.
 All rules that match and fire apply; where two set the same effect, the later one wins. File
 rules come first, then those of the control port, then the message's own directives.
+
+Directives stand in the text of the last user message:
+
+============================  =========================================================
+``[[slow 500]]``              half a second before anything happens
+``[[first 500]]``             half a second before the answer's first byte
+``[[chunk 50]]``              50 ms between chunks
+``[[tokens 40]]``             an answer of exactly 40 tokens, as far as the limit allows
+``[[overshoot 20]]``          20 tokens more than the output limit
+``[[tool]]``, ``[[tool 2]]``  one or two tool calls, where tools are given
+``[[status 503]]``            that status instead of an answer
+``[[retry-after 2]]``         with that header
+``[[omit-usage]]``            no usage in the answer; the bill has it
+``[[cut 5]]``                 the connection is reset after five chunks
+``[[stall 5]]``               silence after five chunks
+``[[malformed 5]]``           broken JSON after five chunks
+``[[error 5]]``               an error frame after five chunks
+``[[reset]]``                 the connection is reset before the answer
+``[[hang]]``                  no answer, and the connection stays open
+============================  =========================================================
+
+What the simulator breaks off by itself (``cut_after_chunks``, ``error_after_chunks``, ``reset``,
+``hang``) is billed as ``bill`` says: ``none``, ``generated`` (what had been generated, with the
+input) or ``full``. The default is ``generated`` once the head was sent, ``none`` before.
 """
 
 from __future__ import annotations

@@ -111,13 +111,14 @@ class ChatAnswer:
                     yield frame
 
     def _parts(self, index: int, choice: Choice, chunk_tokens: int) -> Iterator[tuple[bytes, int]]:
-        delta = {"role": "assistant", "content": "", "refusal": None}
-        yield self._chunk(index, delta), choice.reasoning
+        opening = {"role": "assistant", "content": "", "refusal": None}
+        yield self._chunk(index, opening), choice.reasoning
         number = 0
         for part in choice.parts:
             if part.kind == "text":
-                for text, count in grouped(part.pieces, chunk_tokens):
-                    yield self._chunk(index, {"content": text}, part_text=text), count
+                for group in grouped(part.pieces, chunk_tokens):
+                    delta = {"content": "".join(group)}
+                    yield self._chunk(index, delta, pieces=group), len(group)
             elif part.kind == "tool":
                 yield from self._call_chunks(index, number, part, chunk_tokens)
                 number += 1
@@ -135,10 +136,11 @@ class ChatAnswer:
             yield self._chunk(index, {"tool_calls": [opened]}), part.unseen
         else:
             yield self._chunk(index, first), part.unseen
-        for text, count in grouped(part.pieces, chunk_tokens):
+        for group in grouped(part.pieces, chunk_tokens):
+            text = "".join(group)
             delta = {"tool_calls": [{"index": number, kind: {field: text}}]}
             fragment = {"function_call": {"arguments": text}}
-            yield self._chunk(index, fragment if legacy else delta), count
+            yield self._chunk(index, fragment if legacy else delta), len(group)
 
     def _chunk(
         self,
@@ -146,12 +148,13 @@ class ChatAnswer:
         delta: object,
         *,
         finish: str | None = None,
-        part_text: str | None = None,
+        pieces: tuple[str, ...] = (),
     ) -> bytes:
         document = self._head("chat.completion.chunk")
         logprobs = None
-        if self.request.logprobs and part_text is not None:
-            logprobs = {"content": [_logprob(part_text, self.request)], "refusal": None}
+        if self.request.logprobs and pieces:
+            entries = [_logprob(piece, self.request) for piece in pieces]
+            logprobs = {"content": entries, "refusal": None}
         document["choices"] = [
             {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         ]

@@ -12,9 +12,9 @@ from typing import Literal
 from . import tokens
 from .structured import Schema, satisfy
 
-LONGEST = 160
+LONGEST = 360
 LONGEST_SENTENCE = 20
-SHORTEST = 60 + LONGEST_SENTENCE
+SHORTEST = 160 + LONGEST_SENTENCE
 SENTENCES = (
     "The request was read carefully before this answer was written.",
     "A short summary comes first, and the details follow in order.",
@@ -211,8 +211,7 @@ def _with_calls(order: Order, parts: list[Part], room: int) -> Choice:
     return Choice(tuple(parts), "tool")
 
 
-def grouped(pieces: tuple[str, ...], size: int) -> Iterator[tuple[str, int]]:
-    """Group tokens as they leave in chunks: the text and how many tokens it is."""
+def grouped(pieces: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
+    """Group tokens as they leave in chunks."""
     for start in range(0, len(pieces), size):
-        group = pieces[start : start + size]
-        yield "".join(group), len(group)
+        yield pieces[start : start + size]

@@ -226,8 +226,8 @@ class MessagesAnswer:
             yield named_frame("content_block_start", start), part.unseen
             if number == 0:
                 yield named_frame("ping", {"type": "ping"}), 0
-            for text, count in grouped(part.pieces, chunk_tokens):
-                yield _delta(number, _fragment(part, text)), count
+            for group in grouped(part.pieces, chunk_tokens):
+                yield _delta(number, _fragment(part, "".join(group))), len(group)
             if part.kind == "reasoning":
                 signature = {"type": "signature_delta", "signature": self._signature()}
                 yield _delta(number, signature), 0

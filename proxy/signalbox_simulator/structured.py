@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import cast
 
+from .patterns import matching
 from .refusals import Refusal
 
 MAX_REFERENCES = 12
@@ -178,14 +179,14 @@ class Generator:
         return int(value) if whole else value
 
     def _string(self, schema: Schema) -> str:
-        if "pattern" in schema:
-            raise unsupported("'pattern' is not supported")
-        named = FORMATS.get(str(schema.get("format", "")))
-        text = named if named is not None else self._words(3)
         least = self._integer(schema, "minLength", 0)
+        most = self._integer(schema, "maxLength", MAX_VALUES)
+        pattern = schema.get("pattern")
+        if isinstance(pattern, str):
+            return matching(pattern, self.chance, least, most)
+        text = FORMATS.get(str(schema.get("format", ""))) or self._words(3)
         while len(text) < least:
             text += " " + self._words(1)
-        most = self._integer(schema, "maxLength", len(text))
         return text[: max(most, least)]
 
     def _words(self, count: int) -> str:

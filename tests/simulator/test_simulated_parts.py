@@ -1,7 +1,9 @@
 """Parts of the simulated provider by themselves: documents by schema, prose, caches, images."""
 
 import ast
+import contextlib
 import struct
+import time
 from pathlib import Path
 
 import jsonschema_rs
@@ -103,6 +105,47 @@ def test_every_document_satisfies_its_schema(schema: object, seed: bytes) -> Non
     document = satisfy(root, seed)
     jsonschema_rs.validator_for(root, validate_formats=True).validate(document)
     assert satisfy(root, seed) == document
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^[A-Z]{2}-[0-9]{4,6}$",
+        r"^\d{3}\.\d+$",
+        "^(red|green|blue)$",
+        "^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$",
+        r"^\+?[1-9]\d{1,14}$",
+        "^[^aeiou]{3}x*$",
+        "^(?:ab|c[de]){2}(?P<tail>-f)?$",
+        "^#[0-9a-fA-F]{6}$",
+        r"^[\w.-]+@[\w-]+\.[a-z]{2,}$",
+        "^\\u0041{2}.{3}$",
+    ],
+)
+@pytest.mark.parametrize("seed", [b"a", b"b", b"c", b"d"])
+def test_patterns_are_followed(pattern: str, seed: bytes) -> None:
+    schema = {"type": "string", "pattern": pattern}
+    jsonschema_rs.validator_for(schema).validate(satisfy(schema, seed))
+
+
+def test_patterns_and_lengths_hold_together() -> None:
+    schema = {"type": "string", "pattern": "^[a-z]+$", "minLength": 20, "maxLength": 30}
+    jsonschema_rs.validator_for(schema).validate(satisfy(schema, b"seed"))
+
+
+@given(pattern=st.text("()[]{}|*+?^$.\\-,019abdw<>=!:", max_size=30))
+def test_a_pattern_is_followed_or_refused(pattern: str) -> None:
+    schema = {"type": "string", "pattern": pattern}
+    with contextlib.suppress(Refusal):
+        assert isinstance(satisfy(schema, b"seed"), str)
+
+
+def test_repetitions_of_repetitions_are_refused_in_time() -> None:
+    schema = {"type": "string", "pattern": "(((((a?)*)*)*)*)*b{0}", "minLength": 1500}
+    started = time.monotonic()
+    with pytest.raises(Refusal):
+        satisfy({"allOf": [schema, {"maxLength": 1500}]}, b"seed")
+    assert time.monotonic() - started < 5
 
 
 def test_recursive_schemas_end() -> None:
