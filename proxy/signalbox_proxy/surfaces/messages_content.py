@@ -101,6 +101,8 @@ class MessagesContent:
                 f"{path}.type",
                 f"a tool of type {tool.type[:80]!r} does work that is not known before the call",
             )
+        if tool.defer_loading:
+            raise no_bound(f"{path}.defer_loading", "deferred tools need the provider's own search")
         texts.add(tool.name)
         texts.add(tool.description)
         texts.add_json(tool.input_schema)

@@ -127,6 +127,7 @@ class ToolUseBlock(Part, tag_field="type", tag="tool_use"):
     name: str
     cache_control: CacheControl | None = None
     caller: DirectCaller | None = None
+    toolset_name: None = None
 
 
 ResultBlock = TextBlock | ImageBlock | SearchResultBlock | DocumentBlock
@@ -139,6 +140,7 @@ class ToolResultBlock(Part, tag_field="type", tag="tool_result"):
     cache_control: CacheControl | None = None
     content: str | list[ResultBlock] | None = None
     is_error: bool | None = None
+    toolset_name: None = None
 
 
 Block = (
@@ -172,6 +174,7 @@ class Tool(Part):
     eager_input_streaming: bool | None = None
     input_examples: list[dict[str, Any]] | None = None
     allowed_callers: list[Literal["direct"]] | None = None
+    defer_loading: bool | None = None
     max_characters: Annotated[int, Meta(ge=1)] | None = None
 
 
