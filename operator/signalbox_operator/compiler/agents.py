@@ -1,7 +1,6 @@
 """Agents: domain, keys, permissions. What cannot be proven is not granted."""
 
 from signalbox_api import Agent
-from signalbox_api.conditions import Reason
 from signalbox_operator.compiler.domains import sensitivity
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.references import World, find, find_model
@@ -18,7 +17,6 @@ def build_agent(world: World, agent: Agent, case: Case) -> wire.Agent | None:
     domain = find(world, case, "Domain", spec.domain, "spec.domain")
     assets, complete = _default_assets(world, agent, case)
     models = _models(world, agent, case)
-    keys = _keys(agent, case)
     if domain is None:
         return None
     defaults = spec.defaults
@@ -26,7 +24,7 @@ def build_agent(world: World, agent: Agent, case: Case) -> wire.Agent | None:
         id=case.id,
         domain=domain,
         max_sensitivity=sensitivity(spec.max_sensitivity.rank),
-        keys=keys,
+        keys=_keys(agent),
         default_workload=(defaults.workload or "") if defaults else "",
         default_data_assets=assets,
         models=models if complete else [],
@@ -54,22 +52,14 @@ def _models(world: World, agent: Agent, case: Case) -> list[str] | None:
     return sorted({name for name in found if name is not None})
 
 
-def _keys(agent: Agent, case: Case) -> list[wire.Key]:
-    keys: dict[str, wire.Key] = {}
-    for position, key in enumerate(agent.spec.credentials.keys if agent.spec.credentials else ()):
-        if key.name in keys:
-            case.error(
-                f"spec.credentials.keys[{position}].name",
-                Reason.DUPLICATE,
-                f"two keys are called {key.name}",
-                "Give each key a name of its own",
-            )
-            continue
-        expires = key.expires_at
-        keys[key.name] = wire.Key(
+def _keys(agent: Agent) -> list[wire.Key]:
+    listed = agent.spec.credentials.keys if agent.spec.credentials else ()
+    return [
+        wire.Key(
             name=key.name,
             sha256=key.sha256,
             lookup=key.lookup or "",
-            expires_at=None if expires is None else int(expires.timestamp()),
+            expires_at=None if key.expires_at is None else int(key.expires_at.timestamp()),
         )
-    return [keys[name] for name in sorted(keys)]
+        for key in sorted(listed, key=lambda key: key.name)
+    ]
