@@ -15,7 +15,7 @@ from aiohttp import web
 
 from .behaviour import Behaviour
 from .bill import Bill
-from .composition import warm_up
+from .composition import LONGEST, SHORTEST, warm_up
 from .credentials import Credentials
 from .server import Simulator, read_token
 from .sheet import DEFAULT_SHEET, load
@@ -75,6 +75,14 @@ async def serve(simulator: Simulator, host: str, port: int) -> None:
     default=8,
     help="Tokens that are still generated, and billed, after the client has gone.",
 )
+@click.option(
+    "--answer-tokens",
+    type=click.IntRange(min=1),
+    nargs=2,
+    default=(SHORTEST, LONGEST),
+    show_default=True,
+    help="Shortest and longest answer that ends by itself, in tokens without reasoning.",
+)
 @click.option("--fsync/--no-fsync", default=True, help="Make each line of the bill durable.")
 @click.option("--die-with-parent", "bound", is_flag=True, help="End with the parent (Linux).")
 def main(  # noqa: PLR0913 - one parameter per option
@@ -88,10 +96,13 @@ def main(  # noqa: PLR0913 - one parameter per option
     behaviour: Path | None,
     control_token: Path | None,
     generate_after_disconnect: int,
+    answer_tokens: tuple[int, int],
     fsync: bool,
     bound: bool,
 ) -> None:
     """Run a simulated provider with honest usage, prices and bill."""
+    if answer_tokens[0] > answer_tokens[1]:
+        raise click.BadParameter("the shortest answer is longer than the longest")
     if bound:
         die_with_parent()
     try:
@@ -101,6 +112,7 @@ def main(  # noqa: PLR0913 - one parameter per option
             bill=Bill(bill_file, durable=fsync),
             behaviour=Behaviour(seed=seed, file=behaviour),
             seed=seed,
+            answer_tokens=answer_tokens,
             allowance=generate_after_disconnect,
             control_token=read_token(control_token),
         )

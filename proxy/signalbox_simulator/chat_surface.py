@@ -112,6 +112,8 @@ class ChatPending:
                     seed=digest + index.to_bytes(2, "big") if index else digest,
                     limit=limit,
                     wanted=wanted,
+                    shortest=self.context.answer_tokens[0],
+                    longest=self.context.answer_tokens[1],
                     stops=self.request.stops,
                     tools=tool_wishes(self.request, effects),
                     schema=wanted_schema(self.request),

@@ -12,9 +12,9 @@ from typing import Literal
 from . import tokens
 from .structured import Schema, satisfy
 
+SHORTEST = 160
 LONGEST = 360
 LONGEST_SENTENCE = 20
-SHORTEST = 160 + LONGEST_SENTENCE
 SENTENCES = (
     "The request was read carefully before this answer was written.",
     "A short summary comes first, and the details follow in order.",
@@ -52,11 +52,16 @@ class ToolWish:
 
 @dataclass(frozen=True)
 class Order:
-    """What one choice is to be: its bounds and its form."""
+    """What one choice is to be: its bounds and its form.
+
+    An answer without ``wanted`` tokens ends by itself, after ``shortest`` to ``longest`` tokens.
+    """
 
     seed: bytes
     limit: int
     wanted: int | None = None
+    shortest: int = SHORTEST
+    longest: int = LONGEST
     stops: tuple[str, ...] = ()
     tools: tuple[ToolWish, ...] = ()
     schema: Schema | None = None
@@ -132,7 +137,7 @@ def compose(order: Order) -> Choice:
     if order.schema is not None:
         return _with_document(order, parts, room)
     if order.wanted is None:
-        full = prose(order.seed, _natural_length(order.seed), whole=True)
+        full = prose(order.seed, _natural_length(order), whole=True)
     else:
         full = prose(order.seed, order.wanted)
     pieces = full[:room]
@@ -143,8 +148,11 @@ def compose(order: Order) -> Choice:
     return Choice(tuple(parts), "length" if len(full) > room else "stop")
 
 
-def _natural_length(seed: bytes) -> int:
-    return SHORTEST + int.from_bytes(seed[:4], "big") % (LONGEST - SHORTEST + 1)
+def _natural_length(order: Order) -> int:
+    """Choose a length so that the last full sentence within it ends in the order's range."""
+    shortest = min(order.shortest + LONGEST_SENTENCE, order.longest)
+    chosen = int.from_bytes(order.seed[:4], "big") % (order.longest - shortest + 1)
+    return shortest + chosen
 
 
 def prose(seed: bytes, count: int, *, whole: bool = False) -> tuple[str, ...]:

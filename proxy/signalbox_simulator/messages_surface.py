@@ -108,6 +108,8 @@ class MessagesPending:
                 seed=digest,
                 limit=limit,
                 wanted=limit if overshoot else effects.tokens,
+                shortest=self.context.answer_tokens[0],
+                longest=self.context.answer_tokens[1],
                 stops=tuple(self.request.stop_sequences or ()),
                 tools=self._wishes(effects),
                 schema=output.format.schema_ if output and output.format else None,

@@ -15,6 +15,7 @@ from aiohttp import web
 from .behaviour import Behaviour, Effects
 from .bill import Bill
 from .chat_surface import ChatSurface
+from .composition import LONGEST, SHORTEST
 from .control import Control, Traffic
 from .credentials import Credentials
 from .delivery import Delivery, Gone, abort, elapsed_ms, hang, pause
@@ -69,6 +70,7 @@ class Simulator:
     bill: Bill
     behaviour: Behaviour
     seed: int = 0
+    answer_tokens: tuple[int, int] = (SHORTEST, LONGEST)
     allowance: int = 8
     control_token: str | None = field(default=None, repr=False)
     traffic: Traffic = field(default_factory=Traffic)
@@ -132,6 +134,7 @@ class Simulator:
             request_id=call.request_id,
             headers=call.request.headers,
             seed=self.seed,
+            answer_tokens=self.answer_tokens,
             cache=self.cache,
         )
         pending = surface.read(decode(body), context)

@@ -27,6 +27,7 @@ class Context:
     request_id: str
     headers: Mapping[str, str]
     seed: int
+    answer_tokens: tuple[int, int]
     cache: PromptCache
 
     @property

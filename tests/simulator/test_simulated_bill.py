@@ -96,12 +96,7 @@ def test_nothing_is_lost_or_doubled_under_concurrency(provider: Provider) -> Non
 
     def ask(number: int) -> tuple[str, int]:
         turn = {"role": "user", "content": f"Question {number}"}
-        answer = httpx.post(
-            f"{provider.process.url}/{VLLM}/v1/chat/completions",
-            json=LLAMA | {"messages": [turn]},
-            trust_env=False,
-            timeout=30,
-        )
+        answer = provider.chat(LLAMA | {"messages": [turn]}, host=VLLM)
         return answer.headers["x-request-id"], answer.json()["usage"]["completion_tokens"]
 
     with ThreadPoolExecutor(16) as pool:

@@ -202,3 +202,15 @@ def test_keys_can_be_added_and_taken_away_while_it_runs(tmp_path: Path) -> None:
         while (status("one"), status("two")) != (401, 200):
             assert time.monotonic() < deadline, "the keys were not read again"
             time.sleep(0.05)
+
+
+def test_the_length_of_answers_can_be_chosen(tmp_path: Path) -> None:
+    options = ("--answer-tokens", "30", "70")
+    body = {
+        "model": "llama-3.3-70b-instruct",
+        "messages": [{"role": "user", "content": "Hello"}],
+    }
+    with SimulatorProcess(credentials=KEYS, directory=tmp_path, options=options) as process:
+        httpx.post(f"{process.url}/{VLLM}/v1/chat/completions", json=body, trust_env=False)
+        (line,) = process.bill()
+    assert 30 <= line["usage"]["output"] <= 70

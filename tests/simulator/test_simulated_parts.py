@@ -211,10 +211,17 @@ def test_no_scale_makes_more_tokens_than_bytes(text: str) -> None:
     assert tokens.count(text) <= counted <= len(text.encode())
 
 
-@given(seed=st.binary(min_size=4, max_size=16))
-def test_an_answer_of_its_own_length_is_whole_sentences_of_60_to_160_tokens(seed: bytes) -> None:
-    choice = compose(Order(seed=seed, limit=10_000))
-    assert 60 <= choice.tokens <= 160
+@given(
+    seed=st.binary(min_size=4, max_size=16),
+    shortest=st.integers(1, 400),
+    more=st.integers(40, 400),
+)
+def test_an_answer_of_its_own_length_is_whole_sentences(
+    seed: bytes, shortest: int, more: int
+) -> None:
+    longest = shortest + more
+    choice = compose(Order(seed=seed, limit=10_000, shortest=shortest, longest=longest))
+    assert shortest <= choice.tokens <= longest
     assert choice.text().endswith(".")
     assert choice.finish == "stop"
 
