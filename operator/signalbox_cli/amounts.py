@@ -1,9 +1,9 @@
 """Money, tokens and times as people read them: integers in, text out, no cost shown as nothing."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Final
 
-NANO: Final = 1_000_000_000
+from signalbox_api.jurisdictions import GROUPS
 
 
 def usd(nano: int) -> str:
@@ -15,16 +15,31 @@ def usd(nano: int) -> str:
     return f"{sign}${whole:,}.{digits}"
 
 
-def usd_exact(nano: int) -> str:
-    """nano-USD as plain decimal text without loss, for JSON and CSV."""
+def cost(nano: int) -> str:
+    """nano-USD as dollars with six decimals, so that the points of a column stand in a line."""
     sign = "-" if nano < 0 else ""
-    whole, fraction = divmod(abs(nano), NANO)
-    return f"{sign}{whole}.{f'{fraction:09d}'.rstrip('0').ljust(2, '0')}"
+    whole, fraction = divmod(-(-abs(nano) // 1000), 1_000_000)
+    return f"{sign}${whole:,}.{fraction:06d}"
 
 
 def amount(value: int, unit: str) -> str:
     """An amount of a budget in its unit: dollars, tokens or requests."""
     return usd(value) if unit == "usd" else f"{value:,} {unit}"
+
+
+def needed(value: int, unit: str) -> str:
+    """The same, for columns of what requests cost."""
+    return cost(value) if unit == "usd" else f"{value:,} {unit}"
+
+
+def places(jurisdictions: Iterable[str]) -> str:
+    """Countries as people name them: whole groups by their name, the rest one by one."""
+    left, named = set(jurisdictions), []
+    for group, members in sorted(GROUPS.items(), key=lambda each: -len(each[1])):
+        if members <= left:
+            named.append(group)
+            left -= members
+    return ", ".join([*named, *sorted(left)]) or "nowhere"
 
 
 def milliseconds(micro: int) -> str:

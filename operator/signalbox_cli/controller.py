@@ -5,12 +5,11 @@ status are the same. It runs at the start, whenever a file changes, and once a s
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from signalbox_api import Resource
 from signalbox_cli.catalogue import Catalogue, Reading
 from signalbox_cli.credentials import make_simulated
 from signalbox_cli.failure import Failure
@@ -82,7 +81,9 @@ class Controller:
         await asyncio.gather(*(self.hand_over(each) for each in self._fleet.addresses))
         try:
             async with asyncio.timeout(READY_LIMIT_S):
-                while not all(each and each.ready for each in await self.statuses()):
+                while not all(  # noqa: ASYNC110  proxies are asked, they do not call
+                    each and each.ready for each in await self.statuses()
+                ):
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             logs = self._settings.state.logs
@@ -115,11 +116,3 @@ class Controller:
         if not problem:
             self.catalogue.accepted(whole.compilation.in_force)
         return Applied(reading, whole, rollout, changes if rollout.changed else (), problem)
-
-
-def resources(applied: Applied) -> Sequence[Resource]:
-    """The objects that stand."""
-    return applied.reading.objects
-
-
-Tell = Callable[[str], None]

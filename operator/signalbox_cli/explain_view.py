@@ -70,7 +70,7 @@ def _facts(console: Console, facts: Facts) -> None:
     because = f", because it touches {touched}" if touched else ""
     _line(console, "Class", SENSITIVITY_NAMES[facts.sensitivity] + because)
     lock = facts.jurisdictions
-    _line(console, "Lock", "none" if lock is None else f"only {', '.join(sorted(lock))}")
+    _line(console, "Lock", "none" if lock is None else f"only {amounts.places(lock)}")
     _line(console, "Workload", facts.workload or "none")
 
 
@@ -83,8 +83,8 @@ def _decision(console: Console, decision: Decision) -> None:
             styled("won", "green") if rank == 1 else f"{rank}.",
             _short(quote.lane.id),
             f"{quote.lane.lane.region} {quote.lane.lane.jurisdiction}",
-            amounts.usd(quote.expected_nano),
-            amounts.usd(quote.worst_nano),
+            amounts.cost(quote.expected_nano),
+            amounts.cost(quote.worst_nano),
             "" if rank == 1 else "acceptable: tried if the ones above fail",
         ]
         for rank, quote in enumerate(decision.ranking, 1)
@@ -114,10 +114,10 @@ def _accounts(console: Console, accounts: list[AccountView]) -> None:
     rows: list[list[Cell]] = []
     for view in accounts:
         budget = view.account.budget
-        left = "?" if view.left is None else amounts.amount(view.left.remaining, budget.unit)
-        needed = "" if view.needed is None else amounts.amount(view.needed, budget.unit)
+        left = "?" if view.left is None else amounts.needed(view.left.remaining, budget.unit)
+        needed = "" if view.needed is None else amounts.needed(view.needed, budget.unit)
         subject = f" ({budget.per} {view.account.subject or '-'})" if budget.per else ""
-        limit = amounts.amount(budget.limit, budget.unit)
+        limit = amounts.needed(budget.limit, budget.unit)
         rows.append([budget.id + subject, needed, left, limit, _verdict(view)])
     numbers = [Heading(title, number=True) for title in ("NEEDS", "LEFT", "LIMIT")]
     print_table(console, [Heading("BUDGET"), *numbers, Heading("VERDICT")], rows)

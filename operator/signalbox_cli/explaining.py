@@ -103,10 +103,15 @@ def _decide(
     best = decision.ranking[0] if decision.ranking else None
     quoter = Quoter(request)
     explanation.accounts = [
-        _view(account, best, quoter, left.get((account.budget.id, account.subject)))
-        for account in accounts
+        _view(account, best, quoter, _left(account, left)) for account in accounts
     ]
     explanation.refusal = decision.refusal
+
+
+def _left(account: Account, left: Mapping[tuple[str, str], Left]) -> Left | None:
+    """What the account has left; one that nobody used yet has all."""
+    fresh = left.get((account.budget.id, "*"))
+    return left.get((account.budget.id, account.subject), fresh if account.subject else None)
 
 
 def _view(account: Account, best: Quote | None, quoter: Quoter, left: Left | None) -> AccountView:

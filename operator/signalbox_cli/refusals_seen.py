@@ -12,17 +12,19 @@ from signalbox_ledger.read_store import LedgerUnreadableError
 from signalbox_ledger.reading import LedgerReader, RunFilter, RunSummary
 
 CODES: Final = frozenset({"budget_exhausted", "rate_limited"})
-_BUDGET: Final = re.compile(r"Budget ([a-z0-9-]+/[a-z0-9-]+)(?: of this (user|session))? ")
+_BUDGET: Final = re.compile(r"Budget ([a-z0-9-]+/[a-z0-9-]+) (?!of this )")
+"""How such a refusal begins. One user's or session's own account says `of this` and is left out: it
+says nothing about the others."""
 
 
 class RefusalsSeen:
-    """The latest refusal of each account, found by following the ledger."""
+    """The latest refusal by each budget, found by following the ledger."""
 
     def __init__(self, ledger: Path) -> None:
         self._path = ledger
         self._reader: LedgerReader | None = None
         self._position = 0
-        self._latest: dict[tuple[str, str], int] = {}
+        self._latest: dict[str, int] = {}
 
     def read(self) -> None:
         """Takes up what was recorded since the last call."""
@@ -35,9 +37,9 @@ class RefusalsSeen:
         except LedgerUnreadableError:
             self.close()
 
-    def refused_since(self, budget: str, subject: str, window_start: int) -> bool:
-        """Whether the account refused somebody in a window that began at `window_start` (s)."""
-        return self._latest.get((budget, subject), -1) >= window_start * 1000
+    def refused_since(self, budget: str, window_start: int) -> bool:
+        """Whether the budget refused somebody in a window that began at `window_start` (s)."""
+        return self._latest.get(budget, -1) >= window_start * 1000
 
     def close(self) -> None:
         """Closes the ledger."""
@@ -47,8 +49,5 @@ class RefusalsSeen:
 
     def _note(self, run: RunSummary) -> None:
         named = _BUDGET.match(run.refusal_detail) if run.refusal in CODES else None
-        if named is None:
-            return
-        subject = {"user": run.user_id, "session": run.session}.get(named[2] or "", "")
-        key = (named[1], subject)
-        self._latest[key] = max(run.timestamp, self._latest.get(key, 0))
+        if named is not None:
+            self._latest[named[1]] = max(run.timestamp, self._latest.get(named[1], 0))

@@ -9,7 +9,7 @@ from signalbox_cli import amounts
 from signalbox_cli.terminal import Cell, Heading, print_table, styled
 from signalbox_ledger.compliance import sensitivity_name
 from signalbox_ledger.reading import RecordedRun
-from signalbox_ledger.records import Attempt, Charge, Run
+from signalbox_ledger.records import Attempt, Charge, HoldPart, Run
 
 _LABEL_WIDTH: Final = 12
 
@@ -24,7 +24,7 @@ def print_run(console: Console, recorded: RecordedRun) -> None:
     _verdicts(console, run)
     _section(console, "Compliance")
     if recorded.compliance.compliant:
-        lock = ", ".join(run.residency_lock) if run.residency_lock is not None else "none"
+        lock = "none" if run.residency_lock is None else amounts.places(run.residency_lock)
         _field(console, "kept", f"residency lock {lock}; class {sensitivity_name(run.sensitivity)}")
     for sentence in recorded.compliance.sentences:
         _field(console, "violated", styled(sentence, "red"))
@@ -55,7 +55,7 @@ def _head(console: Console, run: Run) -> None:
     _field(console, "class", sensitivity_name(run.sensitivity) + assets)
     if run.model:
         _field(console, "served by", f"{run.model} on lane {run.lane} in {run.region}")
-    _field(console, "cost", amounts.usd(run.cost_nano))
+    _field(console, "cost", amounts.cost(run.cost_nano))
 
 
 def _duration(run: Run) -> str:
@@ -77,8 +77,8 @@ def _decision(console: Console, run: Run) -> None:
         [
             styled("won" if number == 1 else f"{number}.", "green" if number == 1 else ""),
             _short(each["lane"]),
-            amounts.usd(each["expected_nano"]),
-            amounts.usd(each["bound_nano"]),
+            amounts.cost(each["expected_nano"]),
+            amounts.cost(each["bound_nano"]),
             "best by objective" if number == 1 else "acceptable, in reserve",
         ]
         for number, each in enumerate(decision.get("acceptable", ()), 1)
@@ -125,12 +125,10 @@ def _attempts(console: Console, attempts: list[Attempt]) -> None:
         if each.detail:
             _field(console, f"attempt {each.number}", each.detail)
         for part in each.holds:
-            unit = f" for {part.subject}" if part.subject else ""
-            _field(
-                console,
-                f"hold {each.number}",
-                f"{part.budget}{unit}: {part.spent:,} of {part.amount:,} held was spent",
-            )
+            whose = f" for {part.subject}" if part.subject else ""
+            unit = _unit(each, part)
+            spent, held = amounts.amount(part.spent, unit), amounts.amount(part.amount, unit)
+            _field(console, f"hold {each.number}", f"{part.budget}{whose}: spent {spent} of {held}")
 
 
 def _attempt(each: Attempt) -> list[Cell]:
@@ -140,10 +138,17 @@ def _attempt(each: Attempt) -> list[Cell]:
         f"{_short(each.model)}/{each.lane}",
         f"{each.provider} {each.region} {each.jurisdiction}",
         styled(f"{each.outcome}{status}", "green" if each.outcome == "answered" else "yellow"),
-        amounts.usd(each.bound_nano),
-        amounts.usd(each.cost_nano),
+        amounts.cost(each.bound_nano),
+        amounts.cost(each.cost_nano),
         amounts.milliseconds(each.duration_us),
     ]
+
+
+def _unit(attempt: Attempt, part: HoldPart) -> str:
+    """The unit of a hold: it is the attempt's bound in money or in tokens, or one request."""
+    if part.amount == attempt.bound_nano:
+        return "usd"
+    return "tokens" if part.amount == attempt.bound_tokens else "requests"
 
 
 def _charges(console: Console, charges: list[Charge]) -> None:
@@ -167,11 +172,11 @@ def _charges(console: Console, charges: list[Charge]) -> None:
                 each.meter + ("" if each.kind == "usage" else f" ({each.kind})"),
                 f"{each.quantity:,}",
                 amounts.usd(each.unit_price),
-                amounts.usd(each.base),
-                amounts.usd(each.premium),
-                amounts.usd(each.cache_saving),
-                amounts.usd(each.batch_saving),
-                amounts.usd(each.cost),
+                amounts.cost(each.base),
+                amounts.cost(each.premium),
+                amounts.cost(each.cache_saving),
+                amounts.cost(each.batch_saving),
+                amounts.cost(each.cost),
             ]
             for each in charges
         ],

@@ -184,7 +184,7 @@ def _row(run: RunSummary, *, wide: bool) -> list[Cell]:
         age,
         run.agent,
         f"{model}/{run.lane}" if run.lane else f"({model})",
-        amounts.usd(run.cost_nano_usd),
+        amounts.cost(run.cost_nano_usd),
         styled(outcome, STYLES[run.outcome]),
     ]
     if wide:

@@ -84,10 +84,10 @@ def _row(keys: list[str], line: SpendLine) -> list[Cell]:
         f"{sums.refused:,}",
         f"{sums.tokens_input + sums.tokens_cached:,}",
         f"{sums.tokens_output:,}",
-        amounts.usd(sums.cost_nano_usd),
+        amounts.cost(sums.cost_nano_usd),
         f"{tenths // 10}.{tenths % 10}%",
-        amounts.usd(sums.premium_nano_usd),
-        amounts.usd(sums.cache_saving_nano_usd + sums.batch_saving_nano_usd),
+        amounts.cost(sums.premium_nano_usd),
+        amounts.cost(sums.cache_saving_nano_usd + sums.batch_saving_nano_usd),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What `signalbox up` shows once it serves: what runs, who may ask, what it may cost, how to try."""
+"""What `signalbox up` shows once it serves: what runs, who may ask at what cost, how to try it."""
 
 import json
 import shlex
@@ -126,11 +126,14 @@ def _command(console: Console, settings: UpSettings, snapshot: Snapshot, key: De
 
 
 def _model(snapshot: Snapshot, agent_id: str) -> str:
-    """A chat model that the agent may use and that speaks the API of the example."""
+    """The cheapest chat model that the agent may use and that speaks the API of the example."""
     agent = next((each for each in snapshot.agents if each.id == agent_id), None)
     allowed = agent.models if agent is not None else None
-    for model in snapshot.models:
-        speaks = any(lane.wire_format == "openai" for lane in model.lanes)
-        if "chat" in model.capabilities and speaks and (allowed is None or model.id in allowed):
-            return model.name
-    return "auto"
+    prices = [
+        (lane.price.standard.output, model.name)
+        for model in snapshot.models
+        for lane in model.lanes
+        if "chat" in model.capabilities and (allowed is None or model.id in allowed)
+        if lane.price is not None and lane.wire_format == "openai"
+    ]
+    return min(prices)[1] if prices else "auto"

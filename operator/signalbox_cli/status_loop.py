@@ -15,14 +15,14 @@ from signalbox_cli.refusals_seen import RefusalsSeen
 from signalbox_cli.settings import UpSettings
 from signalbox_cli.up_server import UpServer
 from signalbox_ledger.connection import LedgerUnavailableError
-from signalbox_ledger.protocol import BudgetStatus, StatusReport
+from signalbox_ledger.protocol import BudgetStatus
 from signalbox_ledger.status import fetch
 from signalbox_operator.facts import AccountFacts, FleetFacts, ProxyFacts
 from signalbox_operator.status import Report, with_status
 
 PERIOD_S: Final = 1.0
 SUBJECTS: Final = 1000
-"""Accounts per user, session or agent that one budget's status is made of."""
+"""Accounts per user, session or agent that are told one by one, those with the least left first."""
 
 
 class StatusLoop:
@@ -39,6 +39,7 @@ class StatusLoop:
         self._shown: dict[ResourceKey, Resource] = {}
         self._facts = FleetFacts()
         self._accounts: tuple[AccountFacts, ...] | None = None
+        self._budgets: Sequence[BudgetStatus] = ()
         self._started = False
 
     async def start(self) -> None:
@@ -69,7 +70,8 @@ class StatusLoop:
         with contextlib.suppress(LedgerUnavailableError):
             report = await fetch(self._settings.state.authority_socket, top=SUBJECTS)
             self._refusals.read()
-            self._accounts = tuple(self._account_facts(report))
+            self._budgets = report.budgets
+            self._accounts = tuple(self._account_facts(budget) for budget in report.budgets)
         compilation = applied.compiled.compilation
         made = Report(compilation, self._facts, self._accounts, datetime.now(tz=UTC))
         shown = with_status(applied.reading.objects, made, self._shown)
@@ -86,16 +88,7 @@ class StatusLoop:
                 {"name": each.name, "ready": each.ready, "generation": each.generation}
                 for each in self._facts.proxies
             ],
-            "accounts": [
-                {
-                    "budget": each.budget,
-                    "subject": each.subject,
-                    "limit": each.limit,
-                    "remaining": each.remaining,
-                    "window_end": each.window_end,
-                }
-                for each in self._accounts or ()
-            ],
+            "accounts": [left for budget in self._budgets for left in _left(budget)],
         }
 
     async def _fleet_facts(self) -> FleetFacts:
@@ -114,25 +107,37 @@ class StatusLoop:
         )
         return FleetFacts(rollout.head.generation, rollout.head.version, proxies)
 
-    def _account_facts(self, report: StatusReport) -> list[AccountFacts]:
-        return [facts for budget in report.budgets for facts in self._accounts_of(budget)]
+    def _account_facts(self, budget: BudgetStatus) -> AccountFacts:
+        figures = budget.figures
+        return AccountFacts(
+            budget=budget.budget,
+            limit=figures.limit,
+            settled=figures.settled,
+            held=figures.held,
+            overrun=figures.overrun,
+            remaining=budget.remaining,
+            window_start=budget.window_start,
+            window_end=budget.window_end,
+            subjects=budget.subjects,
+            exhausted_subjects=budget.exhausted_subjects,
+            refused=self._refusals.refused_since(budget.budget, budget.window_start),
+        )
 
-    def _accounts_of(self, budget: BudgetStatus) -> Sequence[AccountFacts]:
-        named = [(each.subject, each.figures) for each in budget.top]
-        return [
-            AccountFacts(
-                budget=budget.budget,
-                subject=subject,
-                limit=figures.limit,
-                settled=figures.settled,
-                held=figures.held,
-                overrun=figures.overrun,
-                window_start=budget.window_start,
-                window_end=budget.window_end,
-                refused=self._refusals.refused_since(budget.budget, subject, budget.window_start),
-            )
-            for subject, figures in named or [("", budget.figures)]
-        ]
+
+def _left(budget: BudgetStatus) -> list[dict[str, Any]]:
+    """What the accounts of a budget have left; subject `*` stands for those not used yet."""
+    shared = budget.remaining if not budget.subjects else budget.figures.limit
+    left = [("", shared), ("*", budget.figures.limit)]
+    left += [(each.subject, each.figures.remaining) for each in budget.top]
+    return [
+        {
+            "budget": budget.budget,
+            "subject": subject,
+            "remaining": remaining,
+            "window_end": budget.window_end,
+        }
+        for subject, remaining in left
+    ]
 
 
 def _as_stored(item: Resource) -> dict[str, Any]:

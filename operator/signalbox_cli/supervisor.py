@@ -90,7 +90,7 @@ class Supervisor:
         await self._fleet.start_proxies()
         self.tell(f"compiling {self._settings.manifests} and releasing it")
         applied = await controller.start_serving()
-        print_remarks(self._progress, applied.compiled.remarks)
+        self._show_remarks(applied)
         if not applied.reading.objects:
             self.tell(f"no objects of signalbox.dev in {self._settings.manifests}: nobody can ask")
         await status.start()
@@ -112,8 +112,7 @@ class Supervisor:
                 await status.refresh()
 
     def _show(self, applied: Applied) -> None:
-        remarks = [each for each in applied.compiled.remarks if each.severity != "info"]
-        print_remarks(self._progress, remarks)
+        self._show_remarks(applied)
         if applied.problem:
             self.tell(f"not released: {applied.problem}")
             return
@@ -128,6 +127,10 @@ class Supervisor:
         for unreachable in applied.rollout.unreachable:
             self.tell(f"{unreachable.proxy} gets it when it answers again: {unreachable.reason}")
         self.tell(f"released as generation {applied.rollout.head.generation}")
+
+    def _show_remarks(self, applied: Applied) -> None:
+        remarks = [each for each in applied.compiled.remarks if each.severity != "info"]
+        print_remarks(self._progress, remarks)
 
     async def _hand_over(self, proxy: ProxyAddress) -> None:
         await self._parts()[0].hand_over(proxy)
