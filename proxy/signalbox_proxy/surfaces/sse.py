@@ -66,6 +66,8 @@ class EventSplitter:
         events: list[bytes] = []
         start = 0
         for match in _BLANK_LINE.finditer(buffer, self._searched):
+            if match.end() == len(buffer) and buffer.endswith(b"\r"):
+                break  # perhaps half of a CRLF; the next bytes tell
             events.append(bytes(buffer[start : match.end()]))
             start = match.end()
         del buffer[:start]

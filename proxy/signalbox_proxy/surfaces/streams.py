@@ -66,7 +66,8 @@ class BaseStreamReader(ABC):
         rest = self._splitter.rest()
         if not rest.strip():
             return b""
-        return self._pass(rest.rstrip(b"\r\n") + b"\n\n")
+        is_whole = rest.endswith((b"\n\n", b"\r\r"))
+        return self._pass(rest if is_whole else rest.rstrip(b"\r\n") + b"\n\n")
 
     def _pass(self, event: bytes) -> bytes:
         data = data_of(event)
