@@ -17,6 +17,7 @@ SAMPLE_BYTES: Final = 8192
 counting takes about 80 microseconds per KiB, and the figure only ranks candidates."""
 
 _ESTIMATE_PERCENT: Final = 120
+_LEAST_PIECE: Final = 64
 
 _O200K: Final = openai.o200k_base()
 _CL100K: Final = openai.cl100k_base()
@@ -25,13 +26,19 @@ _CL100K: Final = openai.cl100k_base()
 def count(encoding: Encoding, texts: Iterable[str]) -> int:
     """Tokens of all texts: exact up to `SAMPLE_BYTES`, in proportion beyond."""
     tokenizer = _CL100K if encoding == "cl100k" else _O200K
-    texts = tuple(texts)
+    texts = tuple(text for text in texts if text)
     length = sum(map(len, texts))
     if length <= SAMPLE_BYTES:
         counted = sum(int(tokenizer.count(text)) for text in texts)
     else:
-        sample = [text[: max(1, len(text) * SAMPLE_BYTES // length)] for text in texts if text]
-        sampled = sum(map(len, sample[:SAMPLE_BYTES]))
-        counted = sum(int(tokenizer.count(text)) for text in sample[:SAMPLE_BYTES])
+        sample = _sample(texts, length)
+        sampled = sum(map(len, sample))
+        counted = sum(int(tokenizer.count(text)) for text in sample)
         counted = -(-counted * length // sampled)
     return -(-counted * _ESTIMATE_PERCENT // 100) if encoding == "estimate" else counted
+
+
+def _sample(texts: tuple[str, ...], length: int) -> list[str]:
+    """Beginnings of texts, spread over all of them: about `SAMPLE_BYTES` characters in all."""
+    step = max(1, len(texts) * _LEAST_PIECE // SAMPLE_BYTES)
+    return [text[: max(_LEAST_PIECE, len(text) * SAMPLE_BYTES // length)] for text in texts[::step]]
