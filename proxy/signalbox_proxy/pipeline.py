@@ -60,7 +60,7 @@ async def serve(exchange: Exchange) -> StreamResponse:
 
         # 5. Reserve, for each attempt: every budget that applies holds the most it may cost.
         accounts = accounts_for(run.agent, facts)
-        reserver = Reserver(ledger, accounts, Quoter(request), run.dry_run_refusals)
+        reserver = Reserver(ledger, accounts, Quoter(request), run)
         provider = ProviderCaller(
             services, exchange.surface, request, facts, exchange.headers, decision
         )

@@ -15,7 +15,8 @@ from signalbox_proxy.accounts import Account
 from signalbox_proxy.model_request import CacheWrite
 from signalbox_proxy.quotes import MIN_OUTPUT, Quote, Quoter
 from signalbox_proxy.refusals import Refusal
-from signalbox_proxy.shortages import Short, most_hopeful, shortage_refusal
+from signalbox_proxy.run_draft import RunDraft
+from signalbox_proxy.shortages import Short, most_hopeful, shortage_record, shortage_refusal
 
 WAIT_S = 2.0
 """Longest wait for holds of others to end, over all candidates of one attempt."""
@@ -53,20 +54,20 @@ class Reservation:
 class Reserver:
     """Takes the holds of one run, attempt by attempt."""
 
-    __slots__ = ("_accounts", "_dry_run_refusals", "_first", "_ledger", "_quoter")
+    __slots__ = ("_accounts", "_first", "_ledger", "_quoter", "_run")
 
     def __init__(
         self,
         ledger: ProxyLedger,
         accounts: Sequence[Account],
         quoter: Quoter,
-        dry_run_refusals: list[str],
+        run: RunDraft,
     ) -> None:
         self._ledger = ledger
         self._accounts = accounts
         self._quoter = quoter
         self._first = True
-        self._dry_run_refusals = dry_run_refusals
+        self._run = run
 
     async def reserve(self, ranking: Sequence[Quote], failure: Refusal | None) -> Reservation:
         """Hold the first of `ranking` that can be held.
@@ -89,9 +90,9 @@ class Reserver:
             if isinstance(found, Reservation):
                 return await self._admitted(found)
             shorts[index] = found
-        raise failure or shortage_refusal(
-            most_hopeful(shorts), self._quoter, self._ledger.now_ms() // 1000
-        )
+        short = most_hopeful(shorts)
+        self._run.decision["shortage"] = shortage_record(short.shortage)
+        raise failure or shortage_refusal(short, self._quoter, self._ledger.now_ms() // 1000)
 
     async def _admitted(self, reservation: Reservation) -> Reservation:
         """The attempt is admitted: hold what is only watched, and count the request."""
@@ -109,7 +110,7 @@ class Reserver:
             hold = self._ledger.try_hold((claim,)) or await self._ledger.hold((claim,), wait_s=0.0)
             if isinstance(hold, Shortage):
                 if hold.reason != "unavailable" and self._first:
-                    self._dry_run_refusals.append(
+                    self._run.dry_run_refusals.append(
                         f"budget_{hold.reason}: {account.budget.id} has {max(hold.remaining, 0)} "
                         f"{hold.unit} left, {hold.needed} needed"
                     )

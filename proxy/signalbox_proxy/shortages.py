@@ -29,6 +29,20 @@ def most_hopeful(shorts: Sequence[Short]) -> Short:
     return min(shorts, key=lambda short: (_hope(short), short.shortage.needed))
 
 
+def shortage_record(shortage: Shortage) -> dict[str, str | int]:
+    """The figures that the authority gave, as they stand in the run's decision."""
+    return {
+        "budget": shortage.budget,
+        "subject": shortage.subject,
+        "unit": shortage.unit,
+        "reason": shortage.reason,
+        "needed": shortage.needed,
+        "limit": shortage.limit,
+        "remaining": shortage.remaining,
+        "affordable": shortage.affordable,
+    }
+
+
 def shortage_refusal(short: Short, quoter: Quoter, now_s: int) -> Refusal:
     """The refusal for a shortage."""
     shortage, budget = short.shortage, short.account.budget

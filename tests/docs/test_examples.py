@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from support.running import Running, running_quickstart
 
 ROOT = Path(__file__).resolve().parents[2]

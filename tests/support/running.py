@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,15 +63,29 @@ def child_environment() -> dict[str, str]:
     return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(folders)}
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+def free_ports(count: int, run: int = 1) -> list[int]:
+    """Ports that were free a moment ago, each with `run - 1` free ones right above it."""
+    found: list[int] = []
+    while len(found) < count:
+        first = _free_run(run)
+        if all(abs(first - other) >= run for other in found):
+            found.append(first)
+    return found
+
+
+def _free_run(length: int) -> int:
+    """The first of some neighbouring ports that can all be bound."""
+    while True:
+        with ExitStack() as stack:
+            probe = stack.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            first: int = probe.getsockname()[1]
+            try:
+                for port in range(first + 1, first + length):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
 
 
 def read_until(process: subprocess.Popen[str], last: str, limit_s: float) -> list[str]:
@@ -100,7 +114,7 @@ def running_up(
     folder: Path, manifests: Path = QUICKSTART, arguments: Sequence[str] = ()
 ) -> Iterator[Running]:
     """Starts `signalbox up MANIFESTS --simulate` with its state under `folder`, ends it after."""
-    port, control, metrics = free_ports(3)
+    port, control, metrics = free_ports(3, run=4)
     state = folder / "state"
     log = folder / "up.stderr"
     with log.open("w") as errors:
