@@ -4,10 +4,14 @@ Small by grouping: losers by step and reason, then by model, so that 600 candida
 kilobytes. Amounts are nano-USD.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from signalbox_proxy.quotes import Quote
 from signalbox_proxy.routing import Decision
+
+MAX_DETAILED = 10
+"""Acceptable candidates that are told with their bounds; of the others, the expected cost."""
 
 
 def decision_record(decision: Decision) -> dict[str, Any]:
@@ -16,8 +20,10 @@ def decision_record(decision: Decision) -> dict[str, Any]:
         "asked": decision.asked,
         "objective": decision.objective,
         "policies": list(decision.policy.policies),
-        "acceptable": [_acceptable(quote) for quote in decision.ranking],
+        "acceptable": [_acceptable(quote) for quote in decision.ranking[:MAX_DETAILED]],
     }
+    if len(decision.ranking) > MAX_DETAILED:
+        record["further"] = _further(decision.ranking[MAX_DETAILED:])
     lost: dict[str, dict[str, dict[str, list[str]]]] = {}
     for loss in decision.losses:
         models = lost.setdefault(loss.step, {}).setdefault(loss.reason, {})
@@ -35,3 +41,11 @@ def _acceptable(quote: Quote) -> dict[str, Any]:
         "bound_input": quote.bound.input,
         "bound_output": quote.bound.output,
     }
+
+
+def _further(quotes: Sequence[Quote]) -> dict[str, dict[str, int]]:
+    """Expected cost by model and lane."""
+    models: dict[str, dict[str, int]] = {}
+    for quote in quotes:
+        models.setdefault(quote.lane.model.id, {})[quote.lane.lane.name] = quote.expected_nano
+    return models

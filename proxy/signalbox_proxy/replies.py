@@ -8,6 +8,9 @@ from signalbox_proxy.accounts import Account
 from signalbox_proxy.attempts import AttemptInFlight
 from signalbox_proxy.run_draft import RunDraft
 
+SERVER = "signalbox"
+"""Value of the `Server` header; aiohttp would tell its version."""
+
 
 def answer_headers(
     run: RunDraft,
@@ -23,6 +26,7 @@ def answer_headers(
     """
     lane = attempt.reservation.quote.lane
     headers = {
+        "server": SERVER,
         "x-request-id": run.run_id,
         "request-id": run.run_id,
         "x-signalbox-run-id": run.run_id,

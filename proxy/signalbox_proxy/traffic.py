@@ -18,6 +18,7 @@ from signalbox_proxy.exchange import Exchange, declared_in, read_headers
 from signalbox_proxy.identity import identify
 from signalbox_proxy.pipeline import serve
 from signalbox_proxy.refusals import Refusal
+from signalbox_proxy.replies import SERVER
 from signalbox_proxy.run_ids import is_run_id
 from signalbox_proxy.runtime import PreparedAgent, Runtime
 from signalbox_proxy.services import Services
@@ -112,7 +113,11 @@ class Traffic:
 
 
 def _document(document: object) -> Response:
-    return Response(body=msgspec.json.encode(document), content_type="application/json")
+    return Response(
+        body=msgspec.json.encode(document),
+        content_type="application/json",
+        headers={"server": SERVER},
+    )
 
 
 def _render(surface: Surface, refusal: Refusal, run_id: str) -> Response:
@@ -120,7 +125,7 @@ def _render(surface: Surface, refusal: Refusal, run_id: str) -> Response:
     if run_id:
         refusal = dataclasses.replace(refusal, message=f"{refusal.message} Run {run_id}.")
     status, headers, body = surface.error(refusal, run_id)
-    return Response(status=status, headers=headers, body=body)
+    return Response(status=status, headers=headers | {"server": SERVER}, body=body)
 
 
 def _sdk(path: str, headers: dict[str, str]) -> Surface:
