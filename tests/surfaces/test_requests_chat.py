@@ -201,7 +201,8 @@ def test_what_could_change_the_bill_is_refused_by_name(
     assert refusal.message.endswith("Leave it out.")
 
 
-INVALID = [
+NO_LIMITS: list[Any] = [-1, 0, 1.5, 1.0, "5", True, [], {}, 10**30, 2**31]
+INVALID: list[tuple[dict[str, Any], str]] = [
     ({}, "model"),
     ({"model": "large"}, "messages"),
     ({"messages": [{"role": "user", "content": "a"}]}, "model"),
@@ -218,7 +219,7 @@ INVALID = [
     *[
         (hello(**{field: value}), field)
         for field in ("max_tokens", "max_completion_tokens", "n")
-        for value in (-1, 0, 1.5, 1.0, "5", True, [], {}, 10**30, 2**31)
+        for value in NO_LIMITS
     ],
     (hello(n=129), "n"),
     (hello(temperature=-0.1), "temperature"),

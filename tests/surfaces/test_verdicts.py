@@ -19,7 +19,8 @@ def chat_request(schema: dict[str, Any] | None = None) -> ModelRequest:
 
 
 def answer(text: str, **more: Any) -> AnswerFacts:
-    return AnswerFacts(**({"text": text, "ended": True, "complete": True, "finish": "stop"} | more))
+    given: dict[str, Any] = {"ended": True, "complete": True, "finish": "stop", **more}
+    return AnswerFacts(text=text, **given)
 
 
 def outcome(request: ModelRequest, facts: AnswerFacts) -> dict[str, bool]:

@@ -16,7 +16,6 @@ _MAX_CHOICES: Final = 128
 
 class _Delta(msgspec.Struct):
     content: Any = None
-    refusal: Any = None
     tool_calls: Any = None
     function_call: Any = None
 
@@ -44,7 +43,6 @@ class _Choices:
         self.texts: dict[int, TextKeeper] = {}
         self.finishes: dict[int, str] = {}
         self.has_tool_calls = False
-        self.is_refusal = False
 
     def take(self, choice: _Choice) -> None:
         """Add one choice, or one piece of it."""
@@ -59,8 +57,6 @@ class _Choices:
                 keeper.add(piece.content)
             if piece.tool_calls or piece.function_call:
                 self.has_tool_calls = True
-            if piece.refusal:
-                self.is_refusal = True
         if isinstance(choice.finish_reason, str):
             self.finishes[choice.index] = choice.finish_reason[:64]
 
@@ -73,14 +69,10 @@ class _Choices:
         facts.truncated = any(keeper.truncated for keeper in keepers)
         facts.items = len(keepers)
         facts.has_tool_calls = self.has_tool_calls
-        facts.is_refusal = self.is_refusal
         finishes = [self.finishes.get(index, "") for index in sorted(self.texts)]
-        facts.finish = next((f for f in finishes if f not in _WHOLE), "stop" if finishes else "")
-        if finishes and all(finish in _WHOLE for finish in finishes):
-            facts.finish = finishes[0]
-        facts.complete = (
-            facts.ended and bool(finishes) and all(finish in _WHOLE for finish in finishes)
-        )
+        cut_off = [finish for finish in finishes if finish not in _WHOLE]
+        facts.finish = (cut_off or finishes or [""])[0]
+        facts.complete = facts.ended and bool(finishes) and not cut_off
 
 
 def read_chat_answer(body: bytes, cache_write: CacheWrite) -> AnswerFacts:

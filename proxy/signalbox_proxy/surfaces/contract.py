@@ -5,7 +5,7 @@ request path knows surfaces only by these protocols.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from signalbox_ledger.records import Usage
@@ -25,7 +25,7 @@ class AnswerFacts:
     charged in full. `ended` says that the provider itself ended the answer; `complete` that it
     also was not cut off by a limit or a filter. `finish` is the provider's own word. `text` is
     the first choice, `more_texts` are the others. `error` is the provider's error inside a
-    stream, or what was wrong with the answer's form.
+    stream, or what was wrong with the answer's form. `items` counts choices, blocks or embeddings.
     """
 
     usage: Usage | None = None
@@ -36,10 +36,8 @@ class AnswerFacts:
     more_texts: tuple[str, ...] = ()
     truncated: bool = False
     has_tool_calls: bool = False
-    is_refusal: bool = False
     items: int = 0
     error: str = ""
-    details: dict[str, str] = field(default_factory=dict)
 
 
 class StreamReader(Protocol):

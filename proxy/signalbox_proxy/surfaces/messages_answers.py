@@ -68,7 +68,6 @@ def _take_block(facts: AnswerFacts, keeper: TextKeeper, block: _Piece) -> None:
 def _finish(facts: AnswerFacts, stop_reason: object) -> None:
     if isinstance(stop_reason, str):
         facts.finish = stop_reason[:64]
-    facts.is_refusal = facts.finish == "refusal"
     facts.complete = facts.ended and facts.finish in _WHOLE
 
 

@@ -1,0 +1,39 @@
+"""docs/surfaces.md says of every field what the tables say."""
+
+from pathlib import Path
+
+import pytest
+
+from signalbox_proxy.surfaces import decoding
+from signalbox_proxy.surfaces.chat_types import CHAT
+from signalbox_proxy.surfaces.embeddings import TABLE as EMBEDDINGS
+from signalbox_proxy.surfaces.fields import FieldTable
+from signalbox_proxy.surfaces.messages import NEUTRAL_BETAS
+from signalbox_proxy.surfaces.messages_types import CLIENT_TOOL_TOKENS, MESSAGES
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "surfaces.md").read_text()
+
+
+def section(path: str) -> list[str]:
+    return DOCUMENT.split(f"## `POST {path}`")[1].split("\n## ")[0].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("path", "table"),
+    [("/v1/chat/completions", CHAT), ("/v1/messages", MESSAGES), ("/v1/embeddings", EMBEDDINGS)],
+)
+def test_every_field_stands_in_the_documentation_as_it_acts(path: str, table: FieldTable) -> None:
+    rows = [line for line in section(path) if line.startswith("| `") and line.count("|") == 4]
+    expected = {
+        f"| `{name}` | {field.use} | {field.note} |" for name, field in table.fields.items()
+    }
+    assert set(rows) == expected
+
+
+def test_tools_betas_and_limits_stand_in_the_documentation() -> None:
+    for kind, tokens in CLIENT_TOOL_TOKENS.items():
+        assert f"| `{kind}` | {tokens:,} |" in DOCUMENT
+    for beta in NEUTRAL_BETAS:
+        assert f"`{beta}`" in DOCUMENT
+    for limit in (decoding.MAX_KEYS, decoding.MAX_CONTAINERS, decoding.MAX_VALUES):
+        assert f"{limit:,}" in DOCUMENT
