@@ -87,7 +87,8 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
         *(company.agent(name, "shop", f"{PLATFORM}/shop") for name in agents),
         company.budget("probe", "shop", {"usd": "1"}, scope={"agent": "probe"}),
     )
-    with running_up(folder, company.folder, ["--proxies", "2", "--dev-key", "shop/probe"]) as running:
+    options = ["--proxies", "2", "--dev-key", "shop/probe"]
+    with running_up(folder, company.folder, options) as running:
         oracle = Oracle(running.state)
         arena = Arena(company, running, oracle, hold=0)
         body = BODY | {"max_tokens": 120}
