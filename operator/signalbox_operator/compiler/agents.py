@@ -1,7 +1,7 @@
 """Agents: domain, keys, permissions. What cannot be proven is not granted."""
 
 from signalbox_api import Agent
-from signalbox_operator.compiler.domains import sensitivity
+from signalbox_operator.compiler.conversion import epoch_seconds, sensitivity
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.references import World, find, find_model
 from signalbox_snapshot import snapshot as wire
@@ -59,7 +59,7 @@ def _keys(agent: Agent) -> list[wire.Key]:
             name=key.name,
             sha256=key.sha256,
             lookup=key.lookup or "",
-            expires_at=None if key.expires_at is None else int(key.expires_at.timestamp()),
+            expires_at=epoch_seconds(key.expires_at),
         )
         for key in sorted(listed, key=lambda key: key.name)
     ]

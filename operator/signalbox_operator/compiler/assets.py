@@ -2,7 +2,7 @@
 
 from signalbox_api import DataAsset, jurisdictions
 from signalbox_api.conditions import Reason
-from signalbox_operator.compiler.domains import sensitivity
+from signalbox_operator.compiler.conversion import sensitivity
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.references import World, find
 from signalbox_snapshot import snapshot as wire

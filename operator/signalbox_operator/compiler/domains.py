@@ -11,6 +11,7 @@ from typing import Final
 
 from signalbox_api import Domain, Resource, ResourceKey, jurisdictions
 from signalbox_api.conditions import Reason
+from signalbox_operator.compiler.conversion import sensitivity
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.forms import ObjectState, Settled, generation_of, previous_form
 from signalbox_operator.compiler.references import World, report_missing, report_not_allowed
@@ -229,9 +230,3 @@ def _lock(domain: Domain, case: Case, parent: wire.Domain | None) -> list[str] |
             f"Name countries among {', '.join((inherited or [])[:8])}",
         )
     return sorted(lock)
-
-
-def sensitivity(rank: int) -> wire.Sensitivity:
-    """A rank as the wire type spells it."""
-    ranks: tuple[wire.Sensitivity, ...] = (0, 1, 2, 3)
-    return ranks[rank]

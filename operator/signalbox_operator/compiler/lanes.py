@@ -5,7 +5,7 @@ from typing import Literal, TypeVar
 from signalbox_api.lane import Lane, LaneClass, WireFormat
 from signalbox_api.model import Capability, ModelSpec
 from signalbox_api.price import LanePrice
-from signalbox_operator.compiler.domains import sensitivity
+from signalbox_operator.compiler.conversion import sensitivity
 from signalbox_operator.compiler.prices import lane_prices
 from signalbox_snapshot import snapshot as wire
 

@@ -14,6 +14,7 @@ from signalbox_api import Model, Resource, ResourceKey
 from signalbox_api.amounts import millionths
 from signalbox_api.conditions import Reason
 from signalbox_api.model import ModelSpec
+from signalbox_operator.compiler.conversion import epoch_seconds
 from signalbox_operator.compiler.findings import Case, Finding
 from signalbox_operator.compiler.forms import ObjectState, Settled, previous_form, settle
 from signalbox_operator.compiler.lanes import build_lanes
@@ -77,7 +78,7 @@ def _build(world: World, known: set[str], model: Model, case: Case) -> wire.Mode
         limits=_limits(spec),
         quality=_quality(spec),
         lanes=lanes,
-        retires_at=None if ends is None or ends.at is None else int(ends.at.timestamp()),
+        retires_at=None if ends is None else epoch_seconds(ends.at),
         replacement=None if ends is None else ends.replacement,
     )
 
@@ -112,8 +113,10 @@ def _report_prices(lanes: list[wire.Lane], case: Case) -> None:
         report(
             f"spec.lanes[{position}].price",
             Reason.NO_PRICE,
-            f"lane {lanes[position].name} has no price: requests on it are refused with no_price",
-            'State spec.price with input and output; write "0" for what is free',
+            f"lane {lanes[position].name} has no price that can be billed: requests on it are"
+            " refused with no_price",
+            'State input and output, "0" for what is free; with multiplier and premium at most'
+            " 1000000 USD per million tokens",
         )
 
 

@@ -10,7 +10,7 @@ from signalbox_api import RoutePolicy, jurisdictions
 from signalbox_api.amounts import millionths, nano_usd
 from signalbox_api.conditions import Reason
 from signalbox_api.route_policy import Constraints, Match
-from signalbox_operator.compiler.domains import sensitivity
+from signalbox_operator.compiler.conversion import sensitivity
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.references import World, find_governed, find_model
 from signalbox_snapshot import snapshot as wire

@@ -8,9 +8,14 @@ unit is nano-USD per million tokens.
 from dataclasses import dataclass
 from typing import Final
 
-from signalbox_api.amounts import MILLION, millionths, nano_usd
+import msgspec
+
+from signalbox_api.amounts import MILLION, NANO, millionths, nano_usd
 from signalbox_api.price import CacheWrite, LanePrice, LongContext, ModelPrice
 from signalbox_snapshot import snapshot as wire
+
+MAX_PRICE: Final = MILLION * NANO
+"""Dearest price that is billed, one USD for each token: charges then stay within 64 bits."""
 
 _Stated = ModelPrice | LanePrice | LongContext
 _NO_PRICE: Final = LanePrice.model_construct(set())
@@ -27,13 +32,21 @@ class LanePrices:
 
 
 def lane_prices(model: ModelPrice | None, lane: LanePrice | None, *, chat: bool) -> LanePrices:
-    """Resolves a lane's prices. Without an input price, or an output price for `chat`, none."""
+    """Resolves a lane's prices. Without an input price, or an output price for `chat`, none;
+    none either where factor and premium lead beyond MAX_PRICE."""
     own = lane or _NO_PRICE
     multiplier = MILLION if own.multiplier is None else millionths(own.multiplier)
     premium = 0 if own.regional_premium is None else millionths(own.regional_premium)
     listed = _listed(model, own, chat=chat)
     billed = None if listed is None else _billed(listed, multiplier * (MILLION + premium))
+    if billed is not None and _highest(billed) > MAX_PRICE:
+        listed = billed = None
     return LanePrices(listed, billed, multiplier, premium)
+
+
+def _highest(table: wire.PriceTable) -> int:
+    tiers = [table.standard, *([table.long_context.tier] if table.long_context else [])]
+    return max(price or 0 for tier in tiers for price in msgspec.structs.astuple(tier))
 
 
 def _listed(model: ModelPrice | None, lane: LanePrice, *, chat: bool) -> wire.PriceTable | None:
