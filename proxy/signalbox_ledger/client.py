@@ -119,7 +119,8 @@ class ProxyLedger:
         request = Configure(generation, list(specs))
         self._connection.configuration = request
         with contextlib.suppress(TimeoutError, LedgerUnavailableError):
-            await asyncio.wait_for(self._connection.until_answered(request), _ANSWER_S)
+            async with asyncio.timeout(_ANSWER_S):
+                await self._connection.until_answered(request)
         self._housekeeper.stir()
 
     def try_hold(self, claims: Sequence[Claim]) -> Hold | None:

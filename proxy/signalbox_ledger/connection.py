@@ -133,7 +133,8 @@ class AuthorityConnection:
     async def wait_up(self, patience_s: float) -> bool:
         """Whether the authority is connected within `patience_s`."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._up.wait(), patience_s)
+            async with asyncio.timeout(patience_s):
+                await self._up.wait()
         return self._up.is_set()
 
     async def call(self, request: Request) -> Reply:

@@ -114,7 +114,8 @@ class Drawer:
                     if not unasked:
                         continue
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), max(0, next_poll - loop.time()))
+                    async with asyncio.timeout_at(next_poll):
+                        await self._wake.wait()
                 self._wake.clear()
                 self._serve()
 

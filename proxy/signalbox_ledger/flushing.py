@@ -61,7 +61,8 @@ class Flusher:
         while True:
             await self._due.wait()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), _INTERVAL_S)
+                async with asyncio.timeout(_INTERVAL_S):
+                    await self._urgent.wait()
             self._urgent.clear()
             self._due.clear()
             await self.flush()

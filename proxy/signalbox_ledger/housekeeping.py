@@ -48,7 +48,8 @@ class Housekeeper:
         ticks = 0
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stir.wait(), _TICK_S)
+                async with asyncio.timeout(_TICK_S):
+                    await self._stir.wait()
             self._stir.clear()
             ticks += 1
             try:

@@ -1,12 +1,14 @@
 """What the ledger's tests build from."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from signalbox_ledger.accounts import BudgetSpec
 from signalbox_ledger.client import ProxyLedger
@@ -56,6 +58,53 @@ class AuthorityProcess:
         assert self._process.stdout is not None
         self._process.stdout.close()
         return self._process.wait(timeout=10)
+
+
+class WorkerProcess:
+    """`support.ledger_worker`: a process that holds and spends until it is refused."""
+
+    def __init__(self, folder: Path, name: str, *, seed: int, tasks: int = 32) -> None:
+        self.folder = folder
+        self.name = name
+        self._arguments = [str(seed), str(tasks)]
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, amount: int, *subjects: str) -> None:
+        command = [
+            *(sys.executable, "-m", "support.ledger_worker", self.name),
+            *(str(self.folder / "a.sock"), str(self.folder / self.name)),
+            *(*self._arguments, str(amount), *(subjects or ("",))),
+        ]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, text=True, env=environment
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def go(self) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+
+    def result(self) -> dict[str, Any]:
+        assert self._process is not None
+        output, _ = self._process.communicate(timeout=15)
+        assert self._process.returncode == 0
+        seen: dict[str, Any] = json.loads(output)
+        return seen
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.communicate()
+
+    def bill(self) -> dict[str, int]:
+        """What its provider billed, by run."""
+        lines = (self.folder / f"{self.name}.bill").read_text().splitlines()
+        return {run_id: int(spent) for run_id, _, spent in (line.split() for line in lines)}
 
 
 def budget(id_: str = "ns/day", limit: int = 1000, **changes: object) -> BudgetSpec:
