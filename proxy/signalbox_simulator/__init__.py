@@ -32,7 +32,7 @@ documentation):
 
 - 3 per message, 3 per request; text as above;
 - tools: the model's ``tool_preamble_tokens`` once, 8 per tool, plus name, description and schema as
-  text;
+  text; 245 more for the ``bash`` tool, 700 for the text editor;
 - images: width x height / 750, rounded up, at most 1,500 (also for an image behind a URL);
 - documents: 1,500 per PDF page, plain text as text.
 

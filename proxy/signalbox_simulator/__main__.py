@@ -47,7 +47,11 @@ async def serve(simulator: Simulator, host: str, port: int) -> None:
     )
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)
-    await site.start()
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None
     sys.stdout.write(f"ready http://{host}:{runner.addresses[0][1]}\n")
     sys.stdout.flush()
     await stop.wait()

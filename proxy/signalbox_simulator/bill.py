@@ -33,6 +33,7 @@ class Bill:
     lines: int = 0
 
     def __post_init__(self) -> None:
+        _drop_torn_line(self.path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(self.path, flags, 0o600)
         if self.durable:
@@ -70,6 +71,23 @@ class Bill:
         if self.durable:
             os.fdatasync(self._descriptor)
         os.close(self._descriptor)
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut a line that a crash left unfinished; its answer had not ended, so nobody owes it."""
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        position = file.seek(0, os.SEEK_END)
+        while position > 0:
+            step = min(4096, position)
+            file.seek(position - step)
+            newline = file.read(step).rfind(_NEWLINE)
+            if newline >= 0:
+                file.truncate(position - step + newline + 1)
+                return
+            position -= step
+        file.truncate(0)
 
 
 def _sync_directory(path: Path) -> None:

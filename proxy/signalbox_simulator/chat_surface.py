@@ -16,7 +16,15 @@ from .sheet import ModelSheet, Usage
 from .strict import validate
 from .surface import Context, encoded, find_model
 
-REASONING = {"none": 0, "minimal": 0, "low": 16, "medium": 48, "high": 128}
+REASONING = {
+    "none": 0,
+    "minimal": 0,
+    "low": 16,
+    "medium": 48,
+    "high": 128,
+    "xhigh": 256,
+    "max": 512,
+}
 
 
 class ChatSurface:

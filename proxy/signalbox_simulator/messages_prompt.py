@@ -21,7 +21,7 @@ from .messages_blocks import (
     ToolUseBlock,
     UrlSource,
 )
-from .messages_request import MessagesRequest
+from .messages_request import CustomTool, MessagesRequest
 from .prompt import Prompt, compact
 from .refusals import Refusal
 from .sheet import ModelSheet
@@ -30,6 +30,8 @@ PER_MESSAGE = 3
 PER_REQUEST = 3
 PER_TOOL = 8
 SCHEMA_PREAMBLE = 10
+BUILT_IN = {"bash": 245, "str_replace_editor": 700, "str_replace_based_edit_tool": 700}
+"""What the definitions of Anthropic's own tools add, as published with each tool."""
 
 
 def meter(request: MessagesRequest, model: ModelSheet) -> Prompt:
@@ -62,7 +64,8 @@ def _add_tools(prompt: Prompt, request: MessagesRequest, model: ModelSheet) -> N
     for tool in request.tools or ():
         described = tool.model_dump(exclude_none=True, exclude={"cache_control", "strict"})
         text = f"{described.pop('name')}\n{described.pop('description', '')}\n{compact(described)}"
-        prompt.add_text(text, overhead=PER_TOOL, ttl=_ttl(tool.cache_control))
+        overhead = PER_TOOL + (0 if isinstance(tool, CustomTool) else BUILT_IN.get(tool.name, 0))
+        prompt.add_text(text, overhead=overhead, ttl=_ttl(tool.cache_control))
     if request.output_config is not None and request.output_config.format is not None:
         prompt.add_text(compact(request.output_config.format.schema_), overhead=SCHEMA_PREAMBLE)
 

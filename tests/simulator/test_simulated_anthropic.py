@@ -117,6 +117,17 @@ def test_tools_add_the_published_preamble(anthropic_client: anthropic.Anthropic)
     assert tooled.usage.input_tokens - plain.usage.input_tokens > 346
 
 
+def test_anthropics_own_tools_add_what_is_published(provider: Provider) -> None:
+    def tokens(*tools: dict[str, str]) -> int:
+        body = {"model": MODEL, "max_tokens": 5, "messages": ASK, "tools": list(tools)}
+        return provider.messages(body).json()["usage"]["input_tokens"]
+
+    bash = {"type": "bash_20250124", "name": "bash"}
+    editor = {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"}
+    assert tokens(bash) > 346 + 245
+    assert tokens(bash, editor) - tokens(bash) > 700
+
+
 def test_thinking_comes_first_and_is_billed_as_output(
     anthropic_client: anthropic.Anthropic,
 ) -> None:

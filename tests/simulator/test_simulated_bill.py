@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from signalbox_simulator.bill import main, read, total_pico_usd, written_usd
+from signalbox_simulator.bill import Bill, main, read, total_pico_usd, written_usd
 from signalbox_simulator.process import SimulatorProcess
 from signalbox_simulator.sheet import DEFAULT_SHEET, Sheet, Usage, amount_pico_usd, load
 from support.provider import ANTHROPIC, KEYS, OPENAI, OPENAI_EU, VLLM, Provider
@@ -144,6 +145,31 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     line = {"host": "h", "model": "m", "amount_pico_usd": 1_500_000_000_000}
     bill.write_text(json.dumps(line) + "\n" + json.dumps(line)[:20])
     assert total_pico_usd(bill) == 1_500_000_000_000
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"host": "h"', b"x" * 10_000])
+@pytest.mark.parametrize("whole", [b"", b'{"amount_pico_usd":1}\n', b'{"a":1}\n{"b":2}\n'])
+def test_a_restart_cuts_a_torn_line_and_nothing_else(
+    tmp_path: Path, whole: bytes, torn: bytes
+) -> None:
+    path = tmp_path / "bill.jsonl"
+    path.write_bytes(whole + torn)
+    Bill(path).close()
+    assert path.read_bytes() == whole
+
+
+def test_a_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = [sys.executable, "-m", "signalbox_simulator"]
+        command += ["--port", str(taken.getsockname()[1]), "--credentials", str(tmp_path)]
+        command += ["--bill", str(tmp_path / "bill.jsonl")]
+        environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30)
+    assert ended.returncode == 1
+    assert "cannot listen on 127.0.0.1" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_the_bill_is_printed_by_host_and_model(tmp_path: Path) -> None:
