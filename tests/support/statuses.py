@@ -1,0 +1,122 @@
+"""One case for each reason that a condition can have, by the compiler and by status."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from signalbox_api import Resource
+from signalbox_api.conditions import ConditionStatus, ConditionType, Reason
+from signalbox_operator.compiler import Compilation
+from signalbox_operator.control_port import Rejected
+from signalbox_operator.facts import AccountFacts, FleetFacts, ProxyFacts
+from signalbox_operator.status import Report, with_status
+from signalbox_snapshot import codec
+from support.written import (
+    PLATFORM,
+    agent,
+    budget,
+    company,
+    compiled,
+    domain,
+    fleet,
+    model,
+    policy,
+)
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+DAY = f"{PLATFORM}/day"
+Said = tuple[ConditionType, ConditionStatus, Reason]
+
+
+def version_of(compilation: Compilation) -> str:
+    return codec.version(codec.encode(compilation.snapshot))
+
+
+def running(compilation: Compilation, *proxies: ProxyFacts) -> FleetFacts:
+    """A fleet whose head is this compilation, generation 7; all proxies run it by default."""
+    version = version_of(compilation)
+    default = (ProxyFacts("proxy-0", True, 7, version), ProxyFacts("proxy-1", True, 7, version))
+    return FleetFacts(7, version, proxies or default)
+
+
+def account(
+    *, settled: int = 0, held: int = 0, overrun: int = 0, limit: int = 5_000_000_000, **more: int
+) -> AccountFacts:
+    """The shared account of the budget `day`, whose limit is 5 USD."""
+    return AccountFacts(
+        budget=DAY,
+        limit=limit,
+        settled=settled,
+        held=held,
+        overrun=overrun,
+        remaining=limit - settled - overrun,
+        window_start=1_777_593_600,
+        window_end=1_777_680_000,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def reported(
+    objects: Sequence[Resource],
+    compilation: Compilation | None = None,
+    *,
+    fleet_facts: FleetFacts | None = None,
+    accounts: tuple[AccountFacts, ...] | None = (),
+) -> list[Resource]:
+    found = compilation or compiled(objects)
+    facts = running(found) if fleet_facts is None else fleet_facts
+    return with_status(objects, Report(found, facts, accounts, NOW))
+
+
+def said(objects: Iterable[Resource]) -> set[Said]:
+    return {
+        (item.type, item.status, item.reason)
+        for resource in objects
+        for item in resource.status.conditions  # type: ignore[attr-defined]
+    }
+
+
+def everything_that_can_be_said() -> set[Said]:
+    plain = fleet(policy("p"))
+    found = compiled(plain)
+    version = version_of(found)
+    old = ProxyFacts("proxy-1", True, 6, "0" * 64)
+    refusing = ProxyFacts("proxy-1", True, 6, "0" * 64, Rejected("proxy-1", "is no", "$.agents"))
+    fleets = [
+        FleetFacts(),
+        FleetFacts(7, version),
+        running(found),
+        running(found, ProxyFacts("proxy-0", True, 7, version), old),
+        running(found, refusing),
+    ]
+    warned = fleet(budget("day", warnAtPercent=[50]))
+    accounts = [
+        (warned, account(settled=3_000_000_000)),
+        (plain, account(settled=5_000_000_000)),
+        (plain, account(settled=4_000_000_000, overrun=500_000_000)),
+        (plain, account(settled=5_000_000_000, overrun=500_000_000)),
+    ]
+    wrong = fleet(
+        company(residency={"jurisdictions": ["EU"]}),
+        domain("rogue", "retail", parent=None),
+        domain("self", "retail", parent="self"),
+        domain("abroad", "retail", residency={"jurisdictions": ["US"]}),
+        *(
+            domain(f"n{level:02}", parent=f"n{level - 1:02}" if level else None)
+            for level in range(17)
+        ),
+        agent("lost", domain="gone"),
+        agent("spy", domain="wealth/wealth"),
+        model("mini", aliases=["x"]),
+        model("nano", aliases=["x"]),
+        model("free", price=None),
+        policy("wide", objective="best"),
+        policy("deep", "retail", objective="cheapest", constraints={"laneClasses": ["sovereign"]}),
+    )
+    result = said(reported(wrong))
+    result |= said(reported(plain, compiled([])))
+    result |= said(reported(plain, accounts=None))
+    for facts in fleets:
+        result |= said(reported(plain, fleet_facts=facts))
+    for objects, facts_of_account in accounts:
+        result |= said(reported(objects, accounts=(facts_of_account,)))
+    return result
