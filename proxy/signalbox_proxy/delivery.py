@@ -89,9 +89,9 @@ class Delivery:
         except Refusal as refusal:
             cut = refusal
         except asyncio.CancelledError:
+            if not self._exchange.services.stopping:
+                raise
             cut = Refusal("provider_failed", "This proxy is stopping. Try again.")
-            await self._finish(pump, reader, response, cut)
-            raise
         await self._finish(pump, reader, response, cut)
         return response
 

@@ -4,6 +4,7 @@ The context that the request path lives in. Leaving it writes the run to the led
 after an answer, a refusal, a fault of our own, or a cancelled task.
 """
 
+import asyncio
 import logging
 import time
 from types import TracebackType
@@ -33,8 +34,8 @@ _OUTCOMES: dict[Code, Outcome] = {
 class Recording:
     """Gives the run to fill in and records it in the end.
 
-    Faults of our own leave as `Refusal("internal")`, so that nothing but refusals and
-    cancellation ever passes through.
+    Faults of our own leave as `Refusal("internal")`, a request that a stopping process gives up
+    as `Refusal("not_ready")`: nothing else passes through but the cancellation of the task.
     """
 
     def __init__(self, exchange: Exchange, runtime: Runtime, caller: Caller) -> None:
@@ -66,10 +67,12 @@ class Recording:
             refusal = error
         elif isinstance(error, Exception):
             refusal = self._fault(error)
-        elif error is not None and not self._run.attempts:
-            self._run.outcome = "failed"
+        elif isinstance(error, asyncio.CancelledError) and self._exchange.services.stopping:
+            refusal = Refusal("not_ready", "This proxy is stopping. Try again.", retry_after_s=1)
         if refusal is not None:
             self._refused(refusal)
+        elif error is not None and not self._run.attempts:
+            self._run.outcome = "failed"
         self._record()
         if refusal is not None and refusal is not error:
             raise refusal from None
@@ -77,6 +80,8 @@ class Recording:
     def _refused(self, refusal: Refusal) -> None:
         run = self._run
         run.outcome = _OUTCOMES.get(refusal.code, "refused")
+        if refusal.code in ("internal", "not_ready") and run.attempts:
+            run.outcome = "unknown"
         run.refusal = refusal.code
         run.refusal_detail = refusal.message[:MAX_DETAIL]
         run.status = refusal.http_status

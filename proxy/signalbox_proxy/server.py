@@ -15,7 +15,9 @@ from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.web_protocol import RequestHandler
 
-from signalbox_proxy.traffic import Traffic
+from signalbox_proxy.refusals import Refusal
+from signalbox_proxy.surfaces import CHAT
+from signalbox_proxy.traffic import Traffic, rendered
 
 KEEP_ALIVE_S = 75.0
 HEAD_DEADLINE_S = 5.0
@@ -53,6 +55,25 @@ class DeadlineHandler(RequestHandler):
             self.owing_since = None
         elif self.owing_since is None and self._waiter is not None and not self._waiter.done():
             self.owing_since = self._loop.time()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What cannot be read as HTTP is refused in the shape of every other refusal."""
+        super().handle_error(request, status, exc, message)
+        refusal = Refusal(
+            "invalid_request" if status < 500 else "internal",
+            "This is not HTTP that can be read in one way only. Send it as RFC 9112 says."
+            if status < 500
+            else "Signalbox failed to serve this request. It is logged.",
+        )
+        response = rendered(CHAT, refusal, "")
+        response.force_close()
+        return response
 
 
 class TrafficServer(web.Server):

@@ -66,7 +66,9 @@ class Traffic:
             _log.exception("request failed outside of a run")
             refusal = Refusal("internal", "Signalbox failed to serve this request. It is logged.")
         self._count(exchange, refusal)
-        return _render(surface or _sdk(path, headers), refusal, exchange.run_id if exchange else "")
+        return rendered(
+            surface or _sdk(path, headers), refusal, exchange.run_id if exchange else ""
+        )
 
     def _count(self, exchange: Exchange | None, refusal: Refusal) -> None:
         """Count what leaves no run."""
@@ -120,7 +122,7 @@ def _document(document: object) -> Response:
     )
 
 
-def _render(surface: Surface, refusal: Refusal, run_id: str) -> Response:
+def rendered(surface: Surface, refusal: Refusal, run_id: str) -> Response:
     """A refusal in the shape of the SDK that asked, with the run that it can be looked up by."""
     if run_id:
         refusal = dataclasses.replace(refusal, message=f"{refusal.message} Run {run_id}.")
