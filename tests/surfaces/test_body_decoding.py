@@ -110,6 +110,7 @@ def test_the_number_of_keys_is_bounded_exactly() -> None:
 
 def test_the_number_of_values_and_containers_is_bounded() -> None:
     assert code_of(b'{"a":[' + b"1," * (decoding.MAX_VALUES + 1) + b"1]}") == "invalid_json"
+    assert code_of(b'{"a":[' + b'"",' * (decoding.MAX_STRINGS + 1) + b"1]}") == "invalid_json"
     assert code_of(b'{"a":[' + b"[]," * decoding.MAX_CONTAINERS + b"1]}") == "invalid_json"
 
 

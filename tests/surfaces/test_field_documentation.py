@@ -35,5 +35,5 @@ def test_tools_betas_and_limits_stand_in_the_documentation() -> None:
         assert f"| `{kind}` | {tokens:,} |" in DOCUMENT
     for beta in NEUTRAL_BETAS:
         assert f"`{beta}`" in DOCUMENT
-    for limit in (decoding.MAX_KEYS, decoding.MAX_CONTAINERS, decoding.MAX_VALUES):
-        assert f"{limit:,}" in DOCUMENT
+    for limit in ("MAX_KEYS", "MAX_CONTAINERS", "MAX_STRINGS", "MAX_VALUES"):
+        assert f"{getattr(decoding, limit):,}" in DOCUMENT

@@ -25,7 +25,10 @@ MAX_KEYS: Final = 10_000
 MAX_CONTAINERS: Final = 50_000
 """Most objects and lists together: bounds the time that decoding takes."""
 
-MAX_VALUES: Final = 1_000_000
+MAX_STRINGS: Final = 100_000
+"""Most strings together, names of members included."""
+
+MAX_VALUES: Final = 400_000
 """Most list entries together; 300,000 embedding tokens, OpenAI's own limit, fit."""
 
 MAX_NUMBER_LENGTH: Final = 100
@@ -93,14 +96,13 @@ def _check_headers(content_type: str, content_encoding: str) -> None:
 
 def _check_structure(raw: bytes) -> None:
     """Refuse what would be dear to decode. Cheap counts first; exact ones only where they fail."""
-    opened = raw.count(b"{") + raw.count(b"[")
-    suspicious = (
-        opened > MAX_DEPTH
+    if (
+        raw.count(b"{") + raw.count(b"[") > MAX_DEPTH
         or raw.count(b":") > MAX_KEYS
         or raw.count(b",") > MAX_VALUES
+        or raw.count(b'"') > 2 * MAX_STRINGS
         or _TOO_LONG in raw.translate(_NUMBER_TO_ZERO)
-    )
-    if suspicious:
+    ):
         _check_outside_strings(_outside_strings(raw))
 
 
@@ -112,6 +114,8 @@ def _outside_strings(raw: bytes) -> bytes:
     right for all valid JSON; anything else fails in the decoder.
     """
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
+    if plain.count(b'"') > 2 * MAX_STRINGS:
+        raise _invalid(f"has more than {MAX_STRINGS:,} strings in all.")
     return b'"'.join(plain.split(b'"')[::2])
 
 

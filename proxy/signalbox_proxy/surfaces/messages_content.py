@@ -3,6 +3,7 @@
 from typing import Any
 
 from signalbox_proxy.model_request import CacheWrite
+from signalbox_proxy.surfaces import messages_blocks as blocks
 from signalbox_proxy.surfaces import messages_types as types
 from signalbox_proxy.surfaces.fields import invalid, no_bound
 from signalbox_proxy.surfaces.texts import Texts
@@ -32,7 +33,7 @@ class MessagesContent:
         if self.texts.images:
             self.needs.add("images")
 
-    def _mark(self, control: types.CacheControl | None) -> None:
+    def _mark(self, control: blocks.CacheControl | None) -> None:
         if control is not None and self.cache_write != "1h":
             self.cache_write = control.ttl or "5m"
 
@@ -48,39 +49,39 @@ class MessagesContent:
 
     def _block(self, block: Any) -> None:
         texts = self.texts
-        if isinstance(block, types.ThinkingBlock):
+        if isinstance(block, blocks.ThinkingBlock):
             texts.add(block.thinking)
             texts.add(block.signature)
             return
-        if isinstance(block, types.RedactedThinkingBlock):
+        if isinstance(block, blocks.RedactedThinkingBlock):
             texts.add(block.data)
             return
         self._mark(block.cache_control)
-        if isinstance(block, types.TextBlock):
+        if isinstance(block, blocks.TextBlock):
             texts.add(block.text)
             texts.add_json(block.citations)
-        elif isinstance(block, types.ImageBlock):
+        elif isinstance(block, blocks.ImageBlock):
             texts.images += 1
-        elif isinstance(block, types.ToolUseBlock):
+        elif isinstance(block, blocks.ToolUseBlock):
             texts.add(block.id)
             texts.add(block.name)
             texts.add_json(block.input)
-        elif isinstance(block, types.ToolResultBlock):
+        elif isinstance(block, blocks.ToolResultBlock):
             texts.add(block.tool_use_id)
             if block.content is not None:
                 self._content(block.content)
-        elif isinstance(block, types.SearchResultBlock):
+        elif isinstance(block, blocks.SearchResultBlock):
             texts.add(block.source)
             texts.add(block.title)
             self._content(block.content)
         else:
             self._document(block)
 
-    def _document(self, block: types.DocumentBlock) -> None:
+    def _document(self, block: blocks.DocumentBlock) -> None:
         self.needs.add("documents")
         self.texts.add(block.title)
         self.texts.add(block.context)
-        if isinstance(block.source, types.TextSource):
+        if isinstance(block.source, blocks.TextSource):
             self.texts.add(block.source.data)
         else:
             self._content(block.source.content)

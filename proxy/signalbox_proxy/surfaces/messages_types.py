@@ -1,8 +1,7 @@
 """The messages request as Anthropic publishes it: nested types and the field table.
 
-Client tools with a type of their own (bash, text editor, memory, computer and browser toolsets)
-add text that is not in the request, so they have no bound by its bytes; the overhead per tool
-covers those listed in `CLIENT_TOOL_TOKENS`.
+Client tools that the provider defines add text that is not in the request, so their bytes do not
+bound them; those with a published count are listed in `CLIENT_TOOL_TOKENS`, others are refused.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -10,149 +9,16 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from signalbox_proxy.surfaces.fields import MAX_INT, Field, FieldTable, Part
+from signalbox_proxy.surfaces.messages_blocks import Block, CacheControl, TextBlock
 
 CLIENT_TOOL_TOKENS: Final[dict[str, int]] = {
     "bash_20250124": 1024,
     "text_editor_20250124": 2048,
     "text_editor_20250429": 2048,
     "text_editor_20250728": 2048,
-    "memory_20250818": 4096,
 }
-"""Client tools that the provider defines, and the tokens that each may add: above the published
-counts (245 for bash, 700 for the text editor; memory has none published)."""
-
-
-class CacheControl(Part, tag_field="type", tag="ephemeral"):
-    """A cache breakpoint."""
-
-    ttl: Literal["5m", "1h"] | None = None
-
-
-class Citations(Part):
-    """Whether answers cite."""
-
-    enabled: bool | None = None
-
-
-class TextBlock(Part, tag_field="type", tag="text"):
-    """Text; citations are those of an earlier answer."""
-
-    text: str
-    cache_control: CacheControl | None = None
-    citations: list[dict[str, Any]] | None = None
-
-
-class Base64Source(Part, tag_field="type", tag="base64"):
-    """Bytes of an image."""
-
-    data: str
-    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
-
-
-class UrlSource(Part, tag_field="type", tag="url"):
-    """An image that the provider fetches."""
-
-    url: str
-
-
-class Transformations(Part):
-    """What happens to an image that is too large."""
-
-    oversized_image: Literal["downsize", "error"] | None = None
-
-
-class ImageBlock(Part, tag_field="type", tag="image"):
-    """An image; billed at most as the Model's tokens per image."""
-
-    source: Base64Source | UrlSource
-    cache_control: CacheControl | None = None
-    transformations: Transformations | None = None
-
-
-class TextSource(Part, tag_field="type", tag="text"):
-    """A plain-text document."""
-
-    data: str
-    media_type: Literal["text/plain"]
-
-
-class ContentSource(Part, tag_field="type", tag="content"):
-    """A document given as blocks."""
-
-    content: str | list[TextBlock | ImageBlock]
-
-
-class DocumentBlock(Part, tag_field="type", tag="document"):
-    """A document of text. PDF files have no bound: their pages are not known before the call."""
-
-    source: TextSource | ContentSource
-    cache_control: CacheControl | None = None
-    citations: Citations | None = None
-    context: str | None = None
-    title: str | None = None
-
-
-class SearchResultBlock(Part, tag_field="type", tag="search_result"):
-    """A search result of the client's own."""
-
-    content: list[TextBlock]
-    source: str
-    title: str
-    cache_control: CacheControl | None = None
-    citations: Citations | None = None
-
-
-class ThinkingBlock(Part, tag_field="type", tag="thinking"):
-    """Thinking of an earlier answer; the signature carries it, encrypted."""
-
-    signature: str
-    thinking: str
-
-
-class RedactedThinkingBlock(Part, tag_field="type", tag="redacted_thinking"):
-    """Encrypted thinking of an earlier answer."""
-
-    data: str
-
-
-class DirectCaller(Part, tag_field="type", tag="direct"):
-    """The model itself called the tool."""
-
-
-class ToolUseBlock(Part, tag_field="type", tag="tool_use"):
-    """A tool call of an earlier answer."""
-
-    id: str
-    input: dict[str, Any]
-    name: str
-    cache_control: CacheControl | None = None
-    caller: DirectCaller | None = None
-    toolset_name: None = None
-
-
-ResultBlock = TextBlock | ImageBlock | SearchResultBlock | DocumentBlock
-
-
-class ToolResultBlock(Part, tag_field="type", tag="tool_result"):
-    """What a tool gave."""
-
-    tool_use_id: str
-    cache_control: CacheControl | None = None
-    content: str | list[ResultBlock] | None = None
-    is_error: bool | None = None
-    toolset_name: None = None
-
-
-Block = (
-    TextBlock
-    | ImageBlock
-    | DocumentBlock
-    | SearchResultBlock
-    | ThinkingBlock
-    | RedactedThinkingBlock
-    | ToolUseBlock
-    | ToolResultBlock
-)
+"""Client tools that the provider defines, and the tokens that each may add: well above the
+published counts (245 for bash, 700 for the text editor)."""
 
 
 class Message(Part):
