@@ -103,9 +103,14 @@ def _collect(found: dict[str, str], path: str, field: str, value: object, unit: 
                 _collect(found, inner_path, inner, getattr(item, inner), unit)
     else:
         quality = "quality" if path.startswith("quality") else field
-        found[path.removesuffix("_ppm").removesuffix("_ms").replace("_", " ")] = _text(
-            quality, value, unit
-        )
+        found[_words(path)] = _text(quality, value, unit)
+
+
+def _words(path: str) -> str:
+    """A path without the units that stand in names: the values bring their own."""
+    for unit in ("_ppm", "_ms", "_nano"):
+        path = path.removesuffix(unit)
+    return path.replace("_", " ")
 
 
 def _text(field: str, value: object, unit: str) -> str:

@@ -1,0 +1,299 @@
+"""Releasing: generations only grow, one proxy goes first, a rejection stops the rest.
+
+The proxies here are real HTTP servers that open envelopes as the contract says; each keeps what
+it was sent and can be told to refuse.
+"""
+
+import multiprocessing
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from signalbox_operator.control_port import (
+    Accepted,
+    ControlPort,
+    ProxyAddress,
+    ProxyStatus,
+    Rejected,
+    Unreachable,
+)
+from signalbox_operator.head import HeadError, HeadMovedError, HeadStore
+from signalbox_operator.publish import Publisher
+from signalbox_snapshot import codec, envelope
+from signalbox_snapshot import snapshot as wire
+from signalbox_snapshot.check import SnapshotError
+from support.whole_snapshot import whole_snapshot
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+TOKEN = "canary-control-token"
+
+
+@dataclass
+class FleetProxy:
+    """A proxy's control port. `log` is shared by the fleet: who was asked, in order."""
+
+    name: str
+    log: list[str]
+    refuses: str = ""
+    answer: web.Response | None = None
+    generations: list[int] = field(default_factory=list)
+    url: str = ""
+
+    @property
+    def address(self) -> ProxyAddress:
+        return ProxyAddress(self.name, self.url)
+
+    async def put(self, request: web.Request) -> web.Response:
+        self.log.append(self.name)
+        if self.answer is not None:
+            return self.answer
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return web.Response(status=401)
+        trusted = envelope.trust(KEY.public_key())
+        opened, _ = envelope.open_sealed(await request.read(), trusted, "prod")
+        if self.refuses:
+            verdict = {"accepted": False, "reason": self.refuses, "path": "$.snapshot.agents"}
+            return web.json_response(verdict, status=422)
+        self.generations.append(opened.generation)
+        verdict = {"accepted": True, "generation": opened.generation, "version": opened.version}
+        return web.json_response(verdict)
+
+    async def status(self, request: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "name": self.name,
+                "holder": "h",
+                "ready": bool(self.generations),
+                "generation": self.generations[-1] if self.generations else None,
+                "version": None,
+                "since": 5,
+                "last_rejection": None,
+            }
+        )
+
+
+@pytest.fixture
+async def proxies() -> AsyncIterator[list[FleetProxy]]:
+    log: list[str] = []
+    fleet = [FleetProxy(f"proxy-{number}", log) for number in range(3)]
+    runners = []
+    for proxy in fleet:
+        app = web.Application(client_max_size=2**24)
+        app.router.add_put("/control/v1/snapshot", proxy.put)
+        app.router.add_get("/control/v1/status", proxy.status)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        proxy.url = f"http://{host}:{port}"
+        runners.append(runner)
+    yield fleet
+    for runner in runners:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def publisher(tmp_path: Path) -> AsyncIterator[Publisher]:
+    async with aiohttp.ClientSession() as session:
+        store = HeadStore(tmp_path / "head.json")
+        yield Publisher(store, KEY, ControlPort(session, TOKEN), fleet="prod")
+
+
+def changed(limit: int) -> wire.Snapshot:
+    whole = whole_snapshot()
+    budget = msgspec.structs.replace(whole.budgets[0], limit=limit)
+    return msgspec.structs.replace(whole, budgets=[budget])
+
+
+def addresses(proxies: list[FleetProxy]) -> list[ProxyAddress]:
+    return [proxy.address for proxy in proxies]
+
+
+async def test_a_release_reaches_every_proxy_one_of_them_first(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    rollout = await publisher.release(changed(1), addresses(proxies))
+    assert rollout.changed
+    assert rollout.head.generation == 1
+    assert rollout.outcomes == tuple(Accepted(proxy.name, 1) for proxy in proxies)
+    assert proxies[0].log[0] == "proxy-0"
+    assert sorted(proxies[0].log) == ["proxy-0", "proxy-1", "proxy-2"]
+
+
+async def test_an_equal_snapshot_is_not_released_again(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    await publisher.release(changed(1), addresses(proxies))
+    again = await publisher.release(changed(1), addresses(proxies))
+    assert (again.changed, again.head.generation, again.outcomes) == (False, 1, ())
+    assert proxies[0].generations == [1]
+
+
+async def test_generations_only_grow_even_back_to_old_content(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    for limit in (1, 2, 1):
+        await publisher.release(changed(limit), addresses(proxies))
+    assert proxies[2].generations == [1, 2, 3]
+
+
+async def test_a_rejection_stops_the_rollout_and_is_told(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    proxies[0].refuses = "names x, which is not in the snapshot"
+    rollout = await publisher.release(changed(1), addresses(proxies))
+    assert rollout.rejections == (
+        Rejected("proxy-0", "names x, which is not in the snapshot", "$.snapshot.agents"),
+    )
+    assert rollout.pending == ("proxy-1", "proxy-2")
+    assert proxies[0].log == ["proxy-0"]
+
+
+async def test_a_rejection_after_the_first_is_told_too(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    proxies[2].refuses = "no"
+    rollout = await publisher.release(changed(1), addresses(proxies))
+    assert [item.proxy for item in rollout.rejections] == ["proxy-2"]
+    assert proxies[1].generations == [1]
+
+
+async def test_an_unreachable_proxy_holds_nobody_up_and_can_be_tried_again(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    dead = ProxyAddress("proxy-dead", "http://127.0.0.1:1")
+    rollout = await publisher.release(changed(1), [dead, *addresses(proxies)])
+    assert [item.proxy for item in rollout.unreachable] == ["proxy-dead"]
+    assert [proxy.generations for proxy in proxies] == [[1], [1], [1]]
+    assert isinstance(await publisher.push_to(dead), Unreachable)
+    assert await publisher.push_to(proxies[0].address) == Accepted("proxy-0", 1)
+
+
+async def test_before_the_first_release_there_is_nothing_to_push(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    assert publisher.head() is None
+    assert await publisher.push_to(proxies[0].address) is None
+
+
+async def test_a_snapshot_that_no_proxy_would_accept_changes_nothing(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    broken = msgspec.structs.replace(whole_snapshot(), domains=[])
+    with pytest.raises(SnapshotError):
+        await publisher.release(broken, addresses(proxies))
+    assert publisher.head() is None
+    assert proxies[0].log == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 401},
+        {"status": 500, "text": "no"},
+        {"status": 200, "text": "{}"},
+        {"status": 200, "body": b"\xff" * 200_000},
+        {"status": 307, "headers": {"Location": "http://127.0.0.1:1/"}},
+    ],
+    ids=["unauthorized", "broken", "no verdict", "huge", "redirect"],
+)
+async def test_an_answer_that_is_no_verdict_is_no_acceptance(
+    publisher: Publisher, proxies: list[FleetProxy], answer: dict[str, object]
+) -> None:
+    proxies[0].answer = web.Response(**answer)  # type: ignore[arg-type]
+    rollout = await publisher.release(changed(1), addresses(proxies[:1]))
+    assert [type(item) for item in rollout.outcomes] == [Unreachable]
+
+
+async def test_the_status_of_a_proxy_is_read(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        control = ControlPort(session, TOKEN)
+        before = await control.status_of(proxies[0].address)
+        await publisher.release(changed(1), addresses(proxies))
+        after = await control.status_of(proxies[0].address)
+    assert before == ProxyStatus(name="proxy-0", ready=False, holder="h")
+    assert after == ProxyStatus(name="proxy-0", ready=True, holder="h", generation=1)
+
+
+async def test_the_token_shows_nowhere(proxies: list[FleetProxy]) -> None:
+    async with aiohttp.ClientSession() as session:
+        control = ControlPort(session, TOKEN)
+        failed = await control.push_to(ProxyAddress("p", "http://127.0.0.1:1"), b"{}")
+        assert TOKEN not in f"{control!r} {failed!r}"
+
+
+def test_a_head_is_swapped_only_from_the_generation_that_was_read(tmp_path: Path) -> None:
+    store = HeadStore(tmp_path / "head.json")
+    payload = codec.encode(whole_snapshot())
+    first = envelope.seal(KEY, fleet="prod", generation=1, payload=payload)
+    second = envelope.seal(KEY, fleet="prod", generation=2, payload=payload)
+    assert store.compare_and_swap(0, first).generation == 1
+    with pytest.raises(HeadMovedError):
+        store.compare_and_swap(0, first)
+    store.compare_and_swap(1, second)
+    head = store.read()
+    assert head is not None
+    assert (head.generation, head.envelope) == (2, second)
+
+
+def test_the_head_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    store = HeadStore(tmp_path / "head.json")
+    payload = codec.encode(whole_snapshot())
+    store.compare_and_swap(0, envelope.seal(KEY, fleet="f", generation=1, payload=payload))
+    assert (tmp_path / "head.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff", b'{"generation":1}'])
+def test_a_damaged_head_is_an_error_and_never_a_fresh_start(tmp_path: Path, damage: bytes) -> None:
+    """A second generation 1 would be refused by every proxy of the fleet."""
+    path = tmp_path / "head.json"
+    path.write_bytes(damage)
+    with pytest.raises(HeadError, match="damaged"):
+        HeadStore(path).read()
+
+
+def test_a_head_whose_snapshot_was_edited_is_damaged(tmp_path: Path) -> None:
+    store = HeadStore(tmp_path / "head.json")
+    payload = codec.encode(whole_snapshot())
+    store.compare_and_swap(0, envelope.seal(KEY, fleet="f", generation=1, payload=payload))
+    path = tmp_path / "head.json"
+    path.write_bytes(path.read_bytes().replace(b"advisor", b"adviser"))
+    with pytest.raises(HeadError):
+        store.read()
+
+
+def _race(path: Path, start: Barrier, won: "multiprocessing.Queue[int]") -> None:
+    store = HeadStore(path)
+    payload = codec.encode(whole_snapshot())
+    start.wait(timeout=30)
+    sealed = envelope.seal(KEY, fleet="f", generation=1, payload=payload)
+    try:
+        store.compare_and_swap(0, sealed)
+        won.put(os.getpid())
+    except HeadMovedError:
+        won.put(0)
+
+
+def test_of_many_control_planes_that_release_at_once_one_wins(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    start, won = context.Barrier(4), context.Queue()
+    racers = [
+        context.Process(target=_race, args=(tmp_path / "head.json", start, won)) for _ in range(4)
+    ]
+    for racer in racers:
+        racer.start()
+    results = [won.get(timeout=30) for _ in racers]
+    for racer in racers:
+        racer.join(timeout=30)
+    assert sum(result != 0 for result in results) == 1
