@@ -75,7 +75,7 @@ class Bill:
 
 def _drop_torn_line(path: Path) -> None:
     """Cut a line that a crash left unfinished; its answer had not ended, so nobody owes it."""
-    if not path.exists():
+    if not path.is_file():
         return
     with path.open("r+b") as file:
         position = file.seek(0, os.SEEK_END)

@@ -149,6 +149,7 @@ class ChatAnswer:
         *,
         finish: str | None = None,
         pieces: tuple[str, ...] = (),
+        with_usage: bool = False,
     ) -> bytes:
         document = self._head("chat.completion.chunk")
         logprobs = None
@@ -158,19 +159,27 @@ class ChatAnswer:
         document["choices"] = [
             {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         ]
-        if self.request.wants_usage:
+        if with_usage:
+            document["usage"] = self._usage()
+        elif self.request.wants_usage:
             document["usage"] = None
         return data_frame(document)
 
     def closing(self, *, omit_usage: bool) -> bytes:
         """Give the last chunks: why each choice ended, usage where it was asked for, ``[DONE]``."""
+        host = self.context.sheet.hosts[self.context.host]
+        always = host.stream_usage == "always"
+        last = len(self.choices) - 1
         frames = [
-            self._chunk(index, {}, finish=self._finish(choice))
+            self._chunk(
+                index,
+                {},
+                finish=self._finish(choice),
+                with_usage=always and index == last and not omit_usage,
+            )
             for index, choice in enumerate(self.choices)
         ]
-        host = self.context.sheet.hosts[self.context.host]
-        asked = self.request.wants_usage or host.stream_usage == "always"
-        if asked and not omit_usage:
+        if self.request.wants_usage and not always and not omit_usage:
             document = self._head("chat.completion.chunk")
             document |= {"choices": [], "usage": self._usage()}
             frames.append(data_frame(document))

@@ -122,7 +122,10 @@ class SimulatorProcess:
         return total_pico_usd(self.bill_path)
 
     def behave(self, *rules: Mapping[str, object]) -> None:
-        """Put these rules in the place of those given before; none means to behave well."""
+        """Put these rules in the place of those given before; none means to behave well.
+
+        What a rule's ``next`` and ``probability`` counted starts anew.
+        """
         self._ask("POST", "/_simulator/behaviour", {"rules": list(rules)})
 
     def stats(self) -> dict[str, dict[str, int]]:

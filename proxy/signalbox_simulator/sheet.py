@@ -102,7 +102,11 @@ class ModelSheet(Section):
 
 
 class HostSheet(Section):
-    """One host: what it speaks, whom it lets in, what it serves, its price difference."""
+    """One host: what it speaks, whom it lets in, what it serves, its price difference.
+
+    ``unknown_fields`` maps fields that the host refuses to those that it takes instead. With
+    ``stream_usage: always`` the last choice's last chunk carries the usage, asked for or not.
+    """
 
     surfaces: list[Surface]
     multiplier: Decimal = Fraction(1)

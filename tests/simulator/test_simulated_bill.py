@@ -158,6 +158,17 @@ def test_a_restart_cuts_a_torn_line_and_nothing_else(
     assert path.read_bytes() == whole
 
 
+def test_a_provider_that_cannot_write_its_bill_answers_nothing_more(tmp_path: Path) -> None:
+    (tmp_path / "bill.jsonl").symlink_to("/dev/full")
+    with (
+        SimulatorProcess(credentials=KEYS, directory=tmp_path, durable=False) as process,
+        httpx.Client(base_url=process.url, trust_env=False) as http,
+    ):
+        with pytest.raises(httpx.TransportError):
+            http.post(f"/{VLLM}/v1/chat/completions", json=LLAMA)
+        assert process.stop() == 1
+
+
 def test_a_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
