@@ -59,7 +59,6 @@ class LastRejection(msgspec.Struct, frozen=True):
 
     reason: str = ""
     path: str = ""
-    generation: int = 0
 
 
 class ProxyStatus(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from signalbox_api.amounts import MILLION, usd_text
+from signalbox_operator.compiler.conversion import countries_in_words
 from signalbox_snapshot import snapshot as wire
 
 _SHOWN: Final = 5
@@ -120,6 +121,8 @@ def _text(field: str, value: object, unit: str) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return _number(field, value, unit)
+    if isinstance(value, list) and field == "jurisdictions":
+        return countries_in_words(value)
     if isinstance(value, list):
         names = [_text(field, item, unit) for item in value]
         return ", ".join(names) if names else "nothing"

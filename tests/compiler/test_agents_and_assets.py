@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from signalbox_api import Resource
 from signalbox_api.conditions import Reason
 from signalbox_snapshot import snapshot as wire
 from support.written import (
@@ -15,10 +16,14 @@ from support.written import (
     compiled,
     domain,
     fleet,
+    lane,
     model,
     only,
     without,
 )
+
+TINY = model("tiny", lanes=[lane(maxSensitivity="public")])
+COMPANY_INTERNAL = company(defaultSensitivity="internal")
 
 
 def built(*more: Any, name: str = "search") -> wire.Agent:
@@ -118,6 +123,61 @@ def test_an_agent_to_which_no_money_budget_applies_is_told() -> None:
     finding = only(found, "Agent", "search")
     assert (finding.severity, finding.reason) == ("warning", Reason.INVALID)
     assert "no_budget" in finding.message
+
+
+EU = {"jurisdictions": ["EU"]}
+
+
+@pytest.mark.parametrize(
+    ("objects", "field", "message"),
+    [
+        (
+            [domain("retail", "retail", residency=EU)],
+            "spec.domain",
+            "no lane of the models that the agent may use takes public requests in EU",
+        ),
+        (
+            [
+                domain("retail", "retail", residency=EU, defaultSensitivity="regulated"),
+                model("own", lanes=[lane(jurisdiction="DE", maxSensitivity="internal")]),
+            ],
+            "spec.domain",
+            "takes regulated requests in EU",
+        ),
+        (
+            [agent("search", models={"allow": ["tiny"]}), TINY, COMPANY_INTERNAL],
+            "spec.domain",
+            "takes internal requests",
+        ),
+        (
+            [
+                asset("faq", sensitivity="regulated"),
+                agent("search", maxSensitivity="internal", defaults={"dataAssets": ["faq"]}),
+            ],
+            "spec.maxSensitivity",
+            "every request is at least regulated",
+        ),
+        (
+            [
+                asset("one", residency={"jurisdictions": ["US"]}),
+                asset("two", residency={"jurisdictions": ["DE"]}),
+                agent("search", defaults={"dataAssets": ["one", "two"]}),
+            ],
+            "spec.domain",
+            "in no country",
+        ),
+    ],
+)
+def test_an_agent_whose_requests_can_run_nowhere_is_told(
+    objects: list[Resource], field: str, message: str
+) -> None:
+    finding = only(compiled(fleet(*objects)), "Agent", "search")
+    assert (finding.severity, finding.reason, finding.field) == (
+        "warning",
+        Reason.CONFLICT,
+        field,
+    )
+    assert message in finding.message
 
 
 def test_an_asset_is_locked_by_itself_and_by_its_domain() -> None:

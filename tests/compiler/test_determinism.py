@@ -167,6 +167,18 @@ def test_five_thousand_domains_in_one_circle() -> None:
     assert max(len(item.message) for item in found.errors) < 1000
 
 
+def test_thousands_of_misspelt_names_are_all_told_and_a_few_are_corrected() -> None:
+    """To look for a similar name is dear; whoever misspells 4,000 gets help with the first."""
+    models = [model(f"model-{number}") for number in range(400)]
+    agents = [
+        agent(f"a{number}", domain="retial", models={"allow": [f"modle-{number}"]})
+        for number in range(2000)
+    ]
+    found = compiled(fleet(*models, *agents))
+    assert len(found.errors) == 4000
+    assert 0 < sum("Did you mean" in item.fix for item in found.errors) <= 50
+
+
 def test_names_in_any_script_are_carried_unharmed() -> None:
     found = compiled(
         fleet(company(ownerTeam="平台 🚀 \u202eevil", focusAccount="Ünïcode"))

@@ -60,11 +60,9 @@ def test_a_first_snapshot_is_all_new() -> None:
 
 
 def test_a_narrowed_lock_is_told_for_every_domain_below() -> None:
-    lock = company(residency={"jurisdictions": ["FR", "DE"]})
+    lock = company(residency={"jurisdictions": ["EU"]})
     found = told(fleet(lock), fleet(company(residency={"jurisdictions": ["DE"]})))
-    assert (
-        found[0] == "Domain retail/retail: jurisdictions DE, FR -> DE; affects agent retail/search"
-    )
+    assert found[0] == "Domain retail/retail: jurisdictions EU -> DE; affects agent retail/search"
     assert len(found) == 3
 
 

@@ -180,3 +180,15 @@ def test_one_bad_object_of_each_kind_takes_nothing_else_down() -> None:
     )
     assert bad.snapshot == good.snapshot
     assert len(bad.errors) == 5
+
+
+def test_a_key_is_revoked_even_by_an_update_that_is_refused() -> None:
+    keys = [{"name": name, "sha256": name * 64} for name in "abc"]
+    first = compiled(fleet(numbered(1, credentials={"keys": keys})))
+    ending = keys[1] | {"expiresAt": "2026-01-01T00:00:00Z"}
+    fresh = {"name": "d", "sha256": "d" * 64}
+    update = numbered(2, models={"allow": ["gone"]}, credentials={"keys": [ending, keys[2], fresh]})
+    second = compiled(fleet(update), first)
+    assert state_of(second, "Agent", "search", "retail").serving_generation == 1
+    found = {key.name: key.expires_at for key in second.snapshot.agents[0].keys}
+    assert found == {"b": 1_767_225_600, "c": None}

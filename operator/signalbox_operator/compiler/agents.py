@@ -1,14 +1,23 @@
-"""Agents: domain, keys, permissions. What cannot be proven is not granted."""
+"""Agents: domain, keys, permissions. What cannot be proven is not granted.
+
+A key that is taken out of the manifest is revoked at once, even where the rest of the update is
+refused and the form before stays in force.
+"""
+
+from collections.abc import Sequence
 
 from signalbox_api import Agent
+from signalbox_api.agent import AgentKey
 from signalbox_operator.compiler.conversion import epoch_seconds, sensitivity
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.references import World, find, find_model
 from signalbox_snapshot import snapshot as wire
 
 
-def build_agent(world: World, agent: Agent, case: Case) -> wire.Agent | None:
+def build_agent(world: World, written: Agent, agent: Agent, case: Case) -> wire.Agent | None:
     """The agent without its budgets; None where its domain is not in force: nobody pays for it.
+
+    `agent` is the form to build, `written` the one that people see: keys must stand in both.
 
     A model that does not exist is left out of its list. With a default data asset that does not
     exist no model remains: without it, requests would be classified too low.
@@ -24,7 +33,7 @@ def build_agent(world: World, agent: Agent, case: Case) -> wire.Agent | None:
         id=case.id,
         domain=domain,
         max_sensitivity=sensitivity(spec.max_sensitivity.rank),
-        keys=_keys(agent),
+        keys=_keys(agent, written),
         default_workload=(defaults.workload or "") if defaults else "",
         default_data_assets=assets,
         models=models if complete else [],
@@ -52,14 +61,19 @@ def _models(world: World, agent: Agent, case: Case) -> list[str] | None:
     return sorted({name for name in found if name is not None})
 
 
-def _keys(agent: Agent) -> list[wire.Key]:
-    listed = agent.spec.credentials.keys if agent.spec.credentials else ()
+def _keys(agent: Agent, written: Agent) -> list[wire.Key]:
+    kept = {key.sha256: key for key in _listed(written)}
     return [
         wire.Key(
             name=key.name,
             sha256=key.sha256,
             lookup=key.lookup or "",
-            expires_at=epoch_seconds(key.expires_at),
+            expires_at=epoch_seconds(kept[key.sha256].expires_at),
         )
-        for key in sorted(listed, key=lambda key: key.name)
+        for key in sorted(_listed(agent), key=lambda key: key.name)
+        if key.sha256 in kept
     ]
+
+
+def _listed(agent: Agent) -> Sequence[AgentKey]:
+    return agent.spec.credentials.keys if agent.spec.credentials else ()

@@ -2,7 +2,7 @@
 
 from signalbox_api import DataAsset, jurisdictions
 from signalbox_api.conditions import Reason
-from signalbox_operator.compiler.conversion import sensitivity
+from signalbox_operator.compiler.conversion import countries_in_words, sensitivity
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.references import World, find
 from signalbox_snapshot import snapshot as wire
@@ -25,7 +25,7 @@ def build_asset(world: World, asset: DataAsset, case: Case) -> wire.DataAsset | 
                 Reason.CONFLICT,
                 f"nothing is left together with the lock of Domain {domain}: no request that"
                 " touches the asset can run",
-                f"Name countries among {', '.join((inherited or [])[:8])}",
+                f"Name countries among {countries_in_words(inherited or [])}",
             )
     return wire.DataAsset(
         id=case.id,

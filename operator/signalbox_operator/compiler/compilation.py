@@ -141,8 +141,11 @@ def _settle(
         _of_kind(written, DataAsset), before, lambda item, case: build_asset(world, item, case)
     )
     world.data_assets = assets.wires
+    as_written = _of_kind(written, Agent)
     agents = _settle_all(
-        _of_kind(written, Agent), before, lambda item, case: build_agent(world, item, case)
+        as_written,
+        before,
+        lambda item, case: build_agent(world, as_written[case.id], item, case),
     )
     world.agents = agents.wires
     budgets = _settle_all(
@@ -154,7 +157,7 @@ def _settle(
     policies = _settle_all(
         _of_kind(written, RoutePolicy), before, lambda item, case: build_policy(world, item, case)
     )
-    agent_findings(agents, budgets.wires)
+    agent_findings(world, agents, budgets.wires)
     policy_states(world, policies)
     return _Fleet(models, domains, assets, agents, budgets, policies)
 

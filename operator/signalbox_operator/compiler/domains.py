@@ -11,7 +11,7 @@ from typing import Final
 
 from signalbox_api import Domain, Resource, ResourceKey, jurisdictions
 from signalbox_api.conditions import Reason
-from signalbox_operator.compiler.conversion import sensitivity
+from signalbox_operator.compiler.conversion import countries_in_words, sensitivity
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.forms import ObjectState, Settled, generation_of, previous_form
 from signalbox_operator.compiler.references import World, report_missing, report_not_allowed
@@ -227,6 +227,6 @@ def _lock(domain: Domain, case: Case, parent: wire.Domain | None) -> list[str] |
             "spec.residency.jurisdictions",
             Reason.CONFLICT,
             f"nothing is left together with the lock of Domain {parent.id}: no request can run",
-            f"Name countries among {', '.join((inherited or [])[:8])}",
+            f"Name countries among {countries_in_words(inherited or [])}",
         )
     return sorted(lock)

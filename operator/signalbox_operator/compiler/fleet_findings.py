@@ -1,10 +1,11 @@
-"""Findings that need the whole fleet: agents without money, policies that meet."""
+"""Findings that need the whole fleet: agents that can do nothing, policies that meet."""
 
 import dataclasses
 from collections.abc import Mapping
 
 from signalbox_api import Agent, RoutePolicy
 from signalbox_api.conditions import Reason
+from signalbox_operator.compiler.conversion import countries_in_words
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.forms import Settled
 from signalbox_operator.compiler.overlaps import leaves_nothing, overlaps, places
@@ -14,22 +15,69 @@ from signalbox_snapshot import snapshot as wire
 _SHOWN = 3
 
 
-def agent_findings(agents: Settled[Agent, wire.Agent], budgets: Mapping[str, wire.Budget]) -> None:
-    """Tells agents to which no money budget applies that all their requests are refused."""
+def agent_findings(
+    world: World, agents: Settled[Agent, wire.Agent], budgets: Mapping[str, wire.Budget]
+) -> None:
+    """Tells agents whose requests are all refused, whatever they ask: no money, no lane."""
+    reachable = _best_class_by_place(world)
     for name, agent in agents.wires.items():
-        if any(
+        case = Case(agents.states[name].key)
+        if not any(
             budgets[budget].unit == "usd" and budgets[budget].enforcement == "Enforce"
             for budget in agent.budgets
         ):
-            continue
-        case = Case(agents.states[name].key)
+            case.warn(
+                "spec.domain",
+                Reason.INVALID,
+                "no money budget applies to the agent: its requests are refused with no_budget",
+                "Create a Budget in usd for the agent, for its domain, or for all",
+            )
+        _tell_of_class_and_lock(world, agent, reachable, case)
+        _add(agents, name, case)
+
+
+def _best_class_by_place(world: World) -> dict[tuple[str, str], int]:
+    """The highest class that a model takes in a country, by model and country."""
+    best: dict[tuple[str, str], int] = {}
+    for model in world.models.values():
+        for lane in model.lanes:
+            place = (model.id, lane.jurisdiction)
+            best[place] = max(best.get(place, 0), lane.max_sensitivity)
+    return best
+
+
+def _tell_of_class_and_lock(
+    world: World, agent: wire.Agent, reachable: Mapping[tuple[str, str], int], case: Case
+) -> None:
+    """The least class and the widest lock that a request of the agent can have, against lanes."""
+    domain = world.domains[agent.domain]
+    assets = [world.data_assets[name] for name in agent.default_data_assets]
+    least = max([domain.default_sensitivity or 0, *(asset.sensitivity for asset in assets)])
+    stated = [domain.jurisdictions, *(asset.jurisdictions for asset in assets)]
+    locks = [frozenset(countries) for countries in stated if countries is not None]
+    lock = frozenset.intersection(*locks) if locks else None
+    class_name = wire.SENSITIVITY_NAMES[least]
+    if least > agent.max_sensitivity:
+        case.warn(
+            "spec.maxSensitivity",
+            Reason.CONFLICT,
+            f"every request is at least {class_name} by domain and default data assets: all are"
+            " refused with sensitivity_not_permitted",
+            f"Raise it to {class_name}, or change domain or data assets",
+        )
+    elif agent.models != [] and not any(
+        best >= least
+        and (lock is None or country in lock)
+        and (agent.models is None or model in agent.models)
+        for (model, country), best in reachable.items()
+    ):
+        where = "" if lock is None else f" in {countries_in_words(lock)}"
         case.warn(
             "spec.domain",
-            Reason.INVALID,
-            "no money budget applies to the agent: its requests are refused with no_budget",
-            "Create a Budget in usd for the agent, for its domain, or for all",
+            Reason.CONFLICT,
+            f"no lane of the models that the agent may use takes {class_name} requests{where}",
+            "Add such a lane, permit another model, or change class or residency lock",
         )
-        _add(agents, name, case)
 
 
 def policy_states(world: World, policies: Settled[RoutePolicy, wire.Policy]) -> None:

@@ -6,7 +6,7 @@ scope, a policy's match) may, from the platform namespace, name the objects of a
 reaching down narrows, it never widens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final
@@ -33,6 +33,8 @@ class World:
     allowed_namespaces: dict[str, frozenset[str]] = field(default_factory=dict)
     data_assets: dict[str, wire.DataAsset] = field(default_factory=dict)
     agents: dict[str, wire.Agent] = field(default_factory=dict)
+    suggestions: int = 50
+    """How many more similar names are searched for: a search costs more than all the rest."""
 
     def table(self, kind: str) -> Mapping[str, object]:
         """What is in force of a kind."""
@@ -87,7 +89,7 @@ def find_model(world: World, case: Case, name: str, field: str) -> str | None:
             field,
             Reason.REF_NOT_FOUND,
             f"Model {name} {fault}",
-            f"{_similar(name, world.names)}Create the Model in {world.platform} or leave it out",
+            f"{_similar(world, name, world.names)}Create the Model in {world.platform} or leave it out",
         )
     return found
 
@@ -140,16 +142,22 @@ def report_not_allowed(case: Case, key: ResourceKey, field: str) -> None:
 def _elsewhere(world: World, key: ResourceKey) -> str:
     if ResourceKey(key.kind, world.platform, key.name) in world.declared:
         return f"Write {world.platform}/{key.name}, which exists. "
-    siblings = {
-        item.name: ""
-        for item in world.declared
-        if item.kind == key.kind and item.namespace == key.namespace
-    }
-    return _similar(key.name, siblings)
+    if world.suggestions <= 0:
+        return ""
+    return _similar(
+        world,
+        key.name,
+        [
+            item.name
+            for item in world.declared
+            if item.kind == key.kind and item.namespace == key.namespace
+        ],
+    )
 
 
-def _similar(name: str, names: Mapping[str, str]) -> str:
-    if len(names) > _MANY_NAMES:
+def _similar(world: World, name: str, names: Collection[str]) -> str:
+    world.suggestions -= 1
+    if world.suggestions < 0 or len(names) > _MANY_NAMES:
         return ""
     close = get_close_matches(name, sorted(names), n=1, cutoff=0.75)
     return f"Did you mean {close[0]}? " if close else ""
