@@ -47,7 +47,8 @@ def command(
     else:
         whole = compiled(loaded, loaded.resources, platform_namespace=platform_namespace)
         found = whole.remarks
-    objects, files = len(loaded.found), len({each.file for each in loaded.found})
+    objects = len(loaded.found)
+    files = len({each.file for each in loaded.found} | {each.file for each in loaded.problems})
     errors = sum(each.severity == "error" for each in found)
     warnings = sum(each.severity == "warning" for each in found)
     if output == "json":
@@ -60,7 +61,7 @@ def command(
         style = STYLES["error"] if errors else STYLES["warning"] if warnings else "green"
         counted = f"{_many(errors, 'error')}, {_many(warnings, 'warning')}"
         console.print(
-            f"{_many(objects, 'object')} in {_many(files, 'file')}: {counted}", style=style
+            f"{_many(objects, 'valid object')} in {_many(files, 'file')}: {counted}", style=style
         )
     if not objects and not errors and not output:
         click.echo(f"No objects of signalbox.dev found in {manifests}.", err=True)

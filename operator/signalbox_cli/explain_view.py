@@ -104,7 +104,7 @@ def _decision(console: Console, decision: Decision) -> None:
         console.print()
         titles = [Heading(""), Heading("CANDIDATE"), Heading("WHERE")]
         money = [Heading("EXPECTED", number=True), Heading("AT MOST", number=True)]
-        print_table(console, [*titles, *money, Heading("WHY")], rows)
+        print_table(console, [*titles, *money, Heading("WHY", wraps=True)], rows)
     for sentence in decision.dry_run_refusals:
         _line(console, "Dry run", styled(f"would be refused by {sentence}", "yellow"))
 
@@ -119,8 +119,10 @@ def _accounts(console: Console, accounts: list[AccountView]) -> None:
         subject = f" ({budget.per} {view.account.subject or '-'})" if budget.per else ""
         limit = amounts.needed(budget.limit, budget.unit)
         rows.append([budget.id + subject, needed, left, limit, _verdict(view)])
-    numbers = [Heading(title, number=True) for title in ("NEEDS", "LEFT", "LIMIT")]
-    print_table(console, [Heading("BUDGET"), *numbers, Heading("VERDICT")], rows)
+    numbers = [Heading("NEEDS", number=True), Heading("LEFT", number=True)]
+    limit_title = Heading("LIMIT", number=True, spare=1)
+    titles = [Heading("BUDGET"), *numbers, limit_title, Heading("VERDICT", wraps=True)]
+    print_table(console, titles, rows)
 
 
 def _verdict(view: AccountView) -> Cell:

@@ -76,7 +76,7 @@ class Fleet:
         port = int(remembered.read_text()) if remembered.exists() else free_port("127.0.0.1")
         remembered.write_text(str(port))
         arguments = ["--port", str(port), "--bill", str(state.simulator / "bill.jsonl")]
-        arguments += ["--credentials", str(state.credentials)]
+        arguments += ["--credentials", str(state.credentials), "--answer-tokens", "160", "360"]
         self._simulator = self._keeper("simulator", "signalbox_simulator", arguments)
         self.simulate_url = await self._simulator.start()
 

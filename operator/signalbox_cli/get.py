@@ -112,14 +112,11 @@ def _show(
 def _tables(kinds: Sequence[Kind], items: list[dict[str, Any]], *, wide: bool) -> None:
     console, now, first = out(), printer.now(), True
     for kind in kinds:
-        rows = [
-            printer.row(kind, item, wide=wide, now=now)
-            for item in items
-            if item["kind"] == kind.name
-        ]
-        if not rows:
+        listed = [item for item in items if item["kind"] == kind.name]
+        if not listed:
             continue
-        titles = printer.headings(kind, wide=wide)
+        rows = [printer.row(kind, item, wide=wide, now=now) for item in listed]
+        titles = printer.headings(kind, listed, wide=wide)
         if len(kinds) > 1:
             if not first:
                 console.print()

@@ -19,6 +19,20 @@ from signalbox_cli.terminal import Cell, Heading, styled
 NONE: Final = "<none>"
 
 _STEP: Final = re.compile(r"\.(?P<field>\w+)|\[\?\(@\.(?P<by>\w+)=='(?P<value>[^']*)'\)\]")
+_SPARE: Final = {
+    "Age": 8,
+    "Programmed": 7,
+    "Accepted": 6,
+    "Enforcement": 5,
+    "Window": 4,
+    "Unit": 3,
+    "Context": 2,
+    "Objective": 1,
+}
+"""What a narrow terminal can do without. Conditions are not spared where one is not as wished."""
+
+_WRAPS: Final = frozenset({"Candidates", "Budgets", "Capabilities"})
+
 _GOOD: Final = {
     "Accepted": "True",
     "Programmed": "True",
@@ -41,12 +55,22 @@ def columns(kind: Kind, *, wide: bool) -> list[Column]:
     return [column for column in kind.columns if wide or not column.wide]
 
 
-def headings(kind: Kind, *, wide: bool) -> list[Heading]:
+def headings(
+    kind: Kind, items: Sequence[Mapping[str, Any]] = (), *, wide: bool = False
+) -> list[Heading]:
     """Titles of namespace, name and the kind's columns."""
-    titles = [Heading("NAMESPACE"), Heading("NAME")]
-    return titles + [
-        Heading(column.title.upper(), number=column.kind == "integer")
-        for column in columns(kind, wide=wide)
+    return [
+        Heading("NAMESPACE"),
+        Heading("NAME"),
+        *(
+            Heading(
+                column.title.upper(),
+                number=column.kind == "integer",
+                spare=_spare(column, items),
+                wraps=column.title in _WRAPS,
+            )
+            for column in columns(kind, wide=wide)
+        ),
     ]
 
 
@@ -71,6 +95,13 @@ def value_at(item: object, path: str) -> object:
     if position != len(path):
         raise ValueError(f"{path!r} is not a path that printer columns use")
     return item
+
+
+def _spare(column: Column, items: Sequence[Mapping[str, Any]]) -> int:
+    good = _GOOD.get(column.title)
+    if good is not None and any(value_at(item, column.path) != good for item in items):
+        return 0
+    return _SPARE.get(column.title, 0)
 
 
 def _picked(items: object, by: str, value: str) -> object:

@@ -98,7 +98,7 @@ def _decision(console: Console, run: Run) -> None:
                 Heading("CANDIDATE"),
                 Heading("EXPECTED", number=True),
                 Heading("AT MOST", number=True),
-                Heading("WHY"),
+                Heading("WHY", wraps=True),
             ],
             rows,
         )
@@ -162,9 +162,9 @@ def _charges(console: Console, charges: list[Charge]) -> None:
             Heading("TOKENS", number=True),
             Heading("PER MILLION", number=True),
             Heading("BASE", number=True),
-            Heading("PREMIUM", number=True),
-            Heading("CACHE SAVED", number=True),
-            Heading("BATCH SAVED", number=True),
+            Heading("PREMIUM", number=True, spare=1),
+            Heading("CACHE SAVED", number=True, spare=2),
+            Heading("BATCH SAVED", number=True, spare=3),
             Heading("COST", number=True),
         ],
         [

@@ -27,6 +27,12 @@ from signalbox_ledger.records import Outcome
 POLL_S: Final = 0.5
 """How often `-w` looks for new runs."""
 
+FULL_IDS: Final = 100
+"""Columns of a terminal from which ids are shown whole."""
+
+SHORT_ID: Final = 18
+"""Characters of an id that tell runs apart: its milliseconds and 30 random bits."""
+
 STYLES: Final = {
     "answered": "green",
     "incomplete": "yellow",
@@ -120,7 +126,13 @@ def _list(runs: list[RunSummary], output: str | None) -> None:
         err().print("No runs found.")
     else:
         wide = output == "wide"
-        print_table(out(), _headings(wide=wide), [_row(run, wide=wide) for run in runs])
+        console = out()
+        # The beginning of an id is enough to ask for it, and fits where the whole does not.
+        short = console.is_terminal and console.width < FULL_IDS
+        rows = [_row(run, wide=wide) for run in runs]
+        for row in rows if short else ():
+            row[0] = plain(row[0])[:SHORT_ID]
+        print_table(console, _headings(wide=wide), rows)
 
 
 def _follow(reader: LedgerReader, wanted: RunFilter, output: str | None) -> None:

@@ -66,13 +66,15 @@ def spend(by: str, since: int, output: str | None, state: Path) -> None:
 
 def _table(report: SpendReport) -> None:
     titles = [Heading(name.upper().replace("_", "-")) for name in report.by]
-    numbers = ("RUNS", "REFUSED", "INPUT", "OUTPUT", "COST", "SHARE", "PREMIUM", "SAVED")
+    spare = {"SAVED": 6, "PREMIUM": 5, "REFUSED": 4, "INPUT": 3, "OUTPUT": 2, "SHARE": 1}
+    names = ("RUNS", "REFUSED", "INPUT", "OUTPUT", "COST", "SHARE", "PREMIUM", "SAVED")
+    numbers = [Heading(name, number=True, spare=spare.get(name, 0)) for name in names]
     rows = [_row([line.key[name] or "-" for name in report.by], line) for line in report.lines]
     if len(report.lines) > 1:
         total = SpendLine(key={}, sums=report.total, share_ppm=1_000_000)
         blank = [""] * max(len(report.by) - 1, 0)
         rows.append(_row(["total", *blank][: len(report.by)], total))
-    print_table(out(), titles + [Heading(title, number=True) for title in numbers], rows)
+    print_table(out(), titles + numbers, rows)
 
 
 def _row(keys: list[str], line: SpendLine) -> list[Cell]:

@@ -64,7 +64,9 @@ def _agents(console: Console, snapshot: Snapshot) -> None:
         ]
         for agent in snapshot.agents
     ]
-    print_table(console, [Heading("AGENT"), Heading("MAY SEND"), Heading("BUDGETS")], rows)
+    print_table(
+        console, [Heading("AGENT"), Heading("MAY SEND"), Heading("BUDGETS", wraps=True)], rows
+    )
 
 
 def _limit(budget: wire.Budget) -> str:

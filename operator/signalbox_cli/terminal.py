@@ -8,18 +8,28 @@ from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 _GAP: Final = "   "
 
+LEAST_ROOM: Final = 24
+"""Columns that a cell needs to be wrapped in; with less it goes on a line of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A column: its title, and whether its cells are numbers, which stand at the right."""
+    """A column. Cells of numbers stand at the right.
+
+    Where a terminal is too narrow, columns with a `spare` go first, the highest before the others;
+    then one that `wraps` takes several lines. 0: the column always stays.
+    """
 
     title: str
     number: bool = False
+    spare: int = 0
+    wraps: bool = False
 
 
 Cell = str | Text
@@ -49,11 +59,20 @@ def print_table(
     console: Console, headings: Sequence[Heading], rows: Sequence[Sequence[Cell]]
 ) -> None:
     """Writes rows under their headings, fitted to the terminal or, in a pipe, as aligned lines."""
-    if console.is_terminal:
-        console.print(_fitted(headings, rows))
+    if not console.is_terminal:
+        for line in aligned(headings, rows):
+            console.out(line, highlight=False)
         return
-    for line in aligned(headings, rows):
-        console.out(line, highlight=False)
+    shown = _fitting(headings, rows, console.width)
+    titles = [headings[index] for index in shown]
+    cells = [[row[index] for index in shown] for row in rows]
+    hidden = [heading.title for heading in headings if heading not in titles]
+    if _width(titles, cells) <= console.width or _room(titles, cells, console.width) >= LEAST_ROOM:
+        console.print(_table(titles, cells))
+    else:
+        _print_stacked(console, titles, cells)
+    if hidden:
+        console.print(f"hidden, as the terminal is narrow: {', '.join(hidden)}", style="dim")
 
 
 def aligned(
@@ -73,12 +92,66 @@ def aligned(
     ]
 
 
-def _fitted(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+def _fitting(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], width: int) -> list[int]:
+    """The columns that stay, by number."""
+    shown = list(range(len(headings)))
+    by_need = sorted(shown, key=lambda index: -headings[index].spare)
+    for index in (each for each in by_need if headings[each].spare):
+        titles = [headings[each] for each in shown]
+        if _width(titles, [[row[each] for each in shown] for row in rows]) <= width:
+            break
+        shown.remove(index)
+    return shown
+
+
+def _width(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]]) -> int:
+    lines = aligned(headings, rows)
+    return max(len(line) for line in lines)
+
+
+def _room(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]], width: int) -> int:
+    """How wide the wrapping columns can be; 0 where there is none."""
+    fixed = [index for index, heading in enumerate(headings) if not heading.wraps]
+    if len(fixed) == len(headings):
+        return 0
+    taken = _width([headings[at] for at in fixed], [[row[at] for at in fixed] for row in rows])
+    return width - taken - len(_GAP)
+
+
+def _print_stacked(
+    console: Console, headings: Sequence[Heading], rows: Sequence[Sequence[Cell]]
+) -> None:
+    """Each row on a line, what would have to wrap on a line of its own below."""
+    fixed = [index for index, heading in enumerate(headings) if not heading.wraps]
+    wrapping = [index for index, heading in enumerate(headings) if heading.wraps]
+    lines = aligned([headings[at] for at in fixed], [[row[at] for at in fixed] for row in rows])
+    details = [[plain(row[at]) for at in wrapping if plain(row[at])] for row in rows]
+    for number, line in enumerate(lines):
+        console.print(line, soft_wrap=True, markup=False, style="" if number else "bold")
+        below = details[number - 1] if number else []
+        for detail in below:
+            console.print(Padding(Text(_breakable(detail), style="dim"), (0, 0, 0, 4)))
+
+
+def _breakable(text: str) -> str:
+    """Lists may be broken behind a comma."""
+    return text if ", " in text else text.replace(",", ", ")
+
+
+def _table(headings: Sequence[Heading], rows: Sequence[Sequence[Cell]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="bold")
     for heading in headings:
         table.add_column(
-            heading.title, justify="right" if heading.number else "left", overflow="fold"
+            heading.title,
+            justify="right" if heading.number else "left",
+            overflow="fold",
+            no_wrap=not heading.wraps,
         )
     for row in rows:
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        table.add_row(
+            *(
+                Text(_breakable(cell) if heading.wraps else cell) if isinstance(cell, str) else cell
+                for heading, cell in zip(headings, row, strict=True)
+            )
+        )
     return table
