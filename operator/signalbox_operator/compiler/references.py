@@ -85,11 +85,12 @@ def find_model(world: World, case: Case, name: str, field: str) -> str | None:
     if found is None:
         declared = ResourceKey("Model", world.platform, name) in world.declared
         fault = "is not accepted itself" if declared else "does not exist"
+        similar = _similar(world, name, world.names)
         case.error(
             field,
             Reason.REF_NOT_FOUND,
             f"Model {name} {fault}",
-            f"{_similar(world, name, world.names)}Create the Model in {world.platform} or leave it out",
+            f"{similar}Create the Model in {world.platform} or leave it out",
         )
     return found
 
