@@ -31,6 +31,7 @@ from signalbox_ledger.protocol import (
     Finish,
     FoundRun,
     Hello,
+    Refused,
 )
 from signalbox_ledger.records import HoldPart, Run
 from signalbox_ledger.shortage import Shortage
@@ -109,19 +110,28 @@ class ProxyLedger:
     async def configure(self, generation: int, specs: Sequence[BudgetSpec]) -> None:
         """Hand over the budgets of a snapshot; the highest generation wins.
 
-        Where the authority does not answer within two seconds it gets them once it does.
+        Where the authority does not answer within two seconds it gets them once it does. Raises
+        ValueError, naming the budget, for one that cannot be kept; then nothing has changed.
         """
-        known = {spec.id: spec for spec in specs}
-        for id_, spec in self._drawer.specs.items():
-            if id_ not in known or known[id_].basis != spec.basis:
-                self._holdings.drain_budget(id_)
-        self._drawer.specs = known
         request = Configure(generation, list(specs))
+        before = self._connection.configuration
         self._connection.configuration = request
         with contextlib.suppress(TimeoutError, LedgerUnavailableError):
-            async with asyncio.timeout(_ANSWER_S):
-                await self._connection.until_answered(request)
+            async with asyncio.timeout(_ANSWER_S if self._connection.is_up else 0):
+                reply = await self._connection.until_answered(request)
+                if isinstance(reply, Refused):
+                    self._connection.configuration = before
+                    raise ValueError(reply.message)  # noqa: TRY004 - a value, not a type
+        self._take_up({spec.id: spec for spec in specs})
         self._housekeeper.stir()
+
+    def _take_up(self, specs: dict[str, BudgetSpec]) -> None:
+        """What was drawn under a higher limit, or counts otherwise, is used no more."""
+        for id_, spec in self._drawer.specs.items():
+            now = specs.get(id_)
+            if now is None or now.basis != spec.basis or now.limit < spec.limit:
+                self._holdings.drain_budget(id_)
+        self._drawer.specs = specs
 
     def try_hold(self, claims: Sequence[Claim]) -> Hold | None:
         """All claims out of the slices at hand, or None. No I/O."""

@@ -130,6 +130,11 @@ class AuthorityConnection:
         self._task = asyncio.create_task(self._keep())
         return await self.wait_up(patience_s)
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the authority is connected."""
+        return self._up.is_set()
+
     async def wait_up(self, patience_s: float) -> bool:
         """Whether the authority is connected within `patience_s`."""
         with contextlib.suppress(TimeoutError):

@@ -37,12 +37,14 @@ class SqliteStore:
         self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
         self.accounts = SqliteAccounts(self._connection)
         self._specs: dict[str, BudgetSpec] = {}
+        self._is_ready = False
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.execute("PRAGMA busy_timeout=5000")
         with self.transaction():
             self._migrate()
             run_store.create_tables(self._connection)
+        self._is_ready = True
         self._load_specs()
 
     @property
@@ -64,7 +66,8 @@ class SqliteStore:
         except BaseException:
             if self._connection.in_transaction:  # a full disk ends it by itself
                 self._connection.execute("ROLLBACK")
-            self._load_specs()
+            if self._is_ready:
+                self._load_specs()
             raise
 
     def _migrate(self) -> None:
@@ -97,7 +100,10 @@ class SqliteStore:
         return int(row[0])
 
     def configure(self, generation: int, specs: Sequence[BudgetSpec], now: int) -> int:
-        """Take the budgets of a snapshot, if it is newer; give the generation in force."""
+        """Take the budgets of a snapshot, if it is newer; give the generation in force.
+
+        Raises ValueError for a window that cannot be computed.
+        """
         if generation <= (current := self.generation):
             return current
         execute = self._connection.execute
@@ -105,6 +111,7 @@ class SqliteStore:
         for spec in specs:
             if self._specs.get(spec.id) == spec:
                 continue
+            _check_window(spec, now)
             execute(
                 "INSERT INTO budget (id, spec, generation) VALUES (?, ?, ?) ON CONFLICT (id) DO "
                 "UPDATE SET spec = excluded.spec, generation = excluded.generation, deleted = 0",
@@ -238,6 +245,13 @@ class SqliteStore:
             "AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.holder = holder.id)",
             (before * 1000,),
         )
+
+
+def _check_window(spec: BudgetSpec, now: int) -> None:
+    try:
+        spec.window(spec.window(now)[1])
+    except (KeyError, ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"budget {spec.id}: no window {spec.basis!r}: {error}") from error
 
 
 def _unit(basis: str) -> str:

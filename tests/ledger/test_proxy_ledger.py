@@ -1,39 +1,65 @@
 """What a proxy sees of the ledger, against a real authority."""
 
+import asyncio
+import signal
+import time
+
+import pytest
+
 from signalbox_ledger import status
-from signalbox_ledger.client import Claim, Hold, Shortage
-from support.ledgers import budget, run_of
+from signalbox_ledger.client import Claim, Hold, JournalError, ProxyLedger, Shortage
+from signalbox_ledger.journal import Journal, holders_in
+from signalbox_ledger.recovery import recover_all
+from support.ledgers import budget, run_of, until
+
+DAY = "ns/day"
 
 
-async def test_a_run_is_held_settled_recorded_and_found(authority, open_ledger) -> None:
+def claim(amount: int, subject: str = "", id_: str = DAY) -> Claim:
+    return Claim(id_, subject, amount)
+
+
+async def hold(ledger: ProxyLedger, *claims: Claim) -> Hold:
+    held = await ledger.hold(claims)
+    assert isinstance(held, Hold), held
+    return held
+
+
+async def refusal(ledger: ProxyLedger, *claims: Claim, wait_s: float = 2.0) -> Shortage:
+    shortage = await ledger.hold(claims, wait_s=wait_s)
+    assert isinstance(shortage, Shortage)
+    return shortage
+
+
+async def figures(authority, id_: str = DAY):
+    return {one.budget: one for one in (await status.fetch(authority.socket)).budgets}[id_].figures
+
+
+async def test_a_run_is_held_settled_recorded_and_found(authority, open_ledger, folder) -> None:
     ledger = await open_ledger("p0")
     await ledger.configure(1, [budget(limit=1000)])
-    assert ledger.try_hold([Claim("ns/day", "", 100)]) is None
-    hold = await ledger.hold([Claim("ns/day", "", 100)])
-    assert isinstance(hold, Hold)
-    run = run_of(ledger, "r1", hold.parts)
-    ledger.dispatching(run)
-    parts = ledger.settle(hold, [30])
-    run = run_of(ledger, "r1", parts)
+    assert ledger.try_hold([claim(100)]) is None
+    held = await hold(ledger, claim(100))
+    ledger.dispatching(run_of(ledger, "r1", held.parts))
+    run = run_of(ledger, "r1", ledger.settle(held, [30]))
     ledger.record(run)
     assert await ledger.find_run("r1") == run
     assert await ledger.find_run("r2") is None
-    report = await status.fetch(authority.socket)
-    assert report.budgets[0].figures.settled == 30
+    assert ledger.remaining(DAY, "") == 970
+    assert ledger.remaining("ns/other", "") is None
     await ledger.close()
-    report = await status.fetch(authority.socket)
-    assert report.budgets[0].figures.granted == 30
+    found = await figures(authority)
+    assert (found.settled, found.held) == (30, 0)
+    assert holders_in(folder / "p0") == []
 
 
 async def test_a_spent_budget_is_exhausted_with_figures(open_ledger) -> None:
     ledger = await open_ledger("p0")
     await ledger.configure(1, [budget(limit=1000)])
-    hold = await ledger.hold([Claim("ns/day", "", 900)])
-    assert isinstance(hold, Hold)
-    ledger.record(run_of(ledger, "r1", ledger.settle(hold, [900])))
-    shortage = await ledger.hold([Claim("ns/day", "", 101)])
-    assert shortage == Shortage(
-        budget="ns/day",
+    held = await hold(ledger, claim(900))
+    ledger.record(run_of(ledger, "r1", ledger.settle(held, [900])))
+    assert await refusal(ledger, claim(101)) == Shortage(
+        budget=DAY,
         subject="",
         unit="usd",
         reason="exhausted",
@@ -43,3 +69,247 @@ async def test_a_spent_budget_is_exhausted_with_figures(open_ledger) -> None:
         affordable=100,
         window_end=0,
     )
+    assert isinstance(await ledger.hold([claim(100)]), Hold)
+
+
+async def test_where_only_holds_stand_in_the_way_it_waits_and_says_held(open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    held = await hold(ledger, claim(900))
+    shortage = await refusal(ledger, claim(200), wait_s=0.2)
+    assert (shortage.reason, shortage.remaining, shortage.affordable) == ("held", 1000, 100)
+    waiting = asyncio.create_task(ledger.hold([claim(200)]))
+    await asyncio.sleep(0)
+    ledger.release(held)
+    assert isinstance(await waiting, Hold)
+
+
+async def test_several_accounts_are_held_together_or_not_at_all(authority, open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(
+        1,
+        [
+            budget("ns/big", 1000),
+            budget("ns/small", 50),
+            budget("ns/rate", 5, unit="requests", every="hour"),
+        ],
+    )
+    both = [claim(40, id_="ns/big"), claim(40, id_="ns/small"), claim(1, id_="ns/rate")]
+    held = await hold(ledger, *both)
+    assert [part.amount for part in held.parts] == [40, 40, 1]
+    shortage = await refusal(ledger, *both, wait_s=0.3)
+    assert (shortage.budget, shortage.reason) == ("ns/small", "held")
+    ledger.record(run_of(ledger, "r1", ledger.settle(held, [40, 40, 1])))
+    shortage = await refusal(ledger, *both)
+    assert (shortage.budget, shortage.reason) == ("ns/small", "exhausted")
+
+    async def surplus_went_back() -> bool:
+        return (await figures(authority, "ns/big")).held == 0
+
+    await until(surplus_went_back)
+    assert (await figures(authority, "ns/rate")).settled == 1
+
+
+async def test_what_lies_idle_at_another_proxy_comes_back(open_ledger) -> None:
+    first, second = await open_ledger("p0"), await open_ledger("p1")
+    await first.configure(1, [budget(limit=1000)])
+    await second.configure(1, [budget(limit=1000)])
+    held = await hold(first, claim(900))
+    first.record(run_of(first, "r1", first.settle(held, [100])))
+    assert isinstance(await second.hold([claim(850)]), Hold)
+    shortage = await refusal(second, claim(51))
+    assert (shortage.reason, shortage.remaining) == ("held", 900)
+
+
+async def test_a_lowered_limit_acts_at_once_and_the_excess_returns(authority, open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=100_000)])
+    for number in range(20):
+        held = await hold(ledger, claim(1000))
+        ledger.record(run_of(ledger, f"r{number}", ledger.settle(held, [500])))
+    await ledger.configure(2, [budget(limit=9_000)])
+    started = time.monotonic()
+    shortage = await refusal(ledger, claim(1000))
+    assert (shortage.reason, shortage.limit, shortage.remaining) == ("exhausted", 9000, 0)
+
+    async def excess_is_back() -> bool:
+        return (await figures(authority)).held == 0
+
+    await until(excess_is_back, within_s=2 - (time.monotonic() - started))
+    assert (await figures(authority)).settled == 10_000
+    await ledger.configure(3, [budget(limit=12_000)])
+    assert isinstance(await ledger.hold([claim(2000)]), Hold)
+
+
+async def test_a_window_that_does_not_exist_is_refused_by_name(open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    for bad in ({"time_zone": "Nowhere/Land"}, {"every": "quarter", "count": 10_000}):
+        with pytest.raises(ValueError, match="budget ns/bad"):
+            await ledger.configure(2, [budget("ns/bad", 1, **{"every": "day", **bad})])
+    assert isinstance(await ledger.hold([claim(10)]), Hold)
+
+
+async def test_an_older_generation_changes_nothing(authority, open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(5, [budget(limit=1000)])
+    await ledger.configure(4, [budget(limit=5000)])
+    await ledger.configure(5, [budget(limit=6000)])
+    assert (await figures(authority)).limit == 1000
+
+
+async def test_a_budget_made_again_is_not_refilled(authority, open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    ledger.record(run_of(ledger, "r1", ledger.settle(await hold(ledger, claim(900)), [900])))
+    await ledger.find_run("r1")
+    await ledger.configure(2, [])
+    assert (await refusal(ledger, claim(1))).reason == "unavailable"
+    await ledger.configure(3, [budget(limit=1000)])
+    assert (await figures(authority)).settled == 900
+    assert (await refusal(ledger, claim(101))).reason == "exhausted"
+
+
+async def test_what_a_provider_bills_above_the_hold_is_overrun(authority, open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    parts = ledger.settle(await hold(ledger, claim(100)), [150])
+    assert [(part.amount, part.spent) for part in parts] == [(100, 150)]
+    free = ledger.settle(await hold(ledger, claim(0)), [7])
+    ledger.record(run_of(ledger, "r1", (*parts, *free)))
+    await ledger.find_run("r1")
+    found = await figures(authority)
+    assert (found.settled, found.overrun, found.remaining) == (100, 57, 843)
+    assert (await refusal(ledger, claim(844))).remaining == 843
+    assert isinstance(await ledger.hold([claim(843)]), Hold)
+
+
+async def test_users_have_accounts_of_their_own_drawn_exactly(authority, open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1_000_000, per="user", every="day")])
+    held = await hold(ledger, claim(10, "u1"))
+    ledger.release(await hold(ledger, claim(10, "u2")))
+    assert (await figures(authority)).granted == 20
+    shortage = await refusal(ledger, claim(1_000_001, "u3"))
+    assert (shortage.subject, shortage.reason) == ("u3", "exhausted")
+    (found,) = (await status.fetch(authority.socket)).budgets
+    assert found.subjects == 2  # no row before the first use
+    ledger.record(run_of(ledger, "r1", ledger.settle(held, [10])))
+
+    async def idle_ones_are_back() -> bool:
+        return (await figures(authority)).held == 0
+
+    await until(idle_ones_are_back, within_s=8)
+
+
+async def test_a_cancelled_wait_leaves_nothing_held(authority, open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    held = await hold(ledger, claim(900))
+    tasks = [asyncio.create_task(ledger.hold([claim(200)])) for _ in range(20)]
+    await asyncio.sleep(0.01)
+    for task in tasks:
+        task.cancel()
+    ledger.release(held)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(await ledger.hold([claim(1000)]), Hold)
+
+
+async def test_without_an_authority_slices_last_and_then_it_is_unavailable(
+    authority, open_ledger
+) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1_000_000)])
+    ledger.release(await hold(ledger, claim(1000)))
+    for action in (signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL):
+        authority.signal(action)
+        if action is signal.SIGCONT:
+            assert isinstance(await ledger.hold([claim(200_000)]), Hold)
+            continue
+        held = ledger.try_hold([claim(500)])
+        assert held is not None
+        ledger.release(held)
+        started = time.monotonic()
+        shortage = await refusal(ledger, claim(900_000))
+        assert time.monotonic() - started < 0.3
+        assert shortage.reason == "unavailable"
+    authority.kill()
+    authority.start()
+    run = run_of(ledger, "r1")
+    ledger.record(run)
+    assert await ledger.find_run("r1") == run
+
+
+async def test_a_proxy_starts_without_an_authority_and_finds_it_later(folder, authority) -> None:
+    authority.kill()
+    ledger = await ProxyLedger.open(name="p0", socket=authority.socket, journal_dir=folder / "p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    assert (await refusal(ledger, claim(1))).reason == "unavailable"
+    assert abs(ledger.now_ms() - time.time_ns() // 1_000_000) < 1000
+    authority.start()
+
+    async def can_hold() -> bool:
+        return isinstance(await ledger.hold([claim(1)]), Hold)
+
+    await until(can_hold)
+    await ledger.close()
+    await ledger.close()
+
+
+async def test_claims_that_no_account_could_bear_are_errors(open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    for bad in (claim(-1), claim(2**63), claim(1, "x" * 513), claim(1, "\ud800")):
+        with pytest.raises(ValueError, match="claim on"):
+            await ledger.hold([bad])
+    held = await hold(ledger, claim(10))
+    with pytest.raises(ValueError, match="one amount"):
+        ledger.settle(held, [-1])
+    ledger.settle(held, [1])
+    with pytest.raises(ValueError, match="settled already"):
+        ledger.settle(held, [1])
+
+
+async def test_without_room_for_the_journal_nothing_is_dispatched_and_no_record_is_lost(
+    open_ledger, monkeypatch
+) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+
+    def full(*_: object) -> int:
+        raise JournalError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", full)
+        with pytest.raises(JournalError):
+            ledger.dispatching(run_of(ledger, "r2"))
+        ledger.record(run_of(ledger, "r1"))
+        with pytest.raises(JournalError):
+            ledger.dispatching(run_of(ledger, "r2"))
+
+    async def found() -> bool:
+        return await ledger.find_run("r1") is not None
+
+    await until(found)
+
+
+async def test_a_closed_proxy_with_a_call_in_flight_leaves_it_to_recovery(
+    authority, open_ledger, folder
+) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    ledger.dispatching(run_of(ledger, "r1", (await hold(ledger, claim(100))).parts))
+    await ledger.close()
+    (recovered,) = await recover_all(authority.socket, [folder / "p0"])
+    assert recovered.unknown == 1
+    assert (await figures(authority)).settled == 100
+
+
+async def test_a_new_form_of_a_budget_starts_an_account_of_its_own(authority, open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    await hold(ledger, claim(900))
+    await ledger.configure(2, [budget(limit=70, unit="tokens")])
+    assert (await refusal(ledger, claim(71))).unit == "tokens"
+    assert isinstance(await ledger.hold([claim(70)]), Hold)
+    assert (await figures(authority)).granted == 70
