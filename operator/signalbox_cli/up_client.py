@@ -61,7 +61,7 @@ class UpClient:
     def _request(self, path: str, timeout: float | None) -> http.client.HTTPResponse:
         connection = _UnixConnection(self._state.up_socket, timeout)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers={"Connection": "close"})
             response = connection.getresponse()
         except (OSError, http.client.HTTPException):
             raise Failure(

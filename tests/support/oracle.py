@@ -40,6 +40,34 @@ class Books:
         assert self.ledger_nano * PICO_PER_NANO >= self.bill_pico, self
 
 
+@dataclass(frozen=True)
+class AttemptLine:
+    """One attempt in the ledger beside the provider's line for the same request."""
+
+    run_id: str
+    number: int
+    request_id: str
+    host: str
+    outcome: str
+    settlement: str
+    bound_nano: int
+    cost_nano: int
+    lines: int
+    bill_pico: int
+
+    def assert_right(self) -> None:
+        """Never above its hold, never below the bill, and equal to it where usage was told."""
+        assert self.cost_nano <= self.bound_nano, self
+        difference = self.cost_nano * PICO_PER_NANO - self.bill_pico
+        assert difference >= 0, self
+        if self.settlement == "usage":
+            assert difference < max(1, self.lines) * PICO_PER_NANO, self
+        elif self.settlement == "full":
+            assert self.cost_nano > 0, self
+        else:
+            assert self.cost_nano == 0, self
+
+
 @dataclass
 class Oracle:
     """Reads both sides of one installation: `state` is the folder of `signalbox up`."""
@@ -64,6 +92,26 @@ class Oracle:
             return connection.execute(sql, values).fetchall()
         finally:
             connection.close()
+
+    def attempts(self, agent: str | None = None) -> list[AttemptLine]:
+        """Every attempt of one agent, or of all, with what the provider billed for it."""
+        billed: dict[str, dict[str, Any]] = {line["request_id"]: line for line in self.bill()}
+        rows = self.query(
+            "SELECT a.run_id, a.number, a.provider_request_id, a.outcome, a.settlement,"
+            " a.bound_nano_usd, a.cost_nano_usd, (SELECT COUNT(*) FROM charge_record c"
+            " WHERE c.run_id = a.run_id AND c.attempt = a.number)"
+            " FROM attempt a JOIN inference_run r USING (run_id)"
+            " WHERE ? IS NULL OR r.agent = ? ORDER BY a.run_id, a.number",
+            agent,
+            agent,
+        )
+        lines = []
+        for run_id, number, request_id, *rest in rows:
+            line = billed.get(request_id, {})
+            amount = line.get("amount_pico_usd", 0)
+            host = line.get("host", "")
+            lines.append(AttemptLine(run_id, number, request_id, host, *rest, amount))
+        return lines
 
     def books(self, agent: str | None = None) -> Books:
         """Both sides for one agent, matched by the provider's request id; for all with None."""

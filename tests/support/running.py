@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,9 +111,16 @@ def read_until(process: subprocess.Popen[str], last: str, limit_s: float) -> lis
 
 @contextmanager
 def running_up(
-    folder: Path, manifests: Path = QUICKSTART, arguments: Sequence[str] = ()
+    folder: Path,
+    manifests: Path = QUICKSTART,
+    arguments: Sequence[str] = (),
+    *,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
-    """Starts `signalbox up MANIFESTS --simulate` with its state under `folder`, ends it after."""
+    """Starts `signalbox up MANIFESTS --simulate` with its state under `folder`, ends it after.
+
+    `environment` adds to the child's: the simulator reads its options from there, too.
+    """
     port, control, metrics = free_ports(3, run=4)
     state = folder / "state"
     log = folder / "up.stderr"
@@ -128,7 +135,7 @@ def running_up(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=child_environment() | {"NO_COLOR": "1", "COLUMNS": "120"},
+            env=child_environment() | {"NO_COLOR": "1", "COLUMNS": "120"} | dict(environment or {}),
         )
     try:
         lines = read_until(process, "curl ", START_LIMIT_S)
