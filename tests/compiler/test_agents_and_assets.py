@@ -12,6 +12,7 @@ from support.written import (
     about,
     agent,
     asset,
+    budget,
     company,
     compiled,
     domain,
@@ -118,8 +119,14 @@ def test_without_its_default_asset_an_agent_may_use_no_model() -> None:
     assert only(found, "Agent", "search").field == "spec.defaults.dataAssets[0]"
 
 
-def test_an_agent_to_which_no_money_budget_applies_is_told() -> None:
-    found = compiled(without(fleet(), "Budget", "day"))
+def test_a_money_budget_in_dry_run_lets_an_agent_start() -> None:
+    assert compiled(fleet(budget("day", enforcement="DryRun"))).findings == ()
+
+
+@pytest.mark.parametrize("limit", [None, {"requests": 5}, {"tokens": 5}])
+def test_an_agent_to_which_no_money_budget_applies_is_told(limit: dict[str, int] | None) -> None:
+    rate = [] if limit is None else [budget("rate", limit=limit)]
+    found = compiled(without(fleet(*rate), "Budget", "day"))
     finding = only(found, "Agent", "search")
     assert (finding.severity, finding.reason) == ("warning", Reason.INVALID)
     assert "no_budget" in finding.message

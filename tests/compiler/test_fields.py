@@ -99,6 +99,7 @@ EDITS: list[Resource] = [
     mini(lanes=[lane(auth={"type": "apiKey", "key": "x"}, region="x", jurisdiction="DE")]),
     mini(lanes=[lane(maxSensitivity="public", serviceTier="x", typicalFirstChunkMs=5)]),
     mini(lanes=[lane(price={"multiplier": "0.5", "regionalPremium": "0.1"})]),
+    mini(displayName="Mini"),
     mini(lanes=[lane(outputLimitField="max_completion_tokens")]),
     mini(lanes=[lane(limits={"requestTimeoutSeconds": 5})]),
     budget("day", scope={"workload": "x"}, per="user", whenMissing="refuse"),

@@ -201,9 +201,8 @@ async def test_a_snapshot_that_no_proxy_would_accept_changes_nothing(
         {"status": 500, "text": "no"},
         {"status": 200, "text": "{}"},
         {"status": 200, "body": b"\xff" * 200_000},
-        {"status": 307, "headers": {"Location": "http://127.0.0.1:1/"}},
     ],
-    ids=["unauthorized", "broken", "no verdict", "huge", "redirect"],
+    ids=["unauthorized", "broken", "no verdict", "huge"],
 )
 async def test_an_answer_that_is_no_verdict_is_no_acceptance(
     publisher: Publisher, proxies: list[FleetProxy], answer: dict[str, object]
@@ -211,6 +210,17 @@ async def test_an_answer_that_is_no_verdict_is_no_acceptance(
     proxies[0].answer = web.Response(**answer)  # type: ignore[arg-type]
     rollout = await publisher.release(changed(1), addresses(proxies[:1]))
     assert [type(item) for item in rollout.outcomes] == [Unreachable]
+
+
+async def test_a_redirect_is_never_followed(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    """A snapshot goes where the fleet says, not where an answer says."""
+    elsewhere = f"{proxies[1].url}/control/v1/snapshot"
+    proxies[0].answer = web.Response(status=307, headers={"Location": elsewhere})
+    rollout = await publisher.release(changed(1), addresses(proxies[:1]))
+    assert [type(item) for item in rollout.outcomes] == [Unreachable]
+    assert proxies[0].log == ["proxy-0"]
 
 
 async def test_the_status_of_a_proxy_is_read(

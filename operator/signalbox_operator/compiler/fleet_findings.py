@@ -22,10 +22,7 @@ def agent_findings(
     reachable = _best_class_by_place(world)
     for name, agent in agents.wires.items():
         case = Case(agents.states[name].key)
-        if not any(
-            budgets[budget].unit == "usd" and budgets[budget].enforcement == "Enforce"
-            for budget in agent.budgets
-        ):
+        if not any(budgets[budget].unit == "usd" for budget in agent.budgets):
             case.warn(
                 "spec.domain",
                 Reason.INVALID,

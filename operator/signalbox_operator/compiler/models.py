@@ -80,6 +80,7 @@ def _build(world: World, known: set[str], model: Model, case: Case) -> wire.Mode
         lanes=lanes,
         retires_at=None if ends is None else epoch_seconds(ends.at),
         replacement=None if ends is None else ends.replacement,
+        display_name=spec.display_name or "",
     )
 
 
