@@ -28,9 +28,11 @@ class DataAssetSpec(Part):
     residency: Residency | None = None
     """Residency lock of the data. Absent: only the locks of its domain."""
     location: Location | None = None
-    """Where the data lies, such as eu-central-1; recorded with every run that touches it."""
+    """Where the data lies, spelt as lanes spell their region, such as eu-central-1: of lanes that
+    cost the same, one in that region is preferred."""
     retention: Retention | None = None
-    """How long records about this data are kept: a number and d, w or y, such as 90d or 7y."""
+    """How long the owner keeps the data: a number and d, w or y, such as 90d or 7y. Status shows
+    it in days; nothing is deleted by it."""
 
 
 class DataAsset(Resource):

@@ -64,7 +64,8 @@ class ModelLimits(Part):
     """Token limits. Without a bound nothing is dispatched."""
 
     context_tokens: SomeTokens
-    """Most tokens of input and output together."""
+    """Most tokens of input and output together. Requests that are clearly longer are not routed
+    to the model; of embeddings each input counts on its own, and the provider judges."""
     max_output_tokens: SomeTokens | None = None
     """Most output tokens, reasoning included. Needed by models with the capability chat."""
     default_output_tokens: SomeTokens | None = None
@@ -124,7 +125,8 @@ class Deprecation(Part):
     """From this instant on the model no longer serves. Absent: it serves, and its status says that
     it is deprecated."""
     replacement: ModelName | None = None
-    """The Model that answers in its place from then on. Absent: requests are refused."""
+    """The Model that answers in its place from then on, for agents that may use it. Absent:
+    requests are refused."""
 
     rules = (
         Rule(
@@ -145,7 +147,7 @@ class ModelSpec(Part):
     """A model, its abilities, limits, prices and lanes."""
 
     display_name: Text | None = None
-    """Name for people. Absent: the object's name."""
+    """Name for people, in lists of models. Absent: the object's name."""
     aliases: Annotated[tuple[ModelName, ...], Field(max_length=32), UNIQUE] = ()
     """Further names by which clients may ask for the model. Unique among all models."""
     tokenizer: Tokenizer = Tokenizer.ESTIMATE

@@ -12,7 +12,9 @@ from signalbox_ledger.client import JournalError
 from signalbox_ledger.records import AttemptOutcome
 from signalbox_proxy.attempts import AttemptInFlight
 from signalbox_proxy.classification import Facts
+from signalbox_proxy.credentials import CredentialStore
 from signalbox_proxy.model_request import ModelRequest
+from signalbox_proxy.quotes import Quote
 from signalbox_proxy.refusals import MAX_RETRY_AFTER_S, Refusal
 from signalbox_proxy.routing import Decision
 from signalbox_proxy.runtime import PreparedLane
@@ -77,11 +79,18 @@ class ProviderCaller:
         """
         lane = attempt.reservation.quote.lane
         check_hard(self.facts, lane)
-        credential = self._credential(lane)
+        credential = credential_of(self.services.credentials, lane)
         if credential is None:
             attempt.unsent("the provider's credential is missing")
             return Failure(_no_lane(lane, "has no credential on this proxy"))
-        call = self._prepare(attempt, credential)
+        call = upstream_call(
+            self.surface,
+            self.request,
+            attempt.reservation.quote,
+            headers=self.headers,
+            credential=credential,
+            first_chunk_ms=self.decision.first_chunk_ms,
+        )
         try:
             attempt.dispatching()
         except JournalError:
@@ -105,20 +114,6 @@ class ProviderCaller:
         except UpstreamBroken as error:
             attempt.lost("error", str(error))
             return Failure(_failed(lane, "broke off its answer"))
-
-    def _prepare(self, attempt: AttemptInFlight, credential: str) -> UpstreamCall:
-        quote = attempt.reservation.quote
-        lane = quote.lane.lane
-        first = self.decision.first_chunk_ms
-        streaming = self.request.stream
-        timeout_s = lane.request_timeout_ms / 1000
-        return UpstreamCall(
-            url=lane.endpoint.rstrip("/") + self.surface.upstream_path(lane),
-            headers=self.surface.upstream_headers(self.headers, lane, credential),
-            body=self.surface.upstream_body(self.request, lane, quote.output_limit),
-            timeout_s=timeout_s,
-            first_chunk_s=(timeout_s if first is None else first / 1000) if streaming else None,
-        )
 
     async def _read(
         self, attempt: AttemptInFlight, answer: UpstreamAnswer
@@ -155,8 +150,32 @@ class ProviderCaller:
         what = "is throttling" if outcome == "throttled" else f"answered with status {status}"
         return Failure(_failed(lane, what, wait))
 
-    def _credential(self, lane: PreparedLane) -> str | None:
-        return "" if lane.lane.auth == "none" else self.services.credentials.get(lane.lane.auth_key)
+
+def credential_of(credentials: CredentialStore, lane: PreparedLane) -> str | None:
+    """What a lane's calls prove themselves with: "" where it wants nothing, None if missing."""
+    return "" if lane.lane.auth == "none" else credentials.get(lane.lane.auth_key)
+
+
+def upstream_call(
+    surface: Surface,
+    request: ModelRequest,
+    quote: Quote,
+    *,
+    headers: Mapping[str, str],
+    credential: str,
+    first_chunk_ms: int | None,
+) -> UpstreamCall:
+    """The call of one attempt, complete. `headers` are the client's."""
+    lane = quote.lane.lane
+    timeout_s = lane.request_timeout_ms / 1000
+    first_s = timeout_s if first_chunk_ms is None else first_chunk_ms / 1000
+    return UpstreamCall(
+        url=lane.endpoint.rstrip("/") + surface.upstream_path(lane),
+        headers=surface.upstream_headers(headers, lane, credential),
+        body=surface.upstream_body(request, lane, quote.output_limit),
+        timeout_s=timeout_s,
+        first_chunk_s=first_s if request.stream else None,
+    )
 
 
 def check_hard(facts: Facts, lane: PreparedLane) -> None:

@@ -14,7 +14,7 @@ from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.refusals import Code
 from signalbox_proxy.runtime import PreparedAgent, PreparedLane, PreparedModel
 from signalbox_snapshot.policy import Constraints
-from signalbox_snapshot.snapshot import SENSITIVITY_NAMES, WireFormat
+from signalbox_snapshot.snapshot import SENSITIVITY_NAMES, Model, WireFormat
 
 Step = Literal[
     "permission",
@@ -141,6 +141,11 @@ def quality_loss(constraints: Constraints, lane: PreparedLane, workload: str) ->
     )
 
 
+def has_ended(model: Model, now_s: int) -> bool:
+    """Whether a model's end has come: it no longer serves."""
+    return model.retires_at is not None and model.retires_at <= now_s
+
+
 def quality_of(lane: PreparedLane, workload: str) -> int:
     """A model's quality for a workload, in ppm of 1."""
     quality = lane.model.quality
@@ -176,8 +181,7 @@ def _sensitivity(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
 
 def _capability(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
     request = offer.request
-    retires_at = lane.model.retires_at
-    if retires_at is not None and retires_at <= offer.facts.now_s:
+    if has_ended(lane.model, offer.facts.now_s):
         successor = f", {lane.model.replacement} replaces it" if lane.model.replacement else ""
         return f"retired{successor}"
     missing = request.needs - model.capabilities

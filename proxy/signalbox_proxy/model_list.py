@@ -59,4 +59,5 @@ def _entry(model: PreparedModel, shape: WireFormat) -> dict[str, Any]:
     name = model.model.name
     if shape == "openai":
         return {"id": name, "object": "model", "created": 0, "owned_by": "signalbox"}
-    return {"type": "model", "id": name, "display_name": name, "created_at": EPOCH}
+    shown = model.model.display_name or name
+    return {"type": "model", "id": name, "display_name": shown, "created_at": EPOCH}

@@ -12,6 +12,9 @@ from signalbox_proxy.pricing import expected_nano, worst_nano
 from signalbox_proxy.runtime import PreparedLane
 from signalbox_snapshot.snapshot import PriceTable
 
+SURE_PERCENT = 80
+"""Share of a count that is taken as certain: projections err by less than a fifth."""
+
 MIN_OUTPUT = 256
 """Output tokens under which a request is refused rather than lowered further."""
 
@@ -101,8 +104,29 @@ class Quoter:
                 high = middle - 1
         return low
 
+    def beyond_context(self, quote: Quote) -> str:
+        """Why input and output cannot fit the model's context together, or "".
+
+        Clear cases only, since the count of a long text is projected from a part of it: what is
+        closer is left to the provider, whose refusal costs nothing. Not asked of embeddings,
+        whose context bounds each input on its own.
+        """
+        if quote.output_limit is None:
+            return ""
+        kind = quote.lane.model.tokenizer
+        counted = self._count("o200k" if kind == "estimate" else kind) * SURE_PERCENT // 100
+        context = quote.lane.model.limits.context
+        if counted + quote.output_limit <= context:
+            return ""
+        return (
+            f"holds {context} tokens, less than at least {counted} of input and "
+            f"{quote.output_limit} of output"
+        )
+
     def _counted(self, lane: PreparedLane) -> int:
-        kind = lane.model.tokenizer
+        return self._count(lane.model.tokenizer)
+
+    def _count(self, kind: tokenizer.Encoding) -> int:
         counted = self._counts.get(kind)
         if counted is None:
             counted = self._counts[kind] = tokenizer.count(kind, self.request.texts)

@@ -72,7 +72,7 @@ def _sentence(offer: Offer, step: Step, last: Sequence[Loss], reasons: str) -> s
                 f"RoutePolicy {offer.substitutes_barred} offers other models than "
                 f"{offer.request.model}. Leave out x-signalbox-pin, or ask for one of those."
             )
-        return f"{who} may not use {offer.request.model}. It may use: {_permitted(offer)}."
+        return f"{who} may not use {_barred(offer, last)}. It may use: {_permitted(offer)}."
     if step == "residency":
         lock = ", ".join(sorted(facts.jurisdictions or ()))
         return (
@@ -96,6 +96,17 @@ def _sentence(offer: Offer, step: Step, last: Sequence[Loss], reasons: str) -> s
     return (
         f"No lane can carry this request: {reasons}. Change the request or ask for another model."
     )
+
+
+def _barred(offer: Offer, last: Sequence[Loss]) -> str:
+    """What was asked for, or what a permitted model was replaced by."""
+    asked = offer.request.model
+    successors = sorted(
+        {loss.lane.model.name for loss in last if asked not in loss.lane.model.names}
+    )
+    if asked == AUTO or not successors:
+        return asked
+    return f"{_listed(successors)}, which replaces {asked}"
 
 
 def _permitted(offer: Offer) -> str:

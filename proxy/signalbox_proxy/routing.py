@@ -8,7 +8,15 @@ Steps price and route of the request path, and what `signalbox explain` shows. P
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from signalbox_proxy.candidates import Loss, Offer, policy_loss, quality_loss, quality_of, split
+from signalbox_proxy.candidates import (
+    Loss,
+    Offer,
+    has_ended,
+    policy_loss,
+    quality_loss,
+    quality_of,
+    split,
+)
 from signalbox_proxy.caps import Cap, caps_for, exceeded
 from signalbox_proxy.classification import Facts
 from signalbox_proxy.model_request import ModelRequest
@@ -49,7 +57,7 @@ def decide(runtime: Runtime, facts: Facts, request: ModelRequest) -> Decision:
     model_asked = AUTO if request.model == AUTO else asked.model.id if asked else ""
     policy = runtime.policy_for(facts, model_asked)
     agent = runtime.agents[facts.agent.id]
-    models = _models(runtime, policy, asked, pinned=facts.pin) if model_asked else []
+    models = _models(runtime, policy, asked, facts) if model_asked else []
     if not models:
         return _decision(request, policy, refusal=unknown_model(runtime, agent, request.model))
     offer = Offer(agent, facts, request, policy.constraints, _pin_barred_by(facts, policy, asked))
@@ -114,14 +122,34 @@ def _objective(policy: EffectivePolicy) -> Objective:
 
 
 def _models(
-    runtime: Runtime, policy: EffectivePolicy, asked: PreparedModel | None, *, pinned: bool
+    runtime: Runtime, policy: EffectivePolicy, asked: PreparedModel | None, facts: Facts
 ) -> list[PreparedModel]:
-    """The models to choose from: the one asked for, or what a policy puts in its place."""
+    """The models to choose from: the one asked for, or what a policy puts in its place.
+
+    A model that has ended is represented by its replacement, save for a client that insists.
+    """
     chosen = policy.preferences.candidates
-    if chosen is None or (pinned and asked is not None):
-        return [] if asked is None else [asked]
-    names = {asked.model.id if name == ASKED and asked else name: None for name in chosen.value}
-    return [runtime.models[name] for name in names if name in runtime.models]
+    if facts.pin and asked is not None:
+        return [asked]
+    if chosen is None:
+        named = [] if asked is None else [asked]
+    else:
+        ids = [asked.model.id if name == ASKED and asked else name for name in chosen.value]
+        named = [runtime.models[name] for name in ids if name in runtime.models]
+    serving = (_serving(runtime, model, facts.now_s) for model in named)
+    return list({model.model.id: model for model in serving}.values())
+
+
+def _serving(runtime: Runtime, model: PreparedModel, now_s: int) -> PreparedModel:
+    """The model, or the one that answers in its place after its end."""
+    seen = {model.model.id}
+    while has_ended(model.model, now_s):
+        successor = runtime.models.get(model.model.replacement or "")
+        if successor is None or successor.model.id in seen:
+            break
+        seen.add(successor.model.id)
+        model = successor
+    return model
 
 
 def _pin_barred_by(facts: Facts, policy: EffectivePolicy, asked: PreparedModel | None) -> str:
@@ -146,6 +174,9 @@ def _price(
             quote = quoter.quote(lane, lane.lane.price, None if default is None else default.value)
         except Refusal as refusal:
             priced.losses.append(Loss(lane, "bound", refusal.message))
+            continue
+        if too_long := quoter.beyond_context(quote):
+            priced.losses.append(Loss(lane, "capability", too_long))
             continue
         cap = exceeded(quote, caps, "Enforce")
         if cap is None:

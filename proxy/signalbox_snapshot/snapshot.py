@@ -114,7 +114,10 @@ class Quality(Wire, frozen=True):
 
 
 class Model(Wire, frozen=True):
-    """What runs. `names` holds the name and every alias that a client may ask for."""
+    """What runs. `names` holds the name and every alias that a client may ask for.
+
+    `display_name` is for people, "" where the name serves.
+    """
 
     id: str
     name: str
@@ -126,6 +129,7 @@ class Model(Wire, frozen=True):
     lanes: list[Lane]
     retires_at: int | None = None
     replacement: str | None = None
+    display_name: str = ""
 
 
 class Domain(Wire, frozen=True):

@@ -187,7 +187,6 @@ def test_when_lanes_lose_for_different_reasons_the_later_step_is_named() -> None
     ("changes", "asked", "reason"),
     [
         ({"retires_at": NOW}, {}, "retired"),
-        ({"retires_at": NOW, "replacement": f"{PLATFORM}/small"}, {}, "small replaces it"),
         ({}, {"needs": frozenset({"embeddings"}), "surface": "embeddings"}, "without embeddings"),
         ({}, {"needs": frozenset({"chat"}), "surface": "messages"}, "speaks the openai"),
         ({}, {"output_limit": 32_001}, "at most 32000 output tokens"),
@@ -202,6 +201,58 @@ def test_what_a_lane_cannot_do_is_said(
     assert code(decision) == "no_capable_lane"
     assert decision.refusal is not None
     assert reason in decision.refusal.message
+
+
+def test_after_the_end_of_a_model_its_replacement_answers() -> None:
+    ended = {"retires_at": NOW, "replacement": f"{PLATFORM}/small"}
+    given = snapshot(models=[msgspec.structs.replace(mini(), **ended), small()])
+    assert lanes(decided(given)) == ["small/fr"]
+    assert lanes(decided(given, now_s=NOW - 1)) == ["mini/us", "mini/eu"]
+    chosen = policy(candidates=[f"{PLATFORM}/mini", f"{PLATFORM}/small"])
+    given = msgspec.structs.replace(given, policies=[chosen])
+    assert lanes(decided(given)) == ["small/fr"]
+
+
+def test_a_client_that_insists_on_an_ended_model_is_told_what_replaces_it() -> None:
+    ended = {"retires_at": NOW, "replacement": f"{PLATFORM}/small"}
+    given = snapshot(models=[msgspec.structs.replace(mini(), **ended), small()])
+    decision = decided(given, pin=True)
+    assert code(decision) == "no_capable_lane"
+    assert decision.refusal is not None
+    assert "small replaces it" in decision.refusal.message
+
+
+def test_a_replacement_widens_no_permission() -> None:
+    ended = {"retires_at": NOW, "replacement": f"{PLATFORM}/small"}
+    given = snapshot(
+        agents=[agent("retail/support", models=[f"{PLATFORM}/mini"])],
+        models=[msgspec.structs.replace(mini(), **ended), small()],
+    )
+    decision = decided(given)
+    assert code(decision) == "model_not_permitted"
+    assert decision.refusal is not None
+    assert "small, which replaces mini" in decision.refusal.message
+
+
+def test_replacements_in_a_circle_end_where_they_began() -> None:
+    mine = msgspec.structs.replace(mini(), retires_at=NOW, replacement=f"{PLATFORM}/small")
+    theirs = msgspec.structs.replace(small(), retires_at=NOW, replacement=f"{PLATFORM}/mini")
+    assert code(decided(snapshot(models=[mine, theirs]))) == "no_capable_lane"
+
+
+@pytest.mark.parametrize(("words", "expected"), [(1, ["mini/us", "mini/eu"]), (4000, [])])
+def test_what_is_clearly_longer_than_the_context_is_routed_elsewhere(
+    words: int, expected: list[str]
+) -> None:
+    tight = msgspec.structs.replace(mini().limits, context=4096, max_output=4096)
+    given = snapshot(models=[msgspec.structs.replace(mini(), limits=tight), small()])
+    text = "hello " * words
+    decision = decided(given, request(texts=(text,), text_bytes=len(text)))
+    assert lanes(decision) == expected
+    if not expected:
+        assert code(decision) == "no_capable_lane"
+        assert decision.refusal is not None
+        assert "holds 4096 tokens" in decision.refusal.message
 
 
 @pytest.mark.parametrize(
