@@ -27,6 +27,7 @@ CREATE TABLE account (
   CHECK (granted <= enforced)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX account_by_window ON account (budget, basis, window_start, granted, overrun);
 CREATE INDEX account_by_window_end ON account (window_end);
 
 CREATE TABLE holder (

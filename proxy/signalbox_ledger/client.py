@@ -61,7 +61,11 @@ class ProxyLedger:
         self._journal = journal
         self._holdings = Holdings()
         self._connection = AuthorityConnection(
-            socket, Hello(name, journal.holder), self._clock, self._connected
+            socket,
+            Hello(name, journal.holder),
+            self._clock,
+            on_connect=self._connected,
+            on_fenced=self._holdings.drain_all,
         )
         self._flusher = Flusher(journal, self._holdings, self._connection)
         self._drawer = Drawer(
@@ -96,6 +100,8 @@ class ProxyLedger:
             asyncio.create_task(ledger._keep_flushing()),
             asyncio.create_task(ledger._housekeeper.run(ledger._clock)),
         ]
+        for task in ledger._tasks:
+            task.add_done_callback(_log_failure)
         return ledger
 
     @property
@@ -244,3 +250,8 @@ class ProxyLedger:
     async def _keep_flushing(self) -> None:
         with contextlib.suppress(LedgerUnavailableError):
             await self._flusher.run()
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("a task of the ledger ended; this proxy has to restart", exc_info=error)

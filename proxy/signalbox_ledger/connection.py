@@ -113,8 +113,15 @@ class AuthorityConnection:
     """Keeps one holder connected for as long as its process lives."""
 
     def __init__(
-        self, socket: Path, hello: protocol.Hello, clock: Clock, on_connect: Callable[[], None]
+        self,
+        socket: Path,
+        hello: protocol.Hello,
+        clock: Clock,
+        *,
+        on_connect: Callable[[], None],
+        on_fenced: Callable[[], None],
     ) -> None:
+        self._on_fenced = on_fenced
         self.configuration: protocol.Configure | None = None
         self.fenced = False
         self._socket = socket
@@ -143,10 +150,14 @@ class AuthorityConnection:
         return self._up.is_set()
 
     async def call(self, request: Request) -> Reply:
-        """Ask once. Raises ConnectionLostError."""
+        """Ask once. Raises ConnectionLostError, LedgerUnavailableError once fenced."""
         if not self._up.is_set() or self._link is None:
             raise ConnectionLostError("the authority is not connected")
-        return await self._link.call(request)
+        reply = await self._link.call(request)
+        if isinstance(reply, Refused) and reply.reason == "fenced":
+            self._set_fenced(reply)
+            raise LedgerUnavailableError(reply.message)
+        return reply
 
     async def until_answered(self, request: Request) -> Reply:
         """Ask, on as many connections as it takes: for requests that may be repeated.
@@ -156,13 +167,10 @@ class AuthorityConnection:
         while not self.fenced:
             await self._up.wait()
             try:
-                reply = await self.call(request)
+                return await self.call(request)
             except ConnectionLostError:
-                self._up.clear()
-                continue
-            if not isinstance(reply, Refused) or reply.reason != "fenced":
-                return reply
-            self._set_fenced(reply)
+                if not self.fenced:
+                    self._up.clear()
         raise LedgerUnavailableError("this holder is fenced; its process has to end")
 
     async def stop(self) -> None:
@@ -216,5 +224,6 @@ class AuthorityConnection:
     def _set_fenced(self, reply: Refused) -> None:
         if not self.fenced:
             _log.error("the authority refuses this holder for good: %s", reply.message)
-        self.fenced = True
+            self.fenced = True
+            self._on_fenced()
         self._up.set()

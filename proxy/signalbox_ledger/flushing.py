@@ -7,7 +7,7 @@ from collections import deque
 
 from signalbox_ledger.connection import AuthorityConnection
 from signalbox_ledger.holder import Holdings
-from signalbox_ledger.journal import Journal
+from signalbox_ledger.journal import Journal, JournalError
 from signalbox_ledger.protocol import Refused, Settle, Settled
 from signalbox_ledger.records import HoldPart
 
@@ -15,7 +15,7 @@ _log = logging.getLogger("signalbox.ledger")
 
 _INTERVAL_S = 0.1
 _BATCH_RUNS = 200
-_BATCH_BYTES = 1024 * 1024
+_BATCH_BYTES = 256 * 1024
 _REFUSED_PAUSE_S = 1.0
 
 Parts = tuple[HoldPart, ...]
@@ -65,7 +65,12 @@ class Flusher:
                     await self._urgent.wait()
             self._urgent.clear()
             self._due.clear()
-            await self.flush()
+            try:
+                await self.flush()
+            except JournalError:
+                _log.exception("the journal cannot be read")
+                await asyncio.sleep(_REFUSED_PAUSE_S)
+                self._due.set()
 
     async def flush(self) -> None:
         """Settle all that was recorded before this call.

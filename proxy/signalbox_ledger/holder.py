@@ -228,6 +228,12 @@ class Holdings:
                 for held in account.slices:
                     held.draining = True
 
+    def drain_all(self) -> None:
+        """This holder is fenced: its slices are no longer its own."""
+        for account in self.accounts.values():
+            for held in account.slices:
+                held.draining = True
+
     def collect(self, now: int, *, everything: bool = False) -> list[ReturnItem]:
         """What goes back: of slices that are wanted, over, idle; and those that are used up."""
         items: list[ReturnItem] = []

@@ -47,6 +47,7 @@ class Service:
             case protocol.Settle():
                 return self._settle(session, request)
             case protocol.Poll():
+                self._store.check_holder(session.holder)
                 return protocol.Polled(now_ms, self._store.accounts.wanted(session.holder))
             case protocol.FindRun(run_id):
                 run = run_lookup.find_run(self._store.connection, run_id)

@@ -189,19 +189,45 @@ class SqliteAccounts:
         )
         return [id_ for (id_,) in rows]
 
-    def accounts_at(self, spec: BudgetSpec, start: int) -> list[tuple[str, Figures]]:
-        """Every account of a budget in the window that begins at `start`."""
-        rows = self._connection.execute(
-            "SELECT subject, limit_amount, granted, overrun, (SELECT COALESCE(SUM(amount - spent), "
-            "0) FROM slice WHERE slice.budget = account.budget AND slice.basis = account.basis "
-            "AND slice.subject = account.subject AND slice.window_start = account.window_start) "
+    def totals_at(self, spec: BudgetSpec, start: int) -> tuple[int, int, int, int]:
+        """In the window from `start`: accounts with a subject, granted, overrun, and subjects
+        with nothing left to draw. The shared account is in the sums only."""
+        row = self._connection.execute(
+            "SELECT COALESCE(SUM(CASE WHEN subject <> '' THEN 1 ELSE 0 END), 0), "
+            "COALESCE(SUM(granted), 0), COALESCE(SUM(overrun), 0), COALESCE(SUM(CASE WHEN "
+            "subject <> '' AND granted + overrun >= limit_amount THEN 1 ELSE 0 END), 0) "
             "FROM account WHERE budget = ? AND basis = ? AND window_start = ?",
             (spec.id, spec.basis, start),
+        ).fetchone()
+        return (row[0], row[1], row[2], row[3])
+
+    def held_at(self, spec: BudgetSpec, start: int) -> dict[str, int]:
+        """What is held by subject, where anything is."""
+        rows = self._connection.execute(
+            "SELECT subject, SUM(amount - spent) FROM slice "
+            "WHERE budget = ? AND basis = ? AND window_start = ? AND amount > spent "
+            "GROUP BY subject",
+            (spec.id, spec.basis, start),
         )
-        return [
-            (subject, Figures(limit=limit, granted=granted, held=held, overrun=overrun))
-            for subject, limit, granted, overrun, held in rows
+        return dict(rows.fetchall())
+
+    def largest_at(
+        self, spec: BudgetSpec, start: int, held: dict[str, int], count: int
+    ) -> list[tuple[str, Figures]]:
+        """The accounts with the least remaining, ascending; the shared one among them."""
+        # What is held only adds to `remaining`: nobody beyond this many can come to the front.
+        rows = self._connection.execute(
+            "SELECT subject, limit_amount, granted, overrun FROM account "
+            "WHERE budget = ? AND basis = ? AND window_start = ? "
+            "ORDER BY granted + overrun DESC, subject LIMIT ?",
+            (spec.id, spec.basis, start, count + len(held)),
+        )
+        found = [
+            (subject, Figures(limit, granted, held.get(subject, 0), overrun))
+            for subject, limit, granted, overrun in rows
         ]
+        found.sort(key=lambda item: (item[1].remaining, item[0]))
+        return found[:count]
 
     def forget_ended(self, before: int) -> int:
         """Drop accounts of users, sessions and agents whose window ended before; how many."""

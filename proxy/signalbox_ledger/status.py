@@ -24,27 +24,21 @@ def report(store: SqliteStore, *, top: int, now_ms: int) -> StatusReport:
 def budget_status(store: SqliteStore, spec: BudgetSpec, *, top: int, now: int) -> BudgetStatus:
     """One budget; `top` subjects, those with the least remaining first."""
     start, end = spec.window(now)
-    accounts = store.accounts.accounts_at(spec, start)
-    subjects = sorted(
-        (item for item in accounts if item[0]), key=lambda item: (item[1].remaining, item[0])
-    )
-    total = Figures(
-        limit=spec.limit,
-        granted=sum(figures.granted for _, figures in accounts),
-        held=sum(figures.held for _, figures in accounts),
-        overrun=sum(figures.overrun for _, figures in accounts),
-    )
+    subjects, granted, overrun, drawn_up = store.accounts.totals_at(spec, start)
+    held = store.accounts.held_at(spec, start)
+    found = store.accounts.largest_at(spec, start, held, max(top, drawn_up) + 1)
+    named = [(subject, figures) for subject, figures in found if subject]
     return BudgetStatus(
         budget=spec.id,
         unit=spec.unit,
         generation=store.generation,
         window_start=start,
         window_end=end,
-        figures=total,
-        remaining=min((figures.remaining for _, figures in accounts), default=spec.limit),
-        subjects=len(subjects),
-        exhausted_subjects=sum(figures.state == "exhausted" for _, figures in subjects),
-        top=[SubjectStatus(subject, figures) for subject, figures in subjects[:top]],
+        figures=Figures(spec.limit, granted, sum(held.values()), overrun),
+        remaining=found[0][1].remaining if found else spec.limit,
+        subjects=subjects,
+        exhausted_subjects=sum(figures.state == "exhausted" for _, figures in named),
+        top=[SubjectStatus(subject, figures) for subject, figures in named[:top]],
     )
 
 

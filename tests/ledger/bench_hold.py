@@ -14,12 +14,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from signalbox_ledger.client import Claim, Hold, ProxyLedger
-from signalbox_ledger.protocol import Draw, DrawItem
+from signalbox_ledger.protocol import Draw, DrawItem, Return, ReturnItem
 from support.ledgers import AuthorityProcess, budget, run_of
 
 ROUNDS = 20_000
 RUNS = 5_000
-DRAWS = 3_000
+DRAWS = 2_000
+IN_USE = 100
 
 
 def cpu_ns() -> int:
@@ -69,12 +70,17 @@ async def bench_record(ledger: ProxyLedger, pid: int) -> None:
 
 
 async def bench_draws(ledger: ProxyLedger, pipelined: int) -> float:
+    used_up: list[ReturnItem] = []
     clock = time.perf_counter()
 
     async def draw(lane: int) -> None:
         for number in range(DRAWS // pipelined):
-            item = DrawItem(f"b{pipelined}.{lane}.{number}", "ns/d", "", [1], 0, 0)
-            await ledger._connection.call(Draw([item]))
+            slice_id = f"b{pipelined}.{lane}.{number}"
+            await ledger._connection.call(Draw([DrawItem(slice_id, "ns/d", "", [1], 0, 0)]))
+            used_up.append(ReturnItem(slice_id, 0, close=True))
+            if len(used_up) >= IN_USE:
+                batch, used_up[:] = used_up[:], []
+                await ledger._connection.call(Return(batch))
 
     await asyncio.gather(*(draw(lane) for lane in range(pipelined)))
     return DRAWS / (time.perf_counter() - clock)

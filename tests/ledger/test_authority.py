@@ -6,6 +6,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -163,3 +165,26 @@ def test_no_bytes_are_taken_for_a_request_by_accident(body: bytes) -> None:
             decode(body)
         except FrameError:
             continue
+
+
+def test_it_dies_with_its_parent(folder) -> None:
+    command = [
+        *(sys.executable, "-m", "signalbox_ledger.authority", "--die-with-parent"),
+        *("--socket", str(folder / "a.sock"), "--db", str(folder / "l.db")),
+    ]
+    script = (
+        "import os, subprocess\n"
+        f"child = subprocess.Popen({command!r}, stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "print(child.pid, flush=True)\n"
+        "os._exit(0)\n"
+    )
+    parent = subprocess.run(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, timeout=20
+    )
+    process = Path(f"/proc/{parent.stdout.strip()}/stat")
+    deadline = time.monotonic() + 5
+    while process.exists() and " Z " not in process.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not (folder / "a.sock").exists()

@@ -25,7 +25,7 @@ def runs_of(db) -> dict[str, tuple[str, int]]:
 async def test_a_killed_proxy_is_settled_from_its_journal(
     authority, folder, open_ledger, seed: int
 ) -> None:
-    limit = 400_000
+    limit = 1_500_000
     ledger = await open_ledger("lead")
     await ledger.configure(1, [budget(limit=limit)])
     workers = [WorkerProcess(folder, f"p{n}", seed=seed * 2 + n, tasks=16) for n in range(2)]

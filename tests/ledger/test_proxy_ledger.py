@@ -313,3 +313,45 @@ async def test_a_new_form_of_a_budget_starts_an_account_of_its_own(authority, op
     assert (await refusal(ledger, claim(71))).unit == "tokens"
     assert isinstance(await ledger.hold([claim(70)]), Hold)
     assert (await figures(authority)).granted == 70
+
+
+async def test_a_slice_of_the_next_window_is_drawn_shortly_before(open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=10**6, every="week")])
+    for _ in range(3):
+        ledger.release(await hold(ledger, claim(100)))
+    (account,) = ledger._holdings.accounts.values()
+    ends = account.slices[0].end
+    ledger._housekeeper._look_ahead(ends - 1)
+
+    async def drawn() -> bool:
+        return any(held.start == ends for held in account.slices)
+
+    await until(drawn)
+    assert ledger._holdings.try_hold([claim(100)], ends) is not None
+
+
+async def test_slices_drawn_ahead_save_the_way_to_the_authority(open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=10**9)])
+    for _ in range(50):
+        ledger.release(await hold(ledger, claim(1000)))
+    (account,) = ledger._holdings.accounts.values()
+    assert len(account.slices) < 10
+    assert account.free_at(ledger.now_ms() // 1000) <= 10**7
+
+
+async def test_status_shows_the_tightest_subjects_first(authority, open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=100, per="session")])
+    parts = ()
+    for subject, spent in (("s1", 10), ("s2", 100), ("s3", 60), ("", 5)):
+        parts += ledger.settle(await hold(ledger, claim(100, subject)), [spent])
+    ledger.record(run_of(ledger, "r1", parts))
+    await ledger.find_run("r1")
+    open_hold = await hold(ledger, claim(90, "s1"))
+    (found,) = (await status.fetch(authority.socket, top=2)).budgets
+    assert [one.subject for one in found.top] == ["s2", "s3"]
+    assert (found.subjects, found.exhausted_subjects, found.remaining) == (3, 1, 0)
+    assert (found.figures.settled, found.window_end) == (175, 0)
+    ledger.release(open_hold)

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 
+import msgspec
 import pytest
 
 from signalbox_ledger import journal as journals
@@ -119,13 +120,18 @@ async def test_a_fenced_holder_is_told_so_and_serves_no_more(
 ) -> None:
     ledger = await open_ledger("p0")
     await ledger.configure(1, [budget(limit=1000)])
-    await hold(ledger, 100)
+    ledger.release(await hold(ledger, 100))
     async with connected(authority.socket) as ask:
         assert isinstance(await ask(Fence(ledger.holder_id)), Settled)
+
+    async def knows() -> bool:
+        return ledger.is_fenced
+
+    await until(knows, within_s=1)
+    assert ledger.try_hold([Claim("ns/day", "", 1)]) is None
     shortage = await ledger.hold([Claim("ns/day", "", 500)])
     assert isinstance(shortage, Shortage)
     assert shortage.reason == "unavailable"
-    assert ledger.is_fenced
     with pytest.raises(LedgerUnavailableError, match="fenced"):
         await ledger.find_run("r1")
 
@@ -195,3 +201,13 @@ async def test_a_run_that_the_record_refuses_is_set_aside_and_its_money_counts(
 async def test_a_run_without_attempts_ends_unknown_at_no_cost(open_ledger) -> None:
     run = run_of(await open_ledger("p0"), "r1", attempts=[], cost_nano=0)
     assert (unknown_run(run).outcome, unknown_run(run).cost_nano) == ("unknown", 0)
+
+
+async def test_attempts_that_ended_before_keep_their_charges(open_ledger) -> None:
+    run = run_of(await open_ledger("p0"), "r1")
+    first = msgspec.structs.replace(run.attempts[0], cost_nano=7, outcome="timeout")
+    last = msgspec.structs.replace(run.attempts[0], number=2, bound_nano=50, bound_tokens=9)
+    found = unknown_run(msgspec.structs.replace(run, attempts=[first, last]))
+    assert [attempt.cost_nano for attempt in found.attempts] == [7, 50]
+    assert found.cost_nano == 57
+    assert [(one.attempt, one.quantity, one.cost) for one in found.charges] == [(2, 9, 50)]
