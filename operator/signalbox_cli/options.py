@@ -12,6 +12,7 @@ DEFAULT_PLATFORM_NAMESPACE: Final = "signalbox-system"
 state_option = click.option(
     "--state",
     envvar="SIGNALBOX_STATE",
+    show_envvar=True,
     default=DEFAULT_STATE,
     show_default=True,
     type=click.Path(path_type=Path, file_okay=False),
@@ -21,6 +22,7 @@ state_option = click.option(
 platform_namespace_option = click.option(
     "--platform-namespace",
     envvar="SIGNALBOX_PLATFORM_NAMESPACE",
+    show_envvar=True,
     default=DEFAULT_PLATFORM_NAMESPACE,
     show_default=True,
     help="Namespace that Models and shared Domains live in.",

@@ -155,7 +155,12 @@ class StateFolder:
         if not self.signing_key.exists():
             made = Ed25519PrivateKey.generate()
             write_private(self.signing_key, signing_keys.private_pem(made))
-        key = signing_keys.load_private(self.signing_key.read_bytes())
+        try:
+            key = signing_keys.load_private(self.signing_key.read_bytes())
+        except (ValueError, TypeError, OSError) as error:
+            raise Failure(
+                f"cannot use {self.signing_key}: {error}; restore it, or start with another --state"
+            ) from None
         write_private(self.verification_key, signing_keys.public_pem(key.public_key()))
         return key
 

@@ -21,7 +21,7 @@ from signalbox_cli.start_screen import print_start
 from signalbox_cli.state import FLEET
 from signalbox_cli.status_loop import StatusLoop
 from signalbox_cli.terminal import err, out
-from signalbox_cli.watcher import watch_folder
+from signalbox_cli.watcher import Fingerprint, fingerprint, watch_folder
 from signalbox_operator.control_port import ControlPort, ProxyAddress
 from signalbox_operator.head import HeadStore
 from signalbox_operator.publish import Publisher
@@ -54,6 +54,7 @@ class Supervisor:
         self._fleet = Fleet(settings, tell=self.tell, hand_over=self._hand_over)
         self._controller: Controller | None = None
         self._status: StatusLoop | None = None
+        self._known: Fingerprint = {}
 
     def tell(self, sentence: str) -> None:
         """Shows something that happened."""
@@ -89,6 +90,7 @@ class Supervisor:
         self.tell(f"starting {proxies}")
         await self._fleet.start_proxies()
         self.tell(f"compiling {self._settings.manifests} and releasing it")
+        self._known = fingerprint(self._settings.manifests)
         applied = await controller.start_serving()
         self._show_remarks(applied)
         if not applied.reading.objects:
@@ -104,7 +106,7 @@ class Supervisor:
         controller, status = self._parts()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(status.keep_fresh())
-            async for _ in watch_folder(self._settings.manifests):
+            async for _ in watch_folder(self._settings.manifests, self._known):
                 try:
                     self._show(await controller.apply())
                 except (Failure, OSError) as failure:

@@ -25,6 +25,7 @@ _port = click.IntRange(1, 65535)
     "--simulate",
     is_flag=True,
     envvar="SIGNALBOX_SIMULATE",
+    show_envvar=True,
     help="Send every lane to a simulated provider; agents without keys get one of this machine.",
 )
 @state_option
@@ -34,6 +35,7 @@ _port = click.IntRange(1, 65535)
     default=2,
     show_default=True,
     envvar="SIGNALBOX_PROXIES",
+    show_envvar=True,
     help="Proxy processes that share the traffic port.",
 )
 @click.option(
@@ -41,6 +43,7 @@ _port = click.IntRange(1, 65535)
     default="127.0.0.1",
     show_default=True,
     envvar="SIGNALBOX_HOST",
+    show_envvar=True,
     help="Address to listen on.",
 )
 @click.option(
@@ -49,6 +52,7 @@ _port = click.IntRange(1, 65535)
     default=8080,
     show_default=True,
     envvar="SIGNALBOX_PORT",
+    show_envvar=True,
     help="Traffic port.",
 )
 @click.option(
@@ -57,6 +61,7 @@ _port = click.IntRange(1, 65535)
     default=8081,
     show_default=True,
     envvar="SIGNALBOX_CONTROL_PORT",
+    show_envvar=True,
     help="Control port of the first proxy; further ones take the next.",
 )
 @click.option(
@@ -65,12 +70,14 @@ _port = click.IntRange(1, 65535)
     default=9090,
     show_default=True,
     envvar="SIGNALBOX_METRICS_PORT",
+    show_envvar=True,
     help="Metrics and health port of the first proxy; further ones take the next.",
 )
 @click.option(
     "--credentials",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     envvar="SIGNALBOX_CREDENTIALS",
+    show_envvar=True,
     help="Folder with the providers' API keys, one file for each name that lanes use.",
 )
 @click.option(
@@ -80,6 +87,7 @@ _port = click.IntRange(1, 65535)
     type=AgentName(),
     metavar="NAMESPACE/AGENT",
     envvar="SIGNALBOX_DEV_KEY",
+    show_envvar=True,
     help="Make a key for this agent, kept in the state folder; the first one is printed.",
 )
 @platform_namespace_option

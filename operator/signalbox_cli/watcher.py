@@ -1,25 +1,56 @@
-"""Tells when a manifest changed."""
+"""Tells when a manifest changed.
 
+The file system's events wake it; what counts is whether the files differ from those that were read
+last. So a change made while nobody watched, or whose event was lost, is found all the same.
+"""
+
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 from watchfiles import Change, awatch
 
-SUFFIXES: Final = (".yaml", ".yml", ".json")
-SETTLE_MS: Final = 200
+SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+
+SETTLE_MS: Final = 100
 """An editor writes a file in several steps; what follows within this time is one change."""
 
+LOOK_MS: Final = 2000
+"""How often it looks without being woken."""
 
-async def watch_folder(folder: Path) -> AsyncIterator[None]:
-    """Yields after each change of a manifest in the folder, or of the one file."""
-    async for _ in awatch(
-        folder, watch_filter=_is_manifest, step=SETTLE_MS, debounce=SETTLE_MS * 8
-    ):
-        yield
+Fingerprint = dict[str, tuple[int, int, int]]
+"""Of each manifest: instant of its last change, size, inode."""
 
 
-def _is_manifest(change: Change, path: str) -> bool:
+def fingerprint(folder: Path) -> Fingerprint:
+    """What the manifests of a folder are like now; to be taken before they are read."""
+    found: Fingerprint = {}
+    for path in folder.rglob("*") if folder.is_dir() else (folder,):
+        if path.suffix not in SUFFIXES:
+            continue
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            found[str(path)] = (status.st_mtime_ns, status.st_size, status.st_ino)
+    return found
+
+
+async def watch_folder(folder: Path, known: Fingerprint) -> AsyncIterator[None]:
+    """Yields after each change of a manifest, beginning with what differs from `known`."""
+    changes = awatch(
+        folder,
+        watch_filter=_is_visible,
+        step=SETTLE_MS,
+        rust_timeout=LOOK_MS,
+        yield_on_timeout=True,
+    )
+    async for _ in changes:
+        now = fingerprint(folder)
+        if now != known:
+            known = now
+            yield
+
+
+def _is_visible(change: Change, path: str) -> bool:
     del change
-    name = Path(path).name
-    return not name.startswith(".") and name.endswith(SUFFIXES)
+    return not Path(path).name.startswith(".")

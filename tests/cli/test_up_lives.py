@@ -15,7 +15,7 @@ import pytest
 
 from support.running import Running, running_up
 
-from .conftest import DEV_KEY
+DEV_KEY = ("--dev-key", "retail/assistant")
 
 
 def eventually(found: Callable[[], object], limit_s: float = 20) -> object:
