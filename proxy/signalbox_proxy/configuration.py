@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from signalbox_proxy import tokenizer
 from signalbox_proxy.last_good import LastGood
 from signalbox_proxy.logs import FIELDS
 from signalbox_proxy.runtime import Runtime
@@ -201,6 +202,7 @@ class Configuration:
 
 
 def _build(snapshot: Snapshot, envelope: Envelope) -> Runtime:
+    tokenizer.load(model.tokenizer for model in snapshot.models)
     return Runtime.build(snapshot, version=envelope.version, generation=envelope.generation)
 
 

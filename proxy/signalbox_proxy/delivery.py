@@ -165,7 +165,7 @@ class _Pump:
         response: StreamResponse,
         exchange: Exchange,
     ) -> None:
-        self._upstream = upstream
+        self._chunks = upstream.chunks()
         self._reader = reader
         self._response = response
         self._exchange = exchange
@@ -180,7 +180,7 @@ class _Pump:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._response.prepare(self._exchange.request)
-                async for chunk in self._upstream.chunks():
+                async for chunk in self._chunks:
                     await self.write(self._reader.feed(chunk))
                     if self.client_left:
                         break
@@ -211,7 +211,7 @@ class _Pump:
         size = 0
         try:
             async with asyncio.timeout(DRAIN_S):
-                async for chunk in self._upstream.chunks():
+                async for chunk in self._chunks:
                     self._reader.feed(chunk)
                     size += len(chunk)
                     if size > DRAIN_BYTES:

@@ -63,21 +63,23 @@ class Metrics:
         self._rejections = Counter(
             "signalbox_snapshot_rejections", "Snapshots refused.", registry=self.registry
         )
-        self._surfaces: dict[str, tuple[Counter, Histogram, Histogram]] = {}
+        self._by_labels: dict[tuple[str, ...], tuple[Counter, Histogram, Histogram, Counter]] = {}
+        self._ended: dict[tuple[str, str], Counter] = {}
 
     def run_ended(
         self, *, surface: str, outcome: str, cost_nano: int, duration_us: int, overhead_us: int
     ) -> None:
         """A run was recorded."""
-        series = self._surfaces.get(surface)
+        series = self._by_labels.get((surface, outcome))
         if series is None:
-            series = self._surfaces[surface] = (
+            series = self._by_labels[surface, outcome] = (
                 self._cost.labels(surface),
                 self._duration.labels(surface),
                 self._overhead.labels(surface),
+                self._runs.labels(surface, outcome),
             )
-        cost, duration, overhead = series
-        self._runs.labels(surface, outcome).inc()
+        cost, duration, overhead, runs = series
+        runs.inc()
         cost.inc(cost_nano / 1e9)
         duration.observe(duration_us / 1e6)
         overhead.observe(overhead_us / 1e6)
@@ -88,7 +90,10 @@ class Metrics:
 
     def attempt_ended(self, outcome: str, settlement: str) -> None:
         """A call of a provider ended."""
-        self._attempts.labels(outcome, settlement).inc()
+        counter = self._ended.get((outcome, settlement))
+        if counter is None:
+            counter = self._ended[outcome, settlement] = self._attempts.labels(outcome, settlement)
+        counter.inc()
 
     def snapshot_rejected(self) -> None:
         """A pushed snapshot was refused."""

@@ -4,20 +4,26 @@
 (https://github.com/ulid/spec), in lower case.
 """
 
+import base64
 import os
+from functools import lru_cache
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 PREFIX = "r_"
 LENGTH = 26
 
-_PAIRS = tuple(high + low for high in ALPHABET for low in ALPHABET)
+_FROM_BASE32HEX = bytes.maketrans(b"0123456789ABCDEFGHIJKLMNOPQRSTUV", ALPHABET.encode())
 
 
 def new_run_id(now_ms: int) -> str:
     """A new name for a run that starts now."""
-    value = (now_ms << 80) | int.from_bytes(os.urandom(10), "big")
-    pairs = [_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)]
-    return PREFIX + "".join(pairs)
+    drawn = base64.b32hexencode(os.urandom(10)).translate(_FROM_BASE32HEX)
+    return f"{PREFIX}{_instant(now_ms)}{drawn.decode()}"
+
+
+@lru_cache(maxsize=4)
+def _instant(now_ms: int) -> str:
+    return "".join(ALPHABET[(now_ms >> shift) & 31] for shift in range(45, -1, -5))
 
 
 def is_run_id(text: str) -> bool:
