@@ -77,7 +77,7 @@ class SqliteAccounts:
                 held=figures.held + amount,
                 overrun=figures.overrun,
             )
-        if unmet and unmet <= figures.remaining:
+        if unmet:
             self._recall(account, holder)
         return Grant(item.slice_id, amount, account[3], end, figures)
 

@@ -1,12 +1,22 @@
 """Several processes race for one budget: never over, nothing left lying, nobody refused falsely."""
 
+import asyncio
+
 import pytest
 
 from signalbox_ledger import status
-from support.ledgers import WorkerProcess, budget
+from support.ledgers import WorkerProcess, budget, until
+
+REPEATS = [0, *(pytest.param(10 * n, marks=pytest.mark.proof) for n in range(1, 20))]
 
 
 async def race(folder, *subjects: str, amount: int, seed: int) -> list[dict]:
+    return await asyncio.to_thread(
+        lambda: race_blocking(folder, *subjects, amount=amount, seed=seed)
+    )
+
+
+def race_blocking(folder, *subjects: str, amount: int = 1000, seed: int = 5) -> list[dict]:
     workers = [WorkerProcess(folder, f"p{n}", seed=seed + n, tasks=32) for n in range(2)]
     for worker in workers:
         worker.start(amount, *subjects)
@@ -15,20 +25,47 @@ async def race(folder, *subjects: str, amount: int, seed: int) -> list[dict]:
     return [worker.result() for worker in workers]
 
 
+@pytest.mark.parametrize("seed", REPEATS)
 @pytest.mark.parametrize(("holds", "share"), [(20, 75), (2000, 97)])
 async def test_a_raced_budget_is_used_up_and_never_exceeded(
-    authority, folder, open_ledger, holds: int, share: int
+    authority, folder, open_ledger, holds: int, share: int, seed: int
 ) -> None:
     limit = holds * 1000
     ledger = await open_ledger("lead")
     await ledger.configure(1, [budget(limit=limit)])
-    seen = await race(folder, amount=1000, seed=holds)
+    seen = await race(folder, amount=1000, seed=seed)
     spent = sum(one["spent"][""] for one in seen if one["spent"])
     assert spent <= limit
     assert spent * 100 >= limit * share
     assert sum(one["false_refusals"] for one in seen) == 0
     assert min(one["refused"][""] for one in seen) > limit - spent
     assert all(set(one["reasons"]) <= {"exhausted"} for one in seen)
+    (found,) = (await status.fetch(authority.socket)).budgets
+    assert (found.figures.settled, found.figures.held) == (spent, 0)
+
+
+@pytest.mark.parametrize("moved", [300_000, 3_000_000])
+async def test_a_limit_that_moves_in_the_middle_of_a_race_holds(
+    authority, folder, open_ledger, moved: int
+) -> None:
+    ledger = await open_ledger("lead")
+    await ledger.configure(1, [budget(limit=1_000_000)])
+    racing = asyncio.create_task(asyncio.to_thread(race_blocking, folder))
+
+    async def half_way() -> bool:
+        (found,) = (await status.fetch(authority.socket)).budgets
+        return found.figures.settled > 400_000
+
+    await until(half_way, within_s=20)
+    await ledger.configure(2, [budget(limit=moved)])
+    (then,) = (await status.fetch(authority.socket)).budgets
+    seen = await racing
+    spent = sum(one["spent"][""] for one in seen)
+    if moved > 1_000_000:
+        assert moved * 97 <= spent * 100 <= moved * 100
+    else:
+        assert spent <= then.figures.granted
+    assert sum(one["false_refusals"] for one in seen) == 0
     (found,) = (await status.fetch(authority.socket)).budgets
     assert (found.figures.settled, found.figures.held) == (spent, 0)
 

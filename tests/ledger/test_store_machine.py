@@ -230,4 +230,9 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestStoreMachine.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.proof
+class TestStoreMachineAtLength(StoreMachine.TestCase):  # type: ignore[name-defined,misc]
+    settings = settings(max_examples=500, stateful_step_count=100, deadline=None)
