@@ -18,6 +18,7 @@ from signalbox_cli.manifest_folder import Compiled, compiled
 from signalbox_cli.settings import UpSettings
 from signalbox_operator.control_port import ControlPort, ProxyAddress, ProxyStatus, Rejected
 from signalbox_operator.difference import difference
+from signalbox_operator.head import HeadError, HeadMovedError
 from signalbox_operator.publish import Publisher, Rollout
 from signalbox_snapshot import codec
 from signalbox_snapshot.check import SnapshotError
@@ -99,16 +100,29 @@ class Controller:
         )
         return [each if isinstance(each, ProxyStatus) else None for each in found]
 
+    async def catch_up(self, proxies: Sequence[ProxyStatus | None]) -> None:
+        """Gives the released snapshot to proxies that could not be reached when it was released."""
+        rollout = self.applied.rollout if self.applied is not None else None
+        if rollout is None:
+            return
+        refused = {each.proxy for each in rollout.rejections}
+        for address, status in zip(self._fleet.addresses, proxies, strict=True):
+            behind = status is not None and (status.generation or 0) < rollout.head.generation
+            if behind and address.name not in refused and not rollout.pending:
+                await self._publisher.push_to(address)
+
     async def _release(self, reading: Reading, whole: Compiled) -> Applied:
+        try:
+            return await self._publish(reading, whole)
+        except (SnapshotError, HeadError, HeadMovedError) as error:
+            return Applied(reading, whole, None, (), f"the snapshot cannot be released: {error}")
+
+    async def _publish(self, reading: Reading, whole: Compiled) -> Applied:
         head = self._publisher.head()
         before = codec.decode(head.envelope.snapshot.encode()) if head else None
         snapshot = whole.compilation.snapshot
         changes = tuple(difference(before, snapshot))
-        try:
-            rollout = await self._publisher.release(snapshot, self._fleet.addresses)
-        except SnapshotError as error:
-            problem = f"the snapshot is not one that proxies accept: {error}"
-            return Applied(reading, whole, None, (), problem)
+        rollout = await self._publisher.release(snapshot, self._fleet.addresses)
         problem = "; ".join(
             f"{each.proxy} refuses the snapshot: {each.path}: {each.reason}"
             for each in rollout.rejections

@@ -35,12 +35,20 @@ class UpSettings:
     @property
     def url(self) -> str:
         """Where traffic goes, as clients on this machine write it."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return self._on_this_machine(self.port)
 
     def control_url(self, number: int) -> str:
-        """The control port of one proxy, which listens on this machine only."""
-        return f"http://127.0.0.1:{self.control_port + number}"
+        """The control port of one proxy."""
+        return self._on_this_machine(self.control_port + number)
+
+    @property
+    def metrics_url(self) -> str:
+        """Metrics of the first proxy."""
+        return f"{self._on_this_machine(self.metrics_port)}/metrics"
+
+    def _on_this_machine(self, port: int) -> str:
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     @property
     def credentials_folder(self) -> Path:

@@ -42,7 +42,7 @@ def print_start(
 
 def _places(console: Console, settings: UpSettings) -> None:
     last = settings.proxies - 1
-    metrics = f"http://127.0.0.1:{settings.metrics_port}/metrics"
+    metrics = settings.metrics_url
     if last:
         metrics += f" and up to {settings.metrics_port + last}"
     for label, value in (

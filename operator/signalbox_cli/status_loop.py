@@ -97,13 +97,13 @@ class StatusLoop:
         if rollout is None:
             return self._facts
         rejected = {each.proxy: each for each in rollout.rejections}
+        statuses = await self._controller.statuses()
+        await self._controller.catch_up(statuses)
         proxies = tuple(
             ProxyFacts(address.name, ready=False)
             if status is None
             else ProxyFacts.of(status, rejected.get(address.name))
-            for address, status in zip(
-                self._fleet.addresses, await self._controller.statuses(), strict=True
-            )
+            for address, status in zip(self._fleet.addresses, statuses, strict=True)
         )
         return FleetFacts(rollout.head.generation, rollout.head.version, proxies)
 

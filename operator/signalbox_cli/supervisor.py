@@ -93,6 +93,7 @@ class Supervisor:
         self._known = fingerprint(self._settings.manifests)
         applied = await controller.start_serving()
         self._show_remarks(applied)
+        self._require_dev_agents(applied)
         if not applied.reading.objects:
             self.tell(f"no objects of signalbox.dev in {self._settings.manifests}: nobody can ask")
         await status.start()
@@ -129,6 +130,16 @@ class Supervisor:
         for unreachable in applied.rollout.unreachable:
             self.tell(f"{unreachable.proxy} gets it when it answers again: {unreachable.reason}")
         self.tell(f"released as generation {applied.rollout.head.generation}")
+
+    def _require_dev_agents(self, applied: Applied) -> None:
+        snapshot = applied.compiled.compilation.snapshot
+        agents = [agent.id for agent in snapshot.agents]
+        for wanted in self._settings.dev_keys:
+            if wanted not in agents:
+                known = ", ".join(agents) or "none"
+                raise Failure(
+                    f"--dev-key {wanted}: there is no such agent in force; there are {known}"
+                )
 
     def _show_remarks(self, applied: Applied) -> None:
         remarks = [each for each in applied.compiled.remarks if each.severity != "info"]

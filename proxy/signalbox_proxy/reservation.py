@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from signalbox_ledger.client import Claim, Hold, ProxyLedger, Shortage
 from signalbox_ledger.records import HoldPart
 from signalbox_proxy.accounts import Account
+from signalbox_proxy.amounts import quantity
 from signalbox_proxy.model_request import CacheWrite
 from signalbox_proxy.quotes import MIN_OUTPUT, Quote, Quoter
 from signalbox_proxy.refusals import Refusal
@@ -111,8 +112,9 @@ class Reserver:
             if isinstance(hold, Shortage):
                 if hold.reason != "unavailable" and self._first:
                     self._run.dry_run_refusals.append(
-                        f"budget_{hold.reason}: {account.budget.id} has {max(hold.remaining, 0)} "
-                        f"{hold.unit} left, {hold.needed} needed"
+                        f"budget_{hold.reason}: {account.budget.id} has "
+                        f"{quantity(max(hold.remaining, 0), hold.unit)} left, "
+                        f"{quantity(hold.needed, hold.unit)} needed"
                     )
             else:
                 reservation.dry.append((account.budget.unit, hold))
