@@ -5,6 +5,7 @@ itself is one assignment between two requests.
 """
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Mapping
@@ -76,9 +77,14 @@ class Configuration:
         async with self._swapping:
             try:
                 return await self._apply(sealed, store=store)
-            except (EnvelopeError, StaleError) as error:
-                path = error.path if isinstance(error, EnvelopeError) else "$.generation"
-                self._reject(error.reason, path)
+            except EnvelopeError as error:
+                self._reject(error.reason, error.path)
+                raise
+            except StaleError as error:
+                self._reject(error.reason, "$.generation")
+                raise
+            except OSError as error:
+                self._reject(f"cannot be kept on disk: {error.strerror}", "$")
                 raise
 
     async def start(self, peers: tuple[str, ...]) -> None:
@@ -154,6 +160,8 @@ class Configuration:
         self._since = int(time.time())
         services.metrics.generation.set(envelope.generation)
         services.metrics.loaded_at.set(self._since)
+        gc.collect()
+        gc.freeze()  # what lives as long as the snapshot is not looked at again
         _log.info(
             "snapshot in force",
             extra={

@@ -17,6 +17,21 @@ MAX_VALUE_LENGTH = 256
 
 MAX_DATA_ASSETS = 32
 
+KNOWN = frozenset(
+    {
+        "cost-comment",
+        "data-assets",
+        "pin",
+        "sensitivity",
+        "session",
+        "task",
+        "user",
+        "workload",
+    }
+)
+"""Names behind the prefix. A header that is none of these is a slip of the pen, which must not
+leave a class unstated or a lock unset."""
+
 
 @dataclass(frozen=True, slots=True)
 class Declarations:
@@ -48,6 +63,15 @@ def read_declarations(
         if not body_user:
             return NOTHING
         return Declarations(_bounded("user", body_user), "", "", "", None, (), False)
+
+    for field in headers:
+        if field.removeprefix(PREFIX) not in KNOWN:
+            raise Refusal(
+                "invalid_request",
+                f"The header {field[:64]} is not known. Known are: "
+                f"{', '.join(PREFIX + name for name in sorted(KNOWN))}.",
+                field[:64],
+            )
 
     def value(name: str) -> str:
         field = PREFIX + name

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from aiohttp.web import BaseRequest
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import BaseRequest, RequestPayloadError
 
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.services import Services
@@ -29,8 +30,8 @@ class Exchange:
     services: Services
     surface: Surface
     request: BaseRequest
-    headers: Mapping[str, str]
-    declared: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    declared: Mapping[str, str] = field(repr=False)
     run_id: str = ""
 
     @property
@@ -58,6 +59,7 @@ class Exchange:
         size = 0
         try:
             async with asyncio.timeout(BODY_DEADLINE_S):
+                await self._continue()
                 while piece := await self.request.content.readany():
                     pieces.append(piece)
                     size += len(piece)
@@ -68,7 +70,17 @@ class Exchange:
                 "invalid_request",
                 f"The body did not arrive within {BODY_DEADLINE_S:g} s. Send it faster.",
             ) from None
+        except (ConnectionError, RequestPayloadError, HttpProcessingError):
+            raise Refusal(
+                "invalid_request", "The body broke off before its end. Send all of it."
+            ) from None
         return b"".join(pieces)
+
+    async def _continue(self) -> None:
+        """Tell a client that waits for it to send the body (RFC 9110, section 10.1.1)."""
+        if self.headers.get("expect", "").lower() == "100-continue":
+            await self.request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.request.writer.output_size = 0
 
 
 def read_headers(request: BaseRequest) -> dict[str, str]:

@@ -8,7 +8,7 @@ cookie is ever used, and no answer is decompressed.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import aiohttp
@@ -44,8 +44,8 @@ class UpstreamCall:
     """
 
     url: str
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     timeout_s: float
     first_chunk_s: float | None = None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.fleet import Fleet
+from support.fleet import Fleet, eventually
 from support.snapshots import key_of, snapshot
 
 SUPPORT = key_of("retail/support").encode()
@@ -165,3 +165,47 @@ async def test_a_chunked_body_is_read_like_any_other(fleet: Fleet) -> None:
     )
     chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
     assert status_of(await raw(fleet, head, chunks)) == 200
+
+
+async def test_a_client_that_waits_for_100_continue_gets_it(fleet: Fleet) -> None:
+    fleet.push(snapshot())
+    reader, writer = await asyncio.open_connection("127.0.0.1", fleet.proxies[0].ports["port"])
+    writer.write(post(b"/v1/chat/completions", KEY + JSON + b"Expect: 100-continue\r\n"))
+    async with asyncio.timeout(5):
+        assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"
+        assert await reader.readline() == b"\r\n"
+        writer.write(BODY)
+        assert b"200 OK" in await reader.readline()
+    writer.close()
+
+
+@pytest.mark.parametrize("chunk", [b"zz\r\n", b"5\r\nhel\r\n0\r\n\r\n", b"-1\r\n"])
+async def test_a_chunked_body_that_is_none_is_refused(fleet: Fleet, chunk: bytes) -> None:
+    fleet.push(snapshot())
+    head = post(b"/v1/chat/completions", KEY + JSON, length=0)
+    head = head.replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    answer = await raw(fleet, head, chunk)
+    assert (status_of(answer), code_of(answer)) == (400, "invalid_request")
+
+
+async def test_a_body_that_breaks_off_is_recorded(fleet: Fleet) -> None:
+    fleet.push(snapshot())
+    reader, writer = await asyncio.open_connection("127.0.0.1", fleet.proxies[0].ports["port"])
+    writer.write(post(b"/v1/chat/completions", length=len(BODY) + 50) + BODY)
+    await writer.drain()
+    writer.close()
+
+    def recorded() -> bool:
+        with fleet.ledger() as ledger:
+            last = ledger.runs(limit=1)
+        return bool(last) and "broke off" in last[0].refusal_detail
+
+    assert await asyncio.to_thread(eventually, recorded)
+    assert reader.at_eof() or await reader.read() == b""
+
+
+async def test_an_unknown_header_of_ours_is_a_slip_that_is_told(fleet: Fleet) -> None:
+    fleet.push(snapshot())
+    slip = KEY + JSON + b"x-signalbox-sensitivty: regulated\r\n"
+    answer = await raw(fleet, post(b"/v1/chat/completions", slip), BODY)
+    assert (status_of(answer), code_of(answer)) == (400, "invalid_request")
