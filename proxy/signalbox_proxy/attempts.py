@@ -68,6 +68,15 @@ class AttemptInFlight:
         self.draft.usage = usage
         self._end(outcome, "usage", lines)
 
+    @property
+    def overran(self) -> bool:
+        """Whether the provider billed more than was held: its bound did not hold."""
+        draft = self.draft
+        return draft.settlement == "usage" and (
+            draft.cost_nano > draft.quote.worst_nano
+            or billed_tokens(draft.usage) > draft.quote.bound_tokens
+        )
+
     def failed(self, outcome: AttemptOutcome, status: int, detail: str) -> None:
         """The provider refused with an error status, which is not billed."""
         self.draft.status = status
@@ -95,7 +104,7 @@ class AttemptInFlight:
         draft.settlement = settlement
         draft.duration_us = self._elapsed_us()
         draft.cost_nano = sum(line.cost for line in lines)
-        tokens = _billed(draft.usage) if settlement == "usage" else 0
+        tokens = billed_tokens(draft.usage) if settlement == "usage" else 0
         if settlement == "full":
             tokens = draft.quote.bound_tokens
         draft.holds = self.reservation.settle(self._ledger, draft.cost_nano, tokens)
@@ -105,7 +114,8 @@ class AttemptInFlight:
         return int((time.monotonic() - self._clock) * 1_000_000)
 
 
-def _billed(usage: Usage | None) -> int:
+def billed_tokens(usage: Usage | None) -> int:
+    """All tokens that a usage record bills."""
     if usage is None:
         return 0
     return (

@@ -6,6 +6,7 @@ is then read on to its usage record, within bounds, so that it is charged what w
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from aiohttp.web import Response, StreamResponse
@@ -17,12 +18,15 @@ from signalbox_proxy.attempts import AttemptInFlight
 from signalbox_proxy.calling import StreamedAnswer, WholeAnswer
 from signalbox_proxy.evaluation import score, verdicts
 from signalbox_proxy.exchange import Exchange
+from signalbox_proxy.logs import FIELDS
 from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.replies import answer_headers
 from signalbox_proxy.run_draft import RunDraft
 from signalbox_proxy.surfaces import AnswerFacts, StreamReader
 from signalbox_proxy.upstream import UpstreamAnswer, UpstreamError, UpstreamTimeout
+
+_log = logging.getLogger("signalbox.proxy")
 
 DRAIN_S = 60.0
 """Longest that a stream is read on for its usage record after its client left."""
@@ -134,6 +138,19 @@ class Delivery:
             self._attempt.lost(ended, "the usage record did not come")
         if facts.error:
             self._attempt.draft.detail = facts.error[:200]
+        if self._attempt.overran:
+            self._overran()
+
+    def _overran(self) -> None:
+        """The bound did not hold: post it, and call this lane no more."""
+        services, lane = self._exchange.services, self._attempt.reservation.quote.lane
+        self._attempt.draft.detail = "the provider billed above the bound"
+        services.quarantine.add(lane)
+        services.metrics.overran()
+        _log.error(
+            "a provider billed above the bound; its lane is quarantined",
+            extra={FIELDS: {"run_id": self._run.run_id, "lane": lane.id}},
+        )
 
     def _headers(self, *, streamed: bool) -> dict[str, str]:
         return answer_headers(

@@ -47,6 +47,11 @@ class Metrics:
             buckets=OVERHEAD_BUCKETS,
             registry=self.registry,
         )
+        self._overruns = Counter(
+            "signalbox_overruns",
+            "Answers that their provider billed above the bound; the lane is then quarantined.",
+            registry=self.registry,
+        )
         self.in_flight = Gauge(
             "signalbox_requests_in_flight", "Requests under way.", registry=self.registry
         )
@@ -94,6 +99,10 @@ class Metrics:
         if counter is None:
             counter = self._ended[outcome, settlement] = self._attempts.labels(outcome, settlement)
         counter.inc()
+
+    def overran(self) -> None:
+        """A provider billed above the bound."""
+        self._overruns.inc()
 
     def snapshot_rejected(self) -> None:
         """A pushed snapshot was refused."""

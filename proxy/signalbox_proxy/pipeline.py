@@ -64,7 +64,7 @@ async def serve(exchange: Exchange) -> StreamResponse:
         provider = ProviderCaller(
             services, exchange.surface, request, facts, exchange.headers, decision
         )
-        remaining = list(decision.ranking)
+        remaining = services.quarantine.clear_of(decision.ranking)
         failure: Refusal | None = None
         while remaining and len(run.attempts) < decision.attempts:
             reservation = await reserver.reserve(remaining, failure)
@@ -77,7 +77,11 @@ async def serve(exchange: Exchange) -> StreamResponse:
                     continue
                 # 7. Deliver, evaluate, settle; leaving the recording writes the run.
                 return await Delivery(exchange, run, request, accounts, attempt).deliver(answer)
-        raise failure or Refusal("no_lane", "No lane is left for this request. Try again.")
+        raise failure or Refusal(
+            "no_lane",
+            "Every lane that may carry this request is quarantined: its provider billed above its "
+            "bound. Ask for another model, or correct the Model's limits and prices.",
+        )
 
 
 async def understand(exchange: Exchange) -> ModelRequest:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from signalbox_ledger.client import ProxyLedger
 from signalbox_proxy.credentials import CredentialStore
 from signalbox_proxy.metrics import Metrics
+from signalbox_proxy.quarantine import Quarantine
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.runtime import Runtime
 from signalbox_proxy.upstream import Upstream
@@ -23,6 +24,7 @@ class Services:
     upstream: Upstream
     credentials: CredentialStore
     metrics: Metrics
+    quarantine: Quarantine = field(default_factory=Quarantine)
     runtime: Runtime | None = None
     stopping: bool = False
     in_flight: set["asyncio.Task[object]"] = field(default_factory=set)

@@ -188,6 +188,21 @@ def test_a_missing_usage_record_is_charged_in_full(fleet: Fleet) -> None:
     assert nano(run["cost_usd"]) > 0
 
 
+def test_a_lane_that_billed_above_its_bound_is_called_no_more(fleet: Fleet) -> None:
+    """Until its Model changes, be it only by a word."""
+    fleet.push(snapshot())
+    fleet.simulator.behave({"host": OPENAI, "overshoot_tokens": 50})
+    first = served(fleet, max_completion_tokens=20)
+    attempt = first["attempts"][0]
+    assert nano(attempt["cost_usd"]) > nano(attempt["bound_usd"])
+    assert attempt["detail"] == "the provider billed above the bound"
+    assert served(fleet)["lane"] == "eu"
+    assert "signalbox_overruns_total 1.0" in fleet.metrics()
+    fleet.push(snapshot(models=[mini(limits={"default_output": 1000}), small()]))
+    fleet.simulator.behave()
+    assert served(fleet)["lane"] == "us"
+
+
 def test_a_lane_without_its_credential_is_passed_over(fleet: Fleet) -> None:
     us, eu = mini().lanes
     other = msgspec.structs.replace(us, auth_key="nobody-has-this")
