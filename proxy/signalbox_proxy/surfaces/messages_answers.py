@@ -74,8 +74,8 @@ def _finish(facts: AnswerFacts, stop_reason: object) -> None:
 class MessagesStreamReader(BaseStreamReader):
     """Reads a stream of named events from `message_start` to `message_stop`.
 
-    `message_start` carries the input's tokens, each `message_delta` the running totals; only
-    together with a stop reason are they the bill.
+    `message_start` carries the input's tokens, each `message_delta` the running totals; they are
+    the bill only from the one on that tells the stop reason. Without it the output is not known.
     """
 
     def __init__(self) -> None:
@@ -83,6 +83,7 @@ class MessagesStreamReader(BaseStreamReader):
         self._keeper = TextKeeper()
         self._usage: dict[str, Any] = {}
         self._stop_reason: object = None
+        self._totalled = False
 
     def _read(self, event: bytes, data: bytes) -> bytes:
         try:
@@ -101,6 +102,8 @@ class MessagesStreamReader(BaseStreamReader):
             self._merge(piece.usage)
             if piece.delta is not None and piece.delta.stop_reason is not None:
                 self._stop_reason = piece.delta.stop_reason
+            if self._stop_reason is not None and isinstance(piece.usage, dict):
+                self._totalled = piece.usage.get("output_tokens") is not None
         elif piece.type == "message_stop":
             self._facts.ended = True
         elif piece.type == "error":
@@ -114,6 +117,6 @@ class MessagesStreamReader(BaseStreamReader):
     def _write_facts(self) -> None:
         facts = self._facts
         facts.text, facts.truncated = self._keeper.text(), self._keeper.truncated
-        if self._stop_reason is not None:
+        if self._totalled:
             facts.usage = anthropic_usage(self._usage)
         _finish(facts, self._stop_reason)
