@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.running import QUICKSTART, ROOT, Running
+from support.running import QUICKSTART, ROOT, Running, free_ports
 
 
 def eventually(found: Callable[[], object], limit_s: float = 15) -> object:
@@ -294,6 +294,25 @@ def test_a_port_that_is_taken_is_named_with_its_flag(running: Running, tmp_path:
     assert ran.returncode == 1
     assert f"port {running.port} on 127.0.0.1, wanted for traffic, is already in use" in ran.stderr
     assert "--port" in ran.stderr
+
+
+def test_a_key_for_an_agent_that_is_not_there_ends_it_with_a_sentence(
+    running: Running, tmp_path: Path
+) -> None:
+    ports = free_ports(3, run=2)
+    words = ["--simulate", "--state", str(tmp_path / "s"), "--dev-key", "retail/nobody"]
+    flags = ("--port", "--control-port", "--metrics-port")
+    words += [str(word) for pair in zip(flags, ports, strict=True) for word in pair]
+    ran = subprocess.run(
+        ["python", "-m", "signalbox_cli", "up", str(QUICKSTART), *words],
+        env=running.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 1
+    assert "signalbox: --dev-key retail/nobody: there is no such agent" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def test_commands_without_anything_running_say_so(tmp_path: Path, running: Running) -> None:
