@@ -209,3 +209,17 @@ async def test_an_unknown_header_of_ours_is_a_slip_that_is_told(fleet: Fleet) ->
     slip = KEY + JSON + b"x-signalbox-sensitivty: regulated\r\n"
     answer = await raw(fleet, post(b"/v1/chat/completions", slip), BODY)
     assert (status_of(answer), code_of(answer)) == (400, "invalid_request")
+
+
+async def test_the_log_is_json_lines_without_a_key_a_credential_or_a_prompt(fleet: Fleet) -> None:
+    fleet.push(snapshot())
+    prompt = json.dumps(
+        {"model": "mini", "messages": [{"role": "user", "content": "canary\r\n\u001b[2J prompt"}]}
+    ).encode()
+    await raw(fleet, post(b"/v1/chat/completions", length=len(prompt)), prompt)
+    await raw(fleet, b"\x1b[31mcanary / HTTP/1.1\r\n\r\n")
+    lines = fleet.proxies[0].log.read_text().splitlines()
+    assert [json.loads(line)["time"] for line in lines]
+    text = "\n".join(lines)
+    secrets = ("c2VjcmV0", "sk-simulated", "sk-ant", fleet.token, "canary")
+    assert not [secret for secret in secrets if secret in text]
