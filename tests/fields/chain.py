@@ -14,6 +14,7 @@ from typing import Any
 
 from signalbox_api import KINDS, Resource
 from signalbox_ledger.accounts import BudgetSpec
+from signalbox_ledger.client import Shortage
 from signalbox_ledger.documents import run_document
 from signalbox_ledger.records import Usage
 from signalbox_operator.compiler import Compilation, compile_objects
@@ -29,11 +30,12 @@ from signalbox_proxy.identity import identify
 from signalbox_proxy.model_list import model_list
 from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.pricing import charges
-from signalbox_proxy.quotes import Quote
+from signalbox_proxy.quotes import Quote, Quoter
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.routing import Decision, decide
 from signalbox_proxy.run_draft import AttemptDraft, RunDraft
 from signalbox_proxy.runtime import Runtime
+from signalbox_proxy.shortages import Short, shortage_refusal
 from signalbox_proxy.surfaces import SURFACES
 from signalbox_snapshot import codec
 
@@ -225,6 +227,26 @@ class Company:
     def budget(self, name: str) -> BudgetSpec:
         """What the authority is told of a budget."""
         return next(spec for spec in self.runtime.budget_specs if spec.id == name)
+
+    def when_spent(self, ask: Ask, name: str) -> Refusal:
+        """What is said when nothing is left of a budget."""
+        answer = self.answer(ask)
+        found = accounts_for(self.runtime.agents[ask.agent], answer.facts)
+        account = next(each for each in found if each.budget.id == name)
+        spec = self.budget(name)
+        quote = self._quote(answer, "")
+        shortage = Shortage(
+            budget=name,
+            subject=account.subject,
+            unit=spec.unit,
+            reason="exhausted",
+            needed=quote.amount(spec.unit),
+            limit=spec.limit,
+            remaining=0,
+            affordable=0,
+            window_end=spec.window(ask.now)[1],
+        )
+        return shortage_refusal(Short(quote, account, shortage), Quoter(answer.request), ask.now)
 
     def window(self, name: str) -> str:
         """A budget's window at noon."""
