@@ -7,15 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from signalbox_ledger.connection import LedgerUnavailableError
-from signalbox_ledger.protocol import (
-    HEADER,
-    MAX_FRAME,
-    FrameError,
-    Reply,
-    Request,
-    decode_reply,
-    frame,
-)
+from signalbox_ledger.framing import HEADER, MAX_FRAME, FrameError, decode_reply, frame
+from signalbox_ledger.protocol import Reply, Request
 
 Ask = Callable[[Request], Awaitable[Reply]]
 

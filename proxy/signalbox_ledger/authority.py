@@ -19,8 +19,9 @@ import sys
 import time
 from pathlib import Path
 
+from signalbox_ledger.framing import FrameError, FrameReader, decode_request, frame
 from signalbox_ledger.journal import JournalError
-from signalbox_ledger.protocol import FrameError, FrameReader, Refused, Reply, decode_request, frame
+from signalbox_ledger.protocol import Refused, Reply
 from signalbox_ledger.service import Service, Session
 from signalbox_ledger.sqlite_store import SqliteStore, StoreError
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import cast
 
 from signalbox_ledger import protocol
-from signalbox_ledger.protocol import FrameError, FrameReader, Refused, Reply, Request
+from signalbox_ledger.framing import FrameError, FrameReader, decode_reply, frame
+from signalbox_ledger.protocol import Refused, Reply, Request
 
 _log = logging.getLogger("signalbox.ledger")
 
@@ -79,7 +80,7 @@ class _Link(asyncio.Protocol):
             for number, body in self._reader.feed(data):
                 future = self._waiting.pop(number, None)
                 if future is not None and not future.done():
-                    future.set_result(protocol.decode_reply(body))
+                    future.set_result(decode_reply(body))
         except FrameError:
             _log.exception("the authority sent what is no reply")
             self.close()
@@ -100,7 +101,7 @@ class _Link(asyncio.Protocol):
         self._number = (self._number + 1) % 2**32
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[self._number] = future
-        self._transport.write(protocol.frame(self._number, request))
+        self._transport.write(frame(self._number, request))
         return await future
 
     def close(self) -> None:

@@ -188,6 +188,7 @@ class Drawer:
             needs=needs,
             free=free,
             want=max(0, account.wanted_ahead - free),
+            basis=spec.basis if (spec := self.specs.get(account.budget)) else "",
             upcoming=upcoming,
         )
 

@@ -204,6 +204,7 @@ class Holdings:
 
     def granted(self, account: HeldAccount, grant: Grant) -> None:
         """Take up what the authority answered to a draw."""
+        account = self.accounts.setdefault((account.budget, account.subject), account)
         account.figures = grant.figures
         account.spent_since = 0
         if grant.amount == 0 or grant.slice_id in self._slices:

@@ -91,11 +91,12 @@ class Service:
     def _draw(self, session: Session, items: list[protocol.DrawItem], now_ms: int) -> Reply:
         self._store.check_holder(session.holder)
         now = now_ms // 1000
-        specs = self._store.specs
-        grants = [
-            self._store.accounts.draw(session.holder, item, specs.get(item.budget), now=now)
-            for item in items
-        ]
+        grants = []
+        for item in items:
+            spec = self._store.specs.get(item.budget)
+            if spec is not None and spec.basis != item.basis:
+                spec = None
+            grants.append(self._store.accounts.draw(session.holder, item, spec, now=now))
         return protocol.Drawn(now_ms, grants)
 
     def _settle(self, session: Session, request: protocol.Settle) -> Reply:

@@ -71,12 +71,13 @@ async def bench_record(ledger: ProxyLedger, pid: int) -> None:
 
 async def bench_draws(ledger: ProxyLedger, pipelined: int) -> float:
     used_up: list[ReturnItem] = []
+    basis = budget().basis
     clock = time.perf_counter()
 
     async def draw(lane: int) -> None:
         for number in range(DRAWS // pipelined):
             slice_id = f"b{pipelined}.{lane}.{number}"
-            await ledger._connection.call(Draw([DrawItem(slice_id, "ns/d", "", [1], 0, 0)]))
+            await ledger._connection.call(Draw([DrawItem(slice_id, "ns/d", "", [1], 0, 0, basis)]))
             used_up.append(ReturnItem(slice_id, 0, close=True))
             if len(used_up) >= IN_USE:
                 batch, used_up[:] = used_up[:], []

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from signalbox_ledger import protocol, status
 from signalbox_ledger.client import LedgerUnavailableError
-from signalbox_ledger.protocol import FrameError, FrameReader
+from signalbox_ledger.framing import (
+    HEADER,
+    MAX_FRAME,
+    FrameError,
+    FrameReader,
+    decode_reply,
+    decode_request,
+    frame,
+)
 from signalbox_ledger.sqlite_store import SqliteStore, StoreError
 from support.ledgers import budget
 
@@ -32,12 +40,12 @@ def ask_all(authority, *requests: protocol.Request) -> list[protocol.Reply]:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(5)
         client.connect(os.fspath(authority.socket))
-        client.sendall(b"".join(protocol.frame(n, one) for n, one in enumerate(requests)))
+        client.sendall(b"".join(frame(n, one) for n, one in enumerate(requests)))
         reader = FrameReader()
         replies: list[protocol.Reply] = []
         while len(replies) < len(requests):
             frames = reader.feed(client.recv(65536))
-            replies += [protocol.decode_reply(body) for _, body in frames]
+            replies += [decode_reply(body) for _, body in frames]
         return replies
 
 
@@ -80,16 +88,16 @@ def test_sigterm_ends_it_cleanly(authority) -> None:
     ],
 )
 def test_what_is_no_request_is_refused_and_named(authority, body: bytes) -> None:
-    reply = ask_raw(authority, protocol.HEADER.pack(len(body), 7) + body)
+    reply = ask_raw(authority, HEADER.pack(len(body), 7) + body)
     ((number, found),) = FrameReader().feed(reply)
-    refused = protocol.decode_reply(found)
+    refused = decode_reply(found)
     assert number == 7
     assert isinstance(refused, protocol.Refused)
     assert refused.reason == "invalid"
 
 
 def test_a_frame_above_the_bound_closes_the_connection(authority) -> None:
-    assert ask_raw(authority, protocol.HEADER.pack(protocol.MAX_FRAME + 1, 1)) == b""
+    assert ask_raw(authority, HEADER.pack(MAX_FRAME + 1, 1)) == b""
 
 
 def test_money_needs_a_hello(authority) -> None:
@@ -105,14 +113,14 @@ def test_one_bad_request_does_not_spoil_those_beside_it(authority) -> None:
         protocol.Configure(1, [budget(limit=100, every="day", time_zone="Nowhere/Land")]),
         protocol.Configure(2, [budget(limit=100)]),
         protocol.Settle("p-1", 0, b"no journal"),
-        protocol.Draw([protocol.DrawItem("s", "ns/day", "", [10], 0, 0)]),
+        protocol.Draw([protocol.DrawItem("s", "ns/day", "", [10], 0, 0, budget().basis)]),
     )
     names = [type(reply).__name__ for reply in replies]
     assert names == ["Welcome", "Refused", "Configured", "Refused", "Drawn"]
 
 
 def test_a_holder_on_a_new_connection_is_not_heard_on_the_old_one(authority) -> None:
-    hello = protocol.frame(1, protocol.Hello("p", "p-1"))
+    hello = frame(1, protocol.Hello("p", "p-1"))
     with socket.socket(socket.AF_UNIX) as old:
         old.settimeout(5)
         old.connect(os.fspath(authority.socket))
@@ -148,7 +156,7 @@ def test_the_database_is_durable_and_strict(folder) -> None:
 
 @given(st.binary(max_size=200), st.integers(1, 50))
 def test_frames_are_read_whole_however_they_are_cut(body: bytes, step: int) -> None:
-    data = protocol.HEADER.pack(len(body), 3) + body
+    data = HEADER.pack(len(body), 3) + body
     reader = FrameReader()
     found = [
         one
@@ -160,7 +168,7 @@ def test_frames_are_read_whole_however_they_are_cut(body: bytes, step: int) -> N
 
 @given(st.binary(max_size=300))
 def test_no_bytes_are_taken_for_a_request_by_accident(body: bytes) -> None:
-    for decode in (protocol.decode_request, protocol.decode_reply):
+    for decode in (decode_request, decode_reply):
         try:
             decode(body)
         except FrameError:

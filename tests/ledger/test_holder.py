@@ -57,6 +57,16 @@ def test_when_a_window_ends_what_is_free_goes_back_and_open_holds_stay_pinned() 
     assert held.collect(NOW) == []
 
 
+def test_a_grant_that_comes_late_finds_its_account_again() -> None:
+    held = Holdings()
+    account = held.account("b", "u", exact=True)
+    assert held.collect(NOW) == []
+    assert held.accounts == {}
+    figures = Figures(limit=10, granted=5, held=5, overrun=0)
+    held.granted(account, Grant("s1", 5, 0, 0, figures))
+    assert held.try_hold([Claim("b", "u", 5)], NOW) is not None
+
+
 def test_a_slice_that_others_want_is_used_no_more() -> None:
     held = holdings(("s1", 100, 0, 0))
     held.accounts["b", ""].used_at = NOW

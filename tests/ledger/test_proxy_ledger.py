@@ -315,6 +315,16 @@ async def test_a_new_form_of_a_budget_starts_an_account_of_its_own(authority, op
     assert (await figures(authority)).granted == 70
 
 
+async def test_a_proxy_that_knows_a_budget_in_its_old_form_draws_nothing_of_the_new(
+    authority, open_ledger
+) -> None:
+    behind, ahead = await open_ledger("p0"), await open_ledger("p1")
+    await behind.configure(1, [budget(limit=1000)])
+    await ahead.configure(2, [budget(limit=1000, unit="tokens")])
+    assert (await refusal(behind, claim(10))).reason == "unavailable"
+    assert (await figures(authority)).granted == 0
+
+
 async def test_a_slice_of_the_next_window_is_drawn_shortly_before(open_ledger) -> None:
     ledger = await open_ledger("p0")
     await ledger.configure(1, [budget(limit=10**6, every="week")])
