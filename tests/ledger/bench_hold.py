@@ -17,7 +17,8 @@ from signalbox_ledger.client import Claim, Hold, ProxyLedger
 from signalbox_ledger.protocol import Draw, DrawItem, Return, ReturnItem
 from support.ledgers import AuthorityProcess, budget, run_of
 
-ROUNDS = 20_000
+ROUNDS = 500
+REPEATS = 6
 RUNS = 5_000
 DRAWS = 2_000
 IN_USE = 100
@@ -42,12 +43,16 @@ async def bench_hold(ledger: ProxyLedger, ids: list[str]) -> float:
     assert isinstance(first, Hold)
     ledger.release(first)
     spent = [600] * len(ids)
-    started = cpu_ns()
-    for _ in range(ROUNDS // 10):
-        hold = ledger.try_hold(claims)
-        assert hold is not None
-        ledger.settle(hold, spent)
-    return (cpu_ns() - started) / (ROUNDS // 10) / 1000
+    best = 0
+    for _ in range(REPEATS):
+        started = cpu_ns()
+        for _ in range(ROUNDS):
+            hold = ledger.try_hold(claims)
+            assert hold is not None
+            ledger.settle(hold, spent)
+        took = cpu_ns() - started
+        best = min(best or took, took)
+    return best / ROUNDS / 1000
 
 
 async def bench_record(ledger: ProxyLedger, pid: int) -> None:
