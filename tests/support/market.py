@@ -41,7 +41,7 @@ ALL_CAPABILITIES = [
 ]
 CHAT_LIMITS = {
     "contextTokens": 1_000_000,
-    "maxOutputTokens": 64000,
+    "maxOutputTokens": 128000,
     "defaultOutputTokens": 1024,
     "tokensPerImage": 5000,
     "tokensPerPage": 8000,
@@ -128,6 +128,7 @@ def models() -> list[dict[str, Any]]:
             "mistral-small",
             {"input": "0.15", "cachedInput": "0.015", "output": "0.6"},
             [lane("fr", MISTRAL, "FR", "mistral-small-latest")],
+            aliases=["mistral-small-latest"],
         ),
         chat_model(
             "llama",
@@ -249,14 +250,22 @@ class Market:
             if item["kind"] == "Budget"
         }
 
-    def settled(self, *, runs: int | None = None, within_s: float = 60.0) -> dict[str, Any]:
+    def runs(self, agent: str) -> int:
+        """How many runs of one agent are recorded."""
+        sql = "SELECT COUNT(*) FROM inference_run WHERE agent = ?"
+        return int(self.oracle.query(sql, agent)[0][0])
+
+    def recorded(self, agent: str, runs: int) -> list[AttemptLine]:
+        """The attempts of one agent, once so many of its runs are recorded; none was lost."""
+        eventually(lambda: self.runs(agent) >= runs, what=f"{runs} runs of {agent}")
+        assert self.runs(agent) == runs, f"more runs of {agent} than requests"
+        return self.oracle.attempts(agent)
+
+    def settled(self, *, within_s: float = 60.0) -> dict[str, Any]:
         """Status of all budgets once nothing is held and what status tells is the ledger's sum.
 
-        A leaked hold never returns. With `runs`, so many are waited for first.
+        A leaked hold never lets this return. Takes as long as proxies keep idle slices.
         """
-        if runs is not None:
-            count = "SELECT COUNT(*) FROM inference_run"
-            eventually(lambda: self.oracle.query(count)[0][0] >= runs, limit_s=within_s, what=count)
 
         def at_rest() -> dict[str, dict[str, Any]] | None:
             ledger = self.oracle.query("SELECT COALESCE(SUM(cost_nano_usd), 0) FROM charge_record")
@@ -268,6 +277,10 @@ class Market:
         found = eventually(at_rest, limit_s=within_s, what="nothing held")
         assert isinstance(found, dict)
         return found
+
+    def overruns(self) -> set[str]:
+        """Budgets for which a provider billed more than was held."""
+        return {name for name, each in self.budgets().items() if Decimal(each["overrun"])}
 
     def attempts_of(self, run_ids: Collection[str]) -> list[AttemptLine]:
         """The attempts of these runs, once all of them are recorded."""
