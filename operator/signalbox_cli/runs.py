@@ -127,18 +127,22 @@ def _list(runs: list[RunSummary], output: str | None) -> None:
     else:
         wide = output == "wide"
         console = out()
-        # The beginning of an id is enough to ask for it, and fits where the whole does not.
-        short = console.is_terminal and console.width < FULL_IDS
         rows = [_row(run, wide=wide) for run in runs]
-        for row in rows if short else ():
+        for row in rows if _ids_are_short(console) else ():
             row[0] = plain(row[0])[:SHORT_ID]
         print_table(console, _headings(wide=wide), rows)
+
+
+def _ids_are_short(console: Console) -> bool:
+    """The beginning of an id is enough to ask for it, and fits where the whole does not."""
+    return console.is_terminal and console.width < FULL_IDS
 
 
 def _follow(reader: LedgerReader, wanted: RunFilter, output: str | None) -> None:
     position = reader.last_position()
     console, wide = out(), output == "wide"
-    widths: list[int] = [28, 4, 16, 26, 9, 24]
+    short = _ids_are_short(console)
+    widths: list[int] = [SHORT_ID if short else 28, 4, 16, 20, 9, 8]
     if output != "json":
         console.print(_line(_headings(wide=wide), None, widths), style="bold", soft_wrap=True)
     while True:
@@ -153,8 +157,12 @@ def _show_line(console: Console, run: RunSummary, output: str | None, widths: li
         click.echo(json.dumps(summary_document(run), ensure_ascii=False))
         return
     wide = output == "wide"
-    text = _line(_headings(wide=wide), _row(run, wide=wide), widths)
-    console.print(text, style=STYLES[run.outcome] if run.outcome != "answered" else "")
+    row = _row(run, wide=wide)
+    if _ids_are_short(console):
+        row[0] = plain(row[0])[:SHORT_ID]
+    text = _line(_headings(wide=wide), row, widths)
+    style = STYLES[run.outcome] if run.outcome != "answered" else ""
+    console.print(text, style=style, soft_wrap=True, markup=False)
 
 
 def _line(headings: list[Heading], row: list[Cell] | None, widths: list[int]) -> str:

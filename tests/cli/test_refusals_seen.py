@@ -1,0 +1,78 @@
+"""A budget is exhausted while all it does is refuse; admitting somebody ends that."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from signalbox_cli.refusals_seen import RefusalsSeen
+from signalbox_ledger.run_store import create_tables, insert_runs
+from support.recorded_runs import NOON, make_run, refused_run
+
+BUDGET = "signalbox/day"
+WINDOW = NOON // 1000
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        create_tables(connection)
+        yield connection
+
+
+@pytest.fixture
+def seen(ledger: sqlite3.Connection, tmp_path: Path) -> Iterator[RefusalsSeen]:
+    following = RefusalsSeen(tmp_path / "ledger.db")
+    yield following
+    following.close()
+
+
+def refusal(name: str, at: int, detail: str = f"Budget {BUDGET} has $0.001 left; …") -> object:
+    return refused_run(name, started_at=NOON + at, refusal_detail=detail)
+
+
+def refuses(seen: RefusalsSeen, window: int = WINDOW) -> bool:
+    seen.read()
+    return seen.refused_since(BUDGET, window)
+
+
+def test_a_refusal_counts_in_its_window_only(
+    ledger: sqlite3.Connection, seen: RefusalsSeen
+) -> None:
+    assert not refuses(seen)
+    insert_runs(ledger, [refusal("r_1", 500)])
+    assert refuses(seen)
+    assert not refuses(seen, WINDOW + 60)
+
+
+def test_who_is_admitted_afterwards_shows_that_something_is_left(
+    ledger: sqlite3.Connection, seen: RefusalsSeen
+) -> None:
+    insert_runs(ledger, [refusal("r_1", 500), make_run("r_2", started_at=NOON + 400)])
+    assert refuses(seen)
+    insert_runs(ledger, [make_run("r_3", started_at=NOON + 900)])
+    assert not refuses(seen)
+    insert_runs(ledger, [refusal("r_4", 1_000)])
+    assert refuses(seen)
+
+
+def test_another_agent_that_is_admitted_says_nothing(
+    ledger: sqlite3.Connection, seen: RefusalsSeen
+) -> None:
+    other = make_run("r_2", started_at=NOON + 900, agent="signalbox/other")
+    insert_runs(ledger, [refusal("r_1", 500), other])
+    assert refuses(seen)
+
+
+def test_one_sessions_end_is_not_the_budgets(
+    ledger: sqlite3.Connection, seen: RefusalsSeen
+) -> None:
+    insert_runs(ledger, [refusal("r_1", 500, f"Budget {BUDGET} of this session has $0 left; …")])
+    assert not refuses(seen)
+
+
+def test_without_a_ledger_nothing_is_known(tmp_path: Path) -> None:
+    assert not refuses(RefusalsSeen(tmp_path / "none.db"))
