@@ -90,7 +90,11 @@ class AgentSpec(Part):
 
 
 class Agent(Resource):
-    """What asks: its domain, keys, highest sensitivity, defaults, models and tools."""
+    """What asks: its domain, keys, highest sensitivity, defaults, models and tools.
+
+    An application, agent or copilot is one Agent. It proves itself by a key; the domain that it
+    names pays. What it may use can be narrowed here; nothing that a client says widens it.
+    """
 
     kind: Literal["Agent"] = "Agent"
     spec: AgentSpec

@@ -184,7 +184,7 @@ class BudgetSpec(Part):
     max_per_request: MaxPerRequest | None = None
     """The most that one request may cost under this budget, in the unit of limit."""
     warn_at_percent: Annotated[tuple[Percent, ...], Field(max_length=8), UNIQUE] = ()
-    """Steps, in per cent of the limit, at which status and metrics warn."""
+    """Steps, in per cent of the limit, at which status warns."""
     enforcement: Enforcement = Enforcement.ENFORCE
     """Enforce refuses; DryRun records what would have been refused and lets it pass."""
 
@@ -226,7 +226,13 @@ class BudgetSpec(Part):
 
 
 class Budget(Resource):
-    """Policy on spend: scope, account, limit, window, most per request, warnings."""
+    """Policy on spend: scope, account, limit, window, most per request, warnings.
+
+    Before each attempt every budget that applies must hold the most that the attempt may cost;
+    what it did cost is settled afterwards. Rate limits are budgets in `requests` or `tokens`. An
+    agent to which no budget in `usd` applies is refused with `no_budget`. From the platform's
+    namespace a budget may bind anybody, from another one the agents of that namespace.
+    """
 
     kind: Literal["Budget"] = "Budget"
     spec: BudgetSpec

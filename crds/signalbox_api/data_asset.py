@@ -36,7 +36,11 @@ class DataAssetSpec(Part):
 
 
 class DataAsset(Resource):
-    """What requests see: owner domain, sensitivity, residency, location, retention."""
+    """What requests see: owner domain, sensitivity, residency, location, retention.
+
+    A request names it in `x-signalbox-data-assets`, or its agent does for all of its requests.
+    Its class can only raise that of the request, its lock only narrow it. The run records it.
+    """
 
     kind: Literal["DataAsset"] = "DataAsset"
     spec: DataAssetSpec

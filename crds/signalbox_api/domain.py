@@ -38,7 +38,11 @@ class DomainSpec(Part):
 
 
 class Domain(Resource):
-    """Who owns the spend: team, account, residency lock, default sensitivity, parent."""
+    """Who owns the spend: team, account, residency lock, default sensitivity, parent.
+
+    Domains form a tree: locks and budgets of a domain hold for all below it, and none of these can
+    widen them. A domain without a parent is accepted in the platform's namespace only.
+    """
 
     kind: Literal["Domain"] = "Domain"
     spec: DomainSpec

@@ -122,8 +122,8 @@ class Deprecation(Part):
     """The end of a model."""
 
     at: Instant | None = None
-    """From this instant on the model no longer serves. Absent: it serves, and its status says that
-    it is deprecated."""
+    """From this instant on the model no longer serves. Absent: it serves on, and its status names
+    the replacement."""
     replacement: ModelName | None = None
     """The Model that answers in its place from then on, for agents that may use it. Absent:
     requests are refused."""
@@ -229,7 +229,12 @@ class ModelSpec(Part):
 
 
 class Model(Resource):
-    """What runs: aliases, capabilities, limits, quality, price, lanes. Platform namespace only."""
+    """What runs: aliases, capabilities, limits, quality, price, lanes. Platform namespace only.
+
+    A lane is one way to reach the model: a provider, a place, a class of capacity, a price. Each
+    request is priced on every lane that may carry it before one is chosen; a lane without a price,
+    or a request without a bound, is never sent.
+    """
 
     name_rule = Rule(
         "self.metadata.name.size() <= 63 && !(self.metadata.name in ['auto', 'asked'])",

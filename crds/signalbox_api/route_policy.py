@@ -137,7 +137,12 @@ class RoutePolicySpec(Part):
 
 
 class RoutePolicy(Resource):
-    """Where requests run: match, constraints, candidates, objective, retries, failover."""
+    """Where requests run: match, constraints, candidates, objective, retries, failover.
+
+    Without any policy the model asked for answers on its cheapest lane. The constraints of all
+    policies that match hold together; each preference comes from the most specific one: by agent,
+    then by the depth of its domain, workload, task and model, ties by namespace and name.
+    """
 
     kind: Literal["RoutePolicy"] = "RoutePolicy"
     spec: RoutePolicySpec

@@ -174,6 +174,15 @@ CASES = [
         given={f"{MODEL}: deprecation.at": "2026-01-01T00:00:00Z"},
     ),
     Case(
+        "Model.deprecation.replacement",
+        "status names the model to move to while there is no end yet",
+        MODEL,
+        "claude",
+        "pro",
+        lambda it: (it.lanes(PLAIN), it.statuses[MODEL]["replacement"]),
+        ((BOTH, f"{PLATFORM}/claude"), (BOTH, f"{PLATFORM}/pro")),
+    ),
+    Case(
         "Model.lanes[].name",
         "the run names the lane",
         MODEL,
