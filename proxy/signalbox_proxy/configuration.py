@@ -25,6 +25,7 @@ from signalbox_snapshot.envelope import Envelope, EnvelopeError
 from signalbox_snapshot.snapshot import Snapshot
 
 PULL_TIMEOUT_S = 10.0
+PULL_EVERY_S = 1.0
 CREDENTIALS_EVERY_S = 2.0
 
 _log = logging.getLogger("signalbox.control")
@@ -98,6 +99,13 @@ class Configuration:
         if self._envelope is None:
             await self._pull(peers)
 
+    async def keep_pulling(self, peers: tuple[str, ...]) -> None:
+        """Ask peers again, until somebody gave a snapshot or the control plane pushed one."""
+        while peers and self._envelope is None:
+            await asyncio.sleep(PULL_EVERY_S)
+            if self._envelope is None:
+                await self._pull(peers)
+
     def status(self) -> dict[str, Any]:
         """What the control port tells of this proxy."""
         current = self._envelope
@@ -110,15 +118,6 @@ class Configuration:
             "since": self._since,
             "last_rejection": self._last_rejection,
         }
-
-    def refresh_credentials(self) -> None:
-        """Look at the credential files again."""
-        runtime = self._services.runtime
-        if runtime is None:
-            return
-        missing = self._services.credentials.refresh(_credential_names(runtime.snapshot))
-        if missing:
-            _log.warning("credentials are missing", extra={FIELDS: {"names": missing}})
 
     async def keep_credentials_fresh(self) -> None:
         """Look at the credential files from time to time, until cancelled."""

@@ -208,6 +208,7 @@ class _Pump:
             if not self._writing:
                 raise UpstreamTimeout("the stream did not end in time") from None
             self.client_left = True
+            self._exchange.cut_off()
         except ConnectionError:
             self.client_left = True
         await self._read_on()

@@ -40,6 +40,12 @@ class Exchange:
         transport = self.request.transport
         return transport is None or transport.is_closing()
 
+    def cut_off(self) -> None:
+        """Close the client's connection at once: it reads too slowly for what is to be sent."""
+        transport = self.request.transport
+        if transport is not None:
+            transport.abort()
+
     async def body(self) -> bytes:
         """The raw body. Raises `Refusal("too_large")` or, when it is late, `invalid_request`."""
         content = self.request.content

@@ -78,6 +78,7 @@ async def run(settings: Settings, trust: Trust) -> int:
         chores = [
             asyncio.create_task(server.keep_sweeping()),
             asyncio.create_task(configuration.keep_credentials_fresh()),
+            asyncio.create_task(configuration.keep_pulling(settings.peers)),
             asyncio.create_task(_stop_when_fenced(services.ledger, stop)),
         ]
         gc.collect()

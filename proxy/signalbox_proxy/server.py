@@ -23,6 +23,9 @@ KEEP_ALIVE_S = 75.0
 HEAD_DEADLINE_S = 5.0
 """From a connection's first byte of a request, or its opening, to the end of the head."""
 
+STALL_S = 60.0
+"""Longest that a client may leave a full buffer unread; then it is cut off."""
+
 SWEEP_S = 1.0
 BACKLOG = 2048
 READ_BUFFER = 1 << 16
@@ -40,13 +43,14 @@ def check_build() -> None:
 
 
 class DeadlineHandler(RequestHandler):
-    """A connection that knows since when it owes the end of a request's head."""
+    """A connection that knows since when it owes the end of a request's head, or a read."""
 
-    __slots__ = ("owing_since",)
+    __slots__ = ("owing_since", "stalled_since")
 
     def __init__(self, manager: web.Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self.owing_since: float | None = self._loop.time()
+        self.stalled_since: float | None = None
 
     def data_received(self, data: bytes) -> None:
         """See `RequestHandler`."""
@@ -55,6 +59,16 @@ class DeadlineHandler(RequestHandler):
             self.owing_since = None
         elif self.owing_since is None and self._waiter is not None and not self._waiter.done():
             self.owing_since = self._loop.time()
+
+    def pause_writing(self) -> None:
+        """See `RequestHandler`."""
+        super().pause_writing()
+        self.stalled_since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        """See `RequestHandler`."""
+        super().resume_writing()
+        self.stalled_since = None
 
     def handle_error(
         self,
@@ -79,7 +93,8 @@ class DeadlineHandler(RequestHandler):
 class TrafficServer(web.Server):
     """Makes connections and sweeps those that are late."""
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: Traffic, *, stall_s: float = STALL_S) -> None:
+        self.stall_s = stall_s
         super().__init__(
             traffic.handle,
             access_log=None,
@@ -95,13 +110,18 @@ class TrafficServer(web.Server):
         return DeadlineHandler(self, loop=self._loop, **self._kwargs)
 
     def sweep(self) -> None:
-        """Close connections whose request's head is late."""
-        late = self._loop.time() - HEAD_DEADLINE_S
+        """Close connections whose request's head is late, or that do not read what they get."""
+        now = self._loop.time()
         for connection in self.connections:
-            if isinstance(connection, DeadlineHandler):
-                since = connection.owing_since
-                if since is not None and since < late:
-                    connection.force_close()
+            if not isinstance(connection, DeadlineHandler):
+                continue
+            owing, stalled = connection.owing_since, connection.stalled_since
+            if owing is not None and owing < now - HEAD_DEADLINE_S:
+                connection.force_close()
+            elif stalled is not None and stalled < now - self.stall_s:
+                transport = connection.transport
+                if transport is not None:
+                    transport.abort()
 
     async def keep_sweeping(self) -> None:
         """Sweep until cancelled."""

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signalbox_snapshot import codec, envelope
-from support.fleet import FLEET, Fleet
+from support.fleet import FLEET, Fleet, eventually
 from support.snapshots import key_of, mini, snapshot
 
 
@@ -123,6 +123,16 @@ async def test_the_last_good_snapshot_survives_and_peers_hand_it_on(tmp_path: An
         second = fleet.add_proxy(peers=(first.control_url,))
         assert status(fleet, 1)["generation"] == generation
         assert await chat_status(fleet, second.url) == 200
+
+
+def test_a_proxy_asks_its_peers_until_one_of_them_has_a_snapshot(tmp_path: Any) -> None:
+    with Fleet(tmp_path) as fleet:
+        first = fleet.proxies[0]
+        fleet.add_proxy(peers=("http://127.0.0.1:1", first.control_url))
+        assert status(fleet, 1)["ready"] is False
+        sealed = fleet.seal(snapshot(), 1)
+        assert fleet.put(first, sealed)[0] == 200
+        assert eventually(lambda: status(fleet, 1)["generation"] == 1)
 
 
 async def test_credentials_are_read_again_when_they_change(fleet: Fleet) -> None:

@@ -1,6 +1,7 @@
 """Streams that end early: by the provider, by the client, by the process. All are settled."""
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -121,9 +122,13 @@ async def test_a_client_that_reads_nothing_is_cut_at_the_deadline_and_settled(
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     run_id = head.partition("x-signalbox-run-id: ")[2].partition("\r\n")[0]
     run = await asyncio.to_thread(run_of, fleet, run_id)
-    writer.close()
     assert run["client_left"] is True
     assert nano(run["cost_usd"]) * 1000 >= billed(fleet, run)
+    with contextlib.suppress(ConnectionResetError):
+        async with asyncio.timeout(5):
+            while await reader.read(1 << 20):
+                pass
+    writer.close()
 
 
 async def test_a_client_of_a_whole_answer_that_leaves_has_been_served(
