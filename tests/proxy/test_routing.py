@@ -47,7 +47,6 @@ def request(**changes: Any) -> ModelRequest:
         messages=1,
         tools=0,
         images=0,
-        pages=0,
         input_tokens=0,
         output_limit=None,
         choices=1,

@@ -1,0 +1,104 @@
+"""Clients that do not read, or send too slowly: nothing waits for them for ever."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from signalbox_proxy.exchange import Exchange, read_headers
+from signalbox_proxy.refusals import Refusal
+from signalbox_proxy.server import TrafficServer
+
+SIZE = 32 * 1024 * 1024
+
+
+class Answering:
+    """Stands for the traffic handler: one whole answer that no socket buffer can hold."""
+
+    def __init__(self) -> None:
+        self.done = asyncio.Event()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            await response.write(b"x" * SIZE)
+        finally:
+            self.done.set()
+        return response
+
+
+async def test_a_client_that_leaves_its_buffer_full_is_cut_off() -> None:
+    answering: Any = Answering()
+    server = TrafficServer(answering, stall_s=0.1)
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"200 OK" in await reader.readline()
+    async with asyncio.timeout(10):
+        while not answering.done.is_set():
+            server.sweep()
+            await asyncio.sleep(0.02)
+    received = 0
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := await reader.read(1 << 20):
+            received += len(chunk)
+    assert received < SIZE
+    writer.close()
+    listening.close()
+    await server.shutdown(0.1)
+    assert server.connections == []
+
+
+class Reading:
+    """Stands for the traffic handler: reads a body and tells what became of it."""
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        nothing: Any = None
+        exchange = Exchange(nothing, nothing, request, read_headers(request), {})
+        try:
+            return web.Response(text=f"{len(await exchange.body())} bytes")
+        except Refusal as refusal:
+            return web.Response(text=refusal.message, status=refusal.http_status)
+
+
+async def answered(server: TrafficServer, head: bytes, pieces: list[bytes]) -> str:
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n")
+    received = asyncio.create_task(reader.read(4096))
+    for piece in pieces:
+        if received.done():
+            break
+        writer.write(piece)
+        await asyncio.wait([received], timeout=0.05)
+    told = (await asyncio.wait_for(received, 5)).decode()
+    writer.close()
+    listening.close()
+    await server.shutdown(0.1)
+    return told
+
+
+async def test_a_body_that_trickles_in_is_refused_at_its_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The deadline is absolute: a byte now and then does not move it."""
+    monkeypatch.setattr("signalbox_proxy.exchange.BODY_DEADLINE_S", 0.3)
+    reading: Any = Reading()
+    told = await answered(TrafficServer(reading), b"Content-Length: 1000\r\n", [b"x"] * 100)
+    assert "400 Bad Request" in told
+    assert "did not arrive within 0.3 s" in told
+
+
+async def test_a_body_without_a_length_is_bounded_while_it_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("signalbox_proxy.exchange.MAX_BODY", 100)
+    reading: Any = Reading()
+    pieces = [b"32\r\n" + b"x" * 50 + b"\r\n"] * 3
+    told = await answered(TrafficServer(reading), b"Transfer-Encoding: chunked\r\n", pieces)
+    assert "413" in told
