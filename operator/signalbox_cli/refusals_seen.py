@@ -55,7 +55,7 @@ class RefusalsSeen:
             self.close()
 
     def refused_since(self, budget: str, window_start: int) -> bool:
-        """Whether the budget refused in a window from `window_start` (s), and admitted none since."""
+        """Whether it refused in a window from `window_start` (s), and admitted nobody since."""
         latest = self._latest.get(budget)
         return latest is not None and latest.timestamp >= window_start * 1000
 
