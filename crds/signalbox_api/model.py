@@ -72,8 +72,6 @@ class ModelLimits(Part):
     """Output limit of requests that state none. Absent: 1024, or maxOutputTokens if lower."""
     tokens_per_image: SomeTokens | None = None
     """Most tokens that one image is billed as. Needed by the capability images."""
-    tokens_per_page: SomeTokens | None = None
-    """Most tokens that one page of a document is billed as. Needed by the capability documents."""
     overhead: Overhead = Overhead()
     """Upper bounds of the tokens that the provider's template adds."""
 
@@ -188,11 +186,6 @@ class ModelSpec(Part):
             " image",
         ),
         Rule(
-            "!('documents' in self.capabilities) || has(self.limits.tokensPerPage)",
-            "limits.tokensPerPage is missing; the capability documents needs it as the bound of a"
-            " page",
-        ),
-        Rule(
             "!('chat' in self.capabilities) || !has(self.price) || has(self.price.output)",
             'price.output is missing; the capability chat needs it, write "0" where output is free',
         ),
@@ -219,7 +212,6 @@ class ModelSpec(Part):
         missing = (
             Capability.CHAT in able and limits.max_output_tokens is None,
             Capability.IMAGES in able and limits.tokens_per_image is None,
-            Capability.DOCUMENTS in able and limits.tokens_per_page is None,
             Capability.CHAT in able and self.price is not None and self.price.output is None,
         )
         for absent, rule in zip(missing, self.rules[2:], strict=True):

@@ -1,8 +1,7 @@
 """The most tokens that one attempt can be billed for, before it is sent. Pure.
 
 Input: UTF-8 bytes of all text (a byte-level tokenizer cannot exceed them), tokens that the client
-counted itself, images and pages at the Model's figures, and what the provider's template may
-add. Output: the limit that is sent, for each choice.
+counted itself, images at the Model's figure, and what the provider's template may add. Output: the limit that is sent, for each choice.
 """
 
 from signalbox_proxy.model_request import ModelRequest, TokenBound
@@ -13,8 +12,8 @@ from signalbox_snapshot.snapshot import Model
 def token_bound(request: ModelRequest, model: Model, output_limit: int) -> TokenBound:
     """The bound for one candidate; `output_limit` is per choice.
 
-    Raises `Refusal("no_bound")` where the Model states no tokens per image or page and the
-    request has some.
+    Raises `Refusal("no_bound")` where the Model states no tokens per image and the request has
+    some.
     """
     text = request.text_bytes + request.input_tokens
     return _with_overhead(request, model, text, output_limit * request.choices)
@@ -32,31 +31,24 @@ def expected_tokens(
     limits = model.limits
     text = counted + request.input_tokens
     text += request.messages * min(limits.per_message, 4) + request.tools * min(limits.per_tool, 8)
-    text += request.images * limits.per_image + request.pages * limits.per_page
+    text += request.images * limits.per_image
     return TokenBound(input=text, output=-(-output_limit // 4) * request.choices)
 
 
 def _with_overhead(request: ModelRequest, model: Model, text: int, output: int) -> TokenBound:
     limits = model.limits
     if request.images and not limits.per_image:
-        raise _unbounded(model, "image", "images")
-    if request.pages and not limits.per_page:
-        raise _unbounded(model, "page", "documents")
+        raise Refusal(
+            "no_bound",
+            f"Model {model.id} states no tokens per image, so images have no bound on their cost. "
+            "Leave them out, or ask for another model.",
+            "messages",
+        )
     return TokenBound(
         input=text
         + limits.per_request
         + limits.per_message * request.messages
         + limits.per_tool * request.tools
-        + limits.per_image * request.images
-        + limits.per_page * request.pages,
+        + limits.per_image * request.images,
         output=output,
-    )
-
-
-def _unbounded(model: Model, unit: str, what: str) -> Refusal:
-    return Refusal(
-        "no_bound",
-        f"Model {model.id} states no tokens per {unit}, so {what} have no bound on their cost. "
-        f"Leave them out, or ask for another model.",
-        "messages",
     )

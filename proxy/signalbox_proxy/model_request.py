@@ -35,7 +35,6 @@ class ModelRequest:
     messages: int
     tools: int
     images: int
-    pages: int
     input_tokens: int
     output_limit: int | None
     choices: int

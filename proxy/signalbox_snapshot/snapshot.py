@@ -100,7 +100,6 @@ class TokenLimits(Wire, frozen=True):
     max_output: int
     default_output: int
     per_image: int
-    per_page: int
     per_request: int
     per_message: int
     per_tool: int

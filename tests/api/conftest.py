@@ -95,7 +95,6 @@ COMPLETE: dict[str, dict[str, Any]] = {
             "maxOutputTokens": 64_000,
             "defaultOutputTokens": 1024,
             "tokensPerImage": 5000,
-            "tokensPerPage": 3000,
             "overhead": {"perRequest": 600, "perMessage": 8, "perTool": 16},
         },
         "quality": {"default": "0.88", "byWorkload": {"advice": "0.91"}},

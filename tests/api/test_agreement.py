@@ -112,7 +112,6 @@ RULES = [
     Case("Model", {"spec.limits.defaultOutputTokens": 64_001}, "defaultOutputTokens is above"),
     Case("Model", {"spec.limits.maxOutputTokens": GONE}, "limits.maxOutputTokens is missing"),
     Case("Model", {"spec.limits.tokensPerImage": GONE}, "limits.tokensPerImage is missing"),
-    Case("Model", {"spec.limits.tokensPerPage": GONE}, "limits.tokensPerPage is missing"),
     Case("Model", {"spec.limits.overhead": GONE}),
     Case("Model", {"spec.limits.overhead": {"perTool": 0}}),
     Case("Model", {"spec.quality.byWorkload": {"-": "1"}}, "a key of byWorkload is no workload"),

@@ -115,7 +115,6 @@ def snapshot(upstream: str, key_sha256: str) -> wire.Snapshot:
                     max_output=16_000,
                     default_output=1_024,
                     per_image=0,
-                    per_page=0,
                     per_request=16,
                     per_message=8,
                     per_tool=16,

@@ -79,7 +79,7 @@ EDITS: list[Resource] = [
     search(credentials={}),
     mini(aliases=["x"], tokenizer="o200k", capabilities=["chat", "tools"]),
     mini(**limits(contextTokens=9000, maxOutputTokens=5000, defaultOutputTokens=5)),
-    mini(**limits(tokensPerImage=5, tokensPerPage=5)),
+    mini(**limits(tokensPerImage=5)),
     mini(**limits(overhead={"perRequest": 1, "perMessage": 1, "perTool": 1})),
     mini(quality={"default": "0.5", "byWorkload": {"x": "0.5"}}),
     mini(deprecation={"at": "2030-01-01T00:00:00Z", "replacement": "next"}),

@@ -58,7 +58,6 @@ def test_limits_are_carried_and_absent_ones_filled_in() -> None:
             "contextTokens": 8000,
             "maxOutputTokens": 500,
             "tokensPerImage": 7,
-            "tokensPerPage": 9,
             "overhead": {"perRequest": 1, "perMessage": 2, "perTool": 3},
         }
     ).limits
@@ -67,7 +66,6 @@ def test_limits_are_carried_and_absent_ones_filled_in() -> None:
         max_output=500,
         default_output=500,
         per_image=7,
-        per_page=9,
         per_request=1,
         per_message=2,
         per_tool=3,

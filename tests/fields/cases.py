@@ -155,7 +155,7 @@ def base() -> dict[str, Any]:
         },
         f"Model/{PLATFORM}/claude": {
             "capabilities": [*chat, "images", "documents"],
-            "limits": limits | {"tokensPerImage": 500, "tokensPerPage": 300},
+            "limits": limits | {"tokensPerImage": 500},
             "quality": {"default": "0.8"},
             "price": {"input": "3", "output": "15"},
             "lanes": [lane("us", wireFormat="anthropic", provider="anthropic")],

@@ -252,8 +252,17 @@ def model_images_and_documents(it: Company) -> None:
 
     # 600 and 8 of overhead
     assert it.bound(pictured(1)).bound.input == it.bound(pictured(9)).bound.input == 5608
-    text = (MANIFESTS / "samples" / "model-images-and-documents.yaml").read_text()
-    (problem,) = read_text(text.replace(", tokensPerImage: 5000", ""), "sample").problems
+    pdf = {"type": "base64", "media_type": "application/pdf", "data": "aaaa"}
+    text = {"type": "text", "media_type": "text/plain", "data": "Hello"}
+
+    def reading(source: dict[str, str]) -> Ask:
+        content = [{"type": "document", "source": source}]
+        return ask("claude-haiku-4-5", "messages", messages=[{"role": "user", "content": content}])
+
+    assert it.bound(reading(text)).bound.input == 613
+    assert it.lanes(reading(pdf)) == "no_bound"
+    written = (MANIFESTS / "samples" / "model-images-and-documents.yaml").read_text()
+    (problem,) = read_text(written.replace(", tokensPerImage: 5000", ""), "sample").problems
     assert "tokensPerImage is missing" in problem.message
 
 

@@ -125,7 +125,6 @@ def model(id_: str = f"{PLATFORM}/mini", *, lanes: list[Lane], **changes: Any) -
         "max_output": 32_000,
         "default_output": 1024,
         "per_image": 3000,
-        "per_page": 5000,
         "per_request": 64,
         "per_message": 16,
         "per_tool": 64,

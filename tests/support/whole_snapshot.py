@@ -40,7 +40,6 @@ def whole_snapshot() -> wire.Snapshot:
             max_output=4096,
             default_output=1024,
             per_image=0,
-            per_page=0,
             per_request=600,
             per_message=8,
             per_tool=16,

@@ -49,7 +49,6 @@ def make_model(make_lane: Callable[..., Lane]) -> Callable[..., Model]:
             "max_output": 64_000,
             "default_output": 1024,
             "per_image": 5000,
-            "per_page": 3000,
             "per_request": 600,
             "per_message": 8,
             "per_tool": 16,

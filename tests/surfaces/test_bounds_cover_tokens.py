@@ -141,7 +141,7 @@ def test_an_image_has_no_bound_on_a_model_that_states_none(
 @given(st.lists(MIXED, min_size=1, max_size=3), st.integers(0, 5000), st.integers(1, 4))
 def test_the_expectation_lies_within_the_bound(texts: list[str], limit: int, choices: int) -> None:
     limits = TokenLimits(
-        context=9, max_output=9, default_output=9, per_image=7, per_page=7, per_request=3,
+        context=9, max_output=9, default_output=9, per_image=7, per_request=3,
         per_message=4, per_tool=8,
     )  # fmt: skip
     model = Model(

@@ -129,7 +129,6 @@ def _limits(spec: ModelSpec) -> wire.TokenLimits:
         max_output=most,
         default_output=min(limits.default_output_tokens or _DEFAULT_OUTPUT, most),
         per_image=limits.tokens_per_image or 0,
-        per_page=limits.tokens_per_page or 0,
         per_request=limits.overhead.per_request,
         per_message=limits.overhead.per_message,
         per_tool=limits.overhead.per_tool,

@@ -47,7 +47,6 @@ class ChatSurface:
             messages=texts.messages,
             tools=texts.tools,
             images=texts.images,
-            pages=0,
             input_tokens=0,
             output_limit=limit,
             choices=asked.n or 1,

@@ -75,7 +75,6 @@ class EmbeddingsSurface:
             messages=texts.messages,
             tools=0,
             images=0,
-            pages=0,
             input_tokens=texts.input_tokens,
             output_limit=0,
             choices=1,

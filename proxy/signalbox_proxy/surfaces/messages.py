@@ -66,7 +66,6 @@ class MessagesSurface:
             messages=texts.messages,
             tools=texts.tools,
             images=texts.images,
-            pages=0,
             input_tokens=texts.input_tokens,
             output_limit=asked.max_tokens,
             choices=1,
