@@ -44,7 +44,6 @@ CHAT_LIMITS = {
     "maxOutputTokens": 128000,
     "defaultOutputTokens": 1024,
     "tokensPerImage": 5000,
-    "tokensPerPage": 8000,
 }
 
 
