@@ -5,7 +5,6 @@ directly, and read its bill.
 """
 
 import json
-import os
 import urllib.request
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +34,10 @@ CREDENTIALS = {
 }
 EVERYTHING = f"{PLATFORM}/all"
 """The budget that covers every request."""
+
+WRITERS = tuple(f"writer-{number}" for number in range(8))
+WRITER_USD = "0.02"
+"""Agents with a budget of their own, which a few seconds of load use up."""
 
 ALL_CAPABILITIES = [
     *("chat", "tools", "images", "documents", "structuredOutput", "reasoning", "promptCaching")
@@ -160,7 +163,7 @@ def people(company: Company) -> list[dict[str, Any]]:
             "bank", PLATFORM, allowedNamespaces=["bank"], residency={"jurisdictions": ["EU"]}
         ),
         manifest("DataAsset", "bank", "portfolios", asset),
-        *(company.agent(name, "shop", shop) for name in ("buyer", "caller", "leaver", "writer")),
+        *(company.agent(name, "shop", shop) for name in ("buyer", "caller", "leaver", *WRITERS)),
         company.agent("barred", "shop", shop, models={"allow": ["mistral-small"]}),
         company.agent("poor", "shop", shop),
         company.agent("narrow", "shop", shop),
@@ -176,6 +179,10 @@ def people(company: Company) -> list[dict[str, Any]]:
             {"candidates": everything, "match": {"models": ["auto"]}},
         ),
         company.budget("all", PLATFORM, {"usd": "1000000"}, scope={"all": True}),
+        *(
+            company.budget(name, "shop", {"usd": WRITER_USD}, scope={"agent": name})
+            for name in WRITERS
+        ),
         company.budget("poor", "shop", {"usd": "0.000001"}, scope={"agent": "poor"}),
         company.budget("narrow", "shop", {"usd": "0.003"}, scope={"agent": "narrow"}),
         company.budget("thin", "shop", {"usd": "0.003"}, scope={"agent": "thin"}),
@@ -325,9 +332,9 @@ def _sheet(folder: Path) -> Path:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs."""
+    """Whether a process runs; one that only waits to be reaped does not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return True
+    return state not in ("Z", "X")
