@@ -154,7 +154,7 @@ def base() -> dict[str, Any]:
             "lanes": [lane("fr", **german | {"jurisdiction": "FR"})],
         },
         f"Model/{PLATFORM}/claude": {
-            "capabilities": [*chat, "images", "documents"],
+            "capabilities": [*chat, "images", "documents", "promptCaching"],
             "limits": limits | {"tokensPerImage": 500},
             "quality": {"default": "0.8"},
             "price": {"input": "3", "output": "15"},

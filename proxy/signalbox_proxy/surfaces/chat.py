@@ -206,6 +206,8 @@ def _needs(asked: Any, texts: Texts, schema: dict[str, Any] | None) -> frozenset
         needs.add("structuredOutput")
     if asked.reasoning_effort not in (None, "none"):
         needs.add("reasoning")
+    if _cache_write(asked) in ("5m", "1h"):
+        needs.add("promptCaching")
     return frozenset(needs)
 
 

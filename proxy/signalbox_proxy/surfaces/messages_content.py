@@ -32,6 +32,8 @@ class MessagesContent:
             self.needs.add("structuredOutput")
         if self.texts.images:
             self.needs.add("images")
+        if self.cache_write != "none":
+            self.needs.add("promptCaching")
 
     def _mark(self, control: blocks.CacheControl | None) -> None:
         if control is not None and self.cache_write != "1h":
