@@ -148,10 +148,13 @@ class Configuration:
                     raise StaleError(f"generation {envelope.generation} has other content here")
                 return current
         runtime = await asyncio.to_thread(_build, snapshot, envelope)
+        services = self._services
+        try:
+            await services.ledger.configure(runtime.generation, runtime.budget_specs)
+        except ValueError as error:
+            raise EnvelopeError(str(error), "$.snapshot.budgets") from None
         if store:
             await asyncio.to_thread(self._last_good.write, sealed)
-        services = self._services
-        await services.ledger.configure(runtime.generation, runtime.budget_specs)
         missing = services.credentials.refresh(_credential_names(snapshot))
         services.runtime = runtime
         self._envelope = envelope

@@ -29,18 +29,19 @@ class CredentialStore:
         return self._values.get(name)
 
     def refresh(self, names: Iterable[str]) -> list[str]:
-        """Read what changed; forget what is no longer named. Gives the names that are missing."""
-        missing = []
+        """Read what changed; give those of `names` that are missing.
+
+        What is no longer named stays known while its file is there: a request keeps the snapshot
+        that it began with, and so the lanes that only that one has.
+        """
         wanted = set(names)
-        for name in self._values.keys() - wanted:
-            del self._values[name]
-            self._stamps.pop(name, None)
-        for name in sorted(wanted):
+        missing = []
+        for name in sorted(wanted | self._values.keys()):
             if not self._read(name):
                 self._values.pop(name, None)
                 self._stamps.pop(name, None)
                 missing.append(name)
-        return missing
+        return [name for name in missing if name in wanted]
 
     def _read(self, name: str) -> bool:
         path = self._folder / name

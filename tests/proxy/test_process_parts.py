@@ -51,6 +51,9 @@ def test_credentials_are_read_forgotten_and_read_again(tmp_path: Path) -> None:
     (tmp_path / "a").unlink()
     (tmp_path / "a").write_text("three")
     assert store.refresh(["a"]) == []
+    assert (store.get("a"), store.get("b")) == ("three", "two")  # for requests under way
+    (tmp_path / "b").unlink()
+    assert store.refresh(["a"]) == []
     assert (store.get("a"), store.get("b")) == ("three", None)
     (tmp_path / "a").unlink()
     assert store.refresh(["a"]) == ["a"]
