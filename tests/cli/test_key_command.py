@@ -1,6 +1,7 @@
 """`signalbox key`: what it prints can be added to an Agent, and opens exactly that one."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
@@ -32,6 +33,16 @@ def test_a_new_key_is_printed_alone_and_its_digest_beside_it(
     assert entry["name"] == "first"
     assert entry["sha256"] == key_digest("shop", "bot", secret)
     assert secret not in result.stderr
+
+
+def test_a_new_key_is_printed_once_and_kept_nowhere(
+    command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = command("key", "new", "shop/bot")
+    assert result.output.count(result.stdout.strip()) == 1
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_two_keys_are_never_the_same(command: Callable[..., Result]) -> None:

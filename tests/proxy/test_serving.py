@@ -89,6 +89,7 @@ def test_openais_sdk_gets_its_answer_and_the_run_says_what_it_cost(fleet: Fleet)
     assert run["cost_usd"] == raw.headers["x-signalbox-cost-usd"]
     assert (run["outcome"], run["status"], run["eval_score"]) == ("answered", 200, "1")
     assert run["snapshot_version"]
+    assert [each["assertion"] for each in run["verdicts"]] == ["complete", "not_empty"]
     difference = 1000 * nano(run["cost_usd"]) - int(last_bill(fleet)["amount_pico_usd"])
     assert 0 <= difference < 2000
 
