@@ -1,5 +1,6 @@
 """One run whole, for reading: who asked, what was decided and why, what it cost."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from rich.console import Console
@@ -9,7 +10,7 @@ from signalbox_cli import amounts
 from signalbox_cli.terminal import Cell, Heading, print_table, styled
 from signalbox_ledger.compliance import sensitivity_name
 from signalbox_ledger.reading import RecordedRun
-from signalbox_ledger.records import Attempt, Charge, HoldPart, Run
+from signalbox_ledger.records import Attempt, Charge, Run
 
 _LABEL_WIDTH: Final = 12
 
@@ -124,11 +125,20 @@ def _attempts(console: Console, attempts: list[Attempt]) -> None:
     for each in attempts:
         if each.detail:
             _field(console, f"attempt {each.number}", each.detail)
-        for part in each.holds:
-            whose = f" for {part.subject}" if part.subject else ""
-            unit = _unit(each, part)
-            spent, held = amounts.amount(part.spent, unit), amounts.amount(part.amount, unit)
-            _field(console, f"hold {each.number}", f"{part.budget}{whose}: spent {spent} of {held}")
+        for account, spent, held in _holds(each):
+            _field(console, f"hold {each.number}", f"{account}: spent {spent} of {held}")
+
+
+def _holds(attempt: Attempt) -> Iterator[tuple[str, str, str]]:
+    """Account, what was spent and what was held; a hold may be made of several slices' parts."""
+    sums: dict[tuple[str, str], tuple[int, int]] = {}
+    for part in attempt.holds:
+        spent, held = sums.get((part.budget, part.subject), (0, 0))
+        sums[part.budget, part.subject] = (spent + part.spent, held + part.amount)
+    for (budget, subject), (spent, held) in sums.items():
+        unit = _unit(attempt, held)
+        account = f"{budget} for {subject}" if subject else budget
+        yield account, amounts.amount(spent, unit), amounts.amount(held, unit)
 
 
 def _attempt(each: Attempt) -> list[Cell]:
@@ -144,11 +154,11 @@ def _attempt(each: Attempt) -> list[Cell]:
     ]
 
 
-def _unit(attempt: Attempt, part: HoldPart) -> str:
+def _unit(attempt: Attempt, held: int) -> str:
     """The unit of a hold: it is the attempt's bound in money or in tokens, or one request."""
-    if part.amount == attempt.bound_nano:
+    if held == attempt.bound_nano:
         return "usd"
-    return "tokens" if part.amount == attempt.bound_tokens else "requests"
+    return "tokens" if held == attempt.bound_tokens else "requests"
 
 
 def _charges(console: Console, charges: list[Charge]) -> None:
