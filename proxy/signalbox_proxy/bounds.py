@@ -1,7 +1,8 @@
 """The most tokens that one attempt can be billed for, before it is sent. Pure.
 
 Input: UTF-8 bytes of all text (a byte-level tokenizer cannot exceed them), tokens that the client
-counted itself, images at the Model's figure, and what the provider's template may add. Output: the limit that is sent, for each choice.
+counted itself, images at the Model's figure, and what the provider's template may add. Output:
+the limit that is sent, for each choice.
 """
 
 from signalbox_proxy.model_request import ModelRequest, TokenBound

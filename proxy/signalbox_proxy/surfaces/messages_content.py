@@ -32,11 +32,12 @@ class MessagesContent:
             self.needs.add("structuredOutput")
         if self.texts.images:
             self.needs.add("images")
-        if self.cache_write != "none":
-            self.needs.add("promptCaching")
 
     def _mark(self, control: blocks.CacheControl | None) -> None:
-        if control is not None and self.cache_write != "1h":
+        if control is None:
+            return
+        self.needs.add("promptCaching")
+        if self.cache_write != "1h":
             self.cache_write = control.ttl or "5m"
 
     def _content(self, content: str | list[Any]) -> None:
