@@ -55,9 +55,11 @@ check: $(VENV)/.dev  ## types, lint, format, import layers, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m signalbox_api.crd --check crds
+	@$(BIN)/python -m signalbox_api.reference --check docs/resources.md
 
-generate: $(VENV)/.dev  ## CRDs from the types in crds/signalbox_api
+generate: $(VENV)/.dev  ## CRDs and docs/resources.md from the types in crds/signalbox_api
 	@$(BIN)/python -m signalbox_api.crd crds
+	@$(BIN)/python -m signalbox_api.reference docs/resources.md
 
 bench: $(VENV)/.bench  ## this proxy against a minimal pass-through and Envoy, in one interleaved run
 	@$(BIN)/python tests/bench/run.py $(BENCH_FLAGS)

@@ -132,7 +132,9 @@ class Reserver:
             if lower is None:
                 break
             wanted = lower
-            found = await self._hold_as_is(wanted, accounts, 0.0)
+            if found.shortage.reason == "held":
+                wait_s = 0.0  # waited already
+            found = await self._hold_as_is(wanted, accounts, wait_s)
             if isinstance(found, Reservation):
                 found.lowered = True
                 return found
@@ -158,14 +160,19 @@ class Reserver:
         )
 
     def _lower(self, quote: Quote, shortage: Shortage, *, lower_when_held: bool) -> Quote | None:
-        """The same attempt with as much output as the headroom affords, if that is enough."""
+        """The same attempt with as much output as the headroom affords, if that is enough.
+
+        What is left may lie idle with other proxies, or be held: a hold of all that is left is
+        asked for first, which calls it back; what is there at once, after waiting in vain.
+        """
         if self._quoter.request.output_limit is not None or quote.output_limit is None:
             return None
         if shortage.unit == "requests" or shortage.reason == "unavailable":
             return None
         if shortage.reason == "held" and not lower_when_held:
             return None
-        limit = self._quoter.largest_output(quote, shortage.unit, shortage.affordable)
+        room = shortage.remaining if shortage.reason == "exhausted" else shortage.affordable
+        limit = self._quoter.largest_output(quote, shortage.unit, room)
         if limit < MIN_OUTPUT or limit >= quote.output_limit:
             return None
         return self._quoter.lowered(quote, limit)
