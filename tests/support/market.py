@@ -24,6 +24,14 @@ from support.running import Running, running_up
 OPENAI, OPENAI_EU = "api.openai.com", "eu.api.openai.com"
 ANTHROPIC, ANTHROPIC_EU = "api.anthropic.com", "eu.api.anthropic.com"
 MISTRAL, VLLM = "api.mistral.ai", "vllm.inference.svc"
+COUNTRIES = {
+    OPENAI: "US",
+    OPENAI_EU: "IE",
+    ANTHROPIC: "US",
+    ANTHROPIC_EU: "DE",
+    MISTRAL: "FR",
+    VLLM: "DE",
+}
 EU_HOSTS = frozenset({OPENAI_EU, ANTHROPIC_EU, MISTRAL, VLLM})
 CREDENTIALS = {
     OPENAI: "openai",
@@ -38,6 +46,9 @@ EVERYTHING = f"{PLATFORM}/all"
 WRITERS = tuple(f"writer-{number}" for number in range(8))
 WRITER_USD = "0.02"
 """Agents with a budget of their own, which a few seconds of load use up."""
+
+INSIDE_FIRST = {"candidates": ["llama", "gpt-5-mini"], "match": {"tasks": ["inside-first"]}}
+"""The cheapest lane is in the EU, the next one is not."""
 
 ALL_CAPABILITIES = [
     *("chat", "tools", "images", "documents", "structuredOutput", "reasoning", "promptCaching")
@@ -149,6 +160,7 @@ def models() -> list[dict[str, Any]]:
 def people(company: Company) -> list[dict[str, Any]]:
     """Domains `shop` (anywhere) and `bank` (EU), their agents, and one budget for all."""
     shop, bank = f"{PLATFORM}/shop", f"{PLATFORM}/bank"
+    strict = f"{PLATFORM}/strict"
     asset = {
         "domain": bank,
         "sensitivity": "regulated",
@@ -156,13 +168,22 @@ def people(company: Company) -> list[dict[str, Any]]:
         "location": "eu-central-1",
         "retention": "7y",
     }
+    french = asset | {"residency": {"jurisdictions": ["FR", "IE"]}, "sensitivity": "confidential"}
     everything = ["llama", "mistral-small", "us-only", "gpt-5-mini", "claude-haiku-4-5"]
     return [
         company.domain("shop", PLATFORM, allowedNamespaces=["shop"]),
         company.domain(
             "bank", PLATFORM, allowedNamespaces=["bank"], residency={"jurisdictions": ["EU"]}
         ),
+        company.domain(
+            "strict",
+            PLATFORM,
+            allowedNamespaces=["bank"],
+            parent=bank,
+            residency={"jurisdictions": ["DE", "FR"]},
+        ),
         manifest("DataAsset", "bank", "portfolios", asset),
+        manifest("DataAsset", "bank", "annals", french),
         *(company.agent(name, "shop", shop) for name in ("buyer", "caller", "leaver", *WRITERS)),
         company.agent("barred", "shop", shop, models={"allow": ["mistral-small"]}),
         company.agent("poor", "shop", shop),
@@ -171,6 +192,7 @@ def people(company: Company) -> list[dict[str, Any]]:
         company.agent("meek", "shop", shop, maxSensitivity="internal"),
         company.agent("counted", "shop", shop),
         company.agent("teller", "bank", bank),
+        company.agent("clerk", "bank", strict),
         company.agent("advisor", "bank", bank, defaults={"dataAssets": ["portfolios"]}),
         manifest(
             "RoutePolicy",
@@ -178,6 +200,7 @@ def people(company: Company) -> list[dict[str, Any]]:
             "auto",
             {"candidates": everything, "match": {"models": ["auto"]}},
         ),
+        manifest("RoutePolicy", PLATFORM, "inside-first", INSIDE_FIRST),
         company.budget("all", PLATFORM, {"usd": "1000000"}, scope={"all": True}),
         *(
             company.budget(name, "shop", {"usd": WRITER_USD}, scope={"agent": name})
