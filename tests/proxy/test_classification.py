@@ -176,3 +176,6 @@ def test_tools_are_those_that_the_agent_may_use() -> None:
     check_tools(agent(tools=["quote"]), ["quote"])
     with pytest.raises(Refusal, match="may not use the tool 'trade'"):
         check_tools(agent(tools=["quote"]), ["quote", "trade"])
+    with pytest.raises(Refusal, match="It may use: none"):
+        check_tools(agent(tools=[]), ["quote"])
+    check_tools(agent(tools=[]), [])

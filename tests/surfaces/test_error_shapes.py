@@ -23,6 +23,12 @@ def test_every_code_has_a_status() -> None:
     assert set(CODES) >= RETRYABLE
 
 
+def test_a_retry_is_advised_after_what_passes_by_itself_only() -> None:
+    """Written out: what the renderer reads cannot vouch for itself."""
+    passing = {"budget_held", "rate_limited", "store_unavailable", "not_ready", "no_lane"}
+    assert passing | {"provider_failed", "provider_timeout"} == RETRYABLE
+
+
 class Replies:
     """Answers every request of an SDK with one reply, and counts."""
 

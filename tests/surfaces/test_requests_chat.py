@@ -367,10 +367,11 @@ def test_the_output_limit_is_written_where_the_lane_honours_it(
         assert "max_completion_tokens" not in sent(hello(**{field: 9}), old, 9)
 
 
+@pytest.mark.parametrize("wants", [{}, {"include_usage": False}])
 def test_streams_always_carry_usage_and_keep_the_clients_options(
-    make_lane: Callable[..., Lane],
+    make_lane: Callable[..., Lane], wants: dict[str, bool]
 ) -> None:
-    body = hello(stream=True, stream_options={"include_obfuscation": False})
+    body = hello(stream=True, stream_options={"include_obfuscation": False} | wants)
     request = CHAT.parse(body, {})
     assert request.stream
     assert not request.wants_stream_usage

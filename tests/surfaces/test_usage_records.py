@@ -76,6 +76,19 @@ def test_an_implausible_number_makes_the_record_missing(bad: object, key: str) -
     assert anthropic_usage(message | {"output_tokens": bad}) is None
 
 
+@pytest.mark.parametrize("record", [None, {}, [], "8", {"completion_tokens": 5}])
+def test_a_record_without_its_counts_is_missing(record: object) -> None:
+    assert openai_usage(record, "none") is None
+    assert anthropic_usage(record) is None
+
+
+@pytest.mark.parametrize("absent", ["input_tokens", "output_tokens"])
+def test_a_message_says_input_and_output_or_nothing(absent: str) -> None:
+    whole = {"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 7}
+    assert anthropic_usage(whole) == Usage(input=3, cached_input=7, output=5)
+    assert anthropic_usage({key: whole[key] for key in whole.keys() - {absent}}) is None
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 2 * MAX_TOKENS) | st.floats() | st.text(max_size=3),
     lambda inner: st.dictionaries(
