@@ -177,7 +177,7 @@ class ProxyLedger:
         must not."""
         if self._unwritten:
             self._write_late()
-        entry = journals.frame_entry(journals.DISPATCHING, journals.encode_run(run))
+        entry = journals.frame_run(journals.DISPATCHING, run)
         self._flusher.appended(self._append(entry), None)
         self._dispatched[run.run_id] = entry
 
@@ -230,7 +230,7 @@ class ProxyLedger:
     def _write_late(self) -> None:
         while self._unwritten:
             run = self._unwritten[0]
-            entry = journals.frame_entry(journals.RECORD, journals.encode_run(run))
+            entry = journals.frame_run(journals.RECORD, run)
             end = self._append(entry)
             parts = tuple(part for attempt in run.attempts for part in attempt.holds)
             self._flusher.appended(end, parts)

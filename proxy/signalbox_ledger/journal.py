@@ -8,6 +8,7 @@ kind, and msgpack. The first of every segment names format, holder and proxy.
 Whoever can take the lock beside the segments knows that the process is gone.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -84,6 +85,18 @@ def entries(data: bytes, start: int = 0) -> Iterator[Entry]:
 def encode_run(run: Run) -> bytes:
     """A run as the body of an entry."""
     return _encoder.encode(run)
+
+
+def frame_run(kind: Kind, run: Run) -> bytes:
+    """A run as an entry. One that is too long goes without its reasons: what was sent and what it
+    cost is kept, whatever a request managed to put into a decision."""
+    try:
+        return frame_entry(kind, encode_run(run))
+    except JournalError:
+        bare = msgspec.structs.replace(
+            run, decision={}, dry_run_refusals=[], refusal_detail="", verdicts=[]
+        )
+        return frame_entry(kind, encode_run(bare))
 
 
 def decode_run(body: bytes) -> Run:
@@ -171,20 +184,25 @@ class Journal:
 
     def rotate(self, carried: list[bytes]) -> None:
         """Begin a segment. `carried` entries are what is still dispatched: written again, so
-        that earlier segments can go."""
+        that earlier segments can go. Raises JournalError; the old segment then goes on."""
         path = self._path(self.end)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
             file = os.open(path, flags, 0o600)
         except OSError as error:
             raise JournalError(f"journal of {self.holder}: {error.strerror}") from error
+        beginning = b"".join((self._header, *carried))
+        try:
+            _write_whole(file, beginning)
+        except OSError as error:
+            os.close(file)
+            path.unlink()
+            raise JournalError(f"journal of {self.holder}: {error.strerror}") from error
         if self._file >= 0:
             os.close(self._file)
         self._file = file
         self._segments.append(self.end)
-        self.append(self._header)
-        for entry in carried:
-            self.append(entry)
+        self.end += len(beginning)
 
     def read(self, start: int, end: int) -> bytes:
         """Bytes between two offsets, over segments. Raises JournalError."""
@@ -208,6 +226,11 @@ class Journal:
 
     def _path(self, start: int) -> Path:
         return segment_path(self._directory, self.holder, start)
+
+
+def _write_whole(file: int, data: bytes) -> None:
+    if os.write(file, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def segment_path(directory: Path, holder: str, start: int) -> Path:

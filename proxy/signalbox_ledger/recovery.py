@@ -120,12 +120,11 @@ def _complete(directory: Path, holder: str, segments: Sequence[int], left: list[
     path = journals.segment_path(directory, holder, segments[-1])
     with path.open("ab", buffering=0) as file:
         for run in open_runs.values():
-            body = journals.encode_run(unknown_run(run))
-            framed = journals.frame_entry(journals.RECORD, body)
+            framed = journals.frame_run(journals.RECORD, unknown_run(run))
             if file.write(framed) != len(framed):
                 raise JournalError(f"{path} has no room for run {run.run_id}")
+            left.extend(journals.entries(framed, end))
             end += len(framed)
-            left.append(Entry(kind=journals.RECORD, body=body, end=end))
         os.fsync(file.fileno())
     return len(open_runs)
 

@@ -36,7 +36,7 @@ class ControlPort:
     @web.middleware
     async def authenticated(self, request: web.Request, handler: Any) -> web.StreamResponse:
         """Nothing without the fleet's token."""
-        sent = request.headers.get("Authorization", "").encode()
+        sent = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(sent, self._expected):
             return _json({"error": "the fleet's control token is needed"}, 401)
         response: web.StreamResponse = await handler(request)
@@ -44,6 +44,8 @@ class ControlPort:
 
     async def put_snapshot(self, request: web.Request) -> web.Response:
         """Accept a sealed snapshot, or say why not."""
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return _rejected(415, "is compressed; send it as it is", "$")
         sealed = await request.read()
         try:
             envelope = await self._configuration.apply(sealed)

@@ -13,11 +13,14 @@ from signalbox_proxy.routing import Decision
 MAX_DETAILED = 10
 """Acceptable candidates that are told with their bounds; of the others, the expected cost."""
 
+MAX_ASKED = 256
+"""Characters of the model's name that a client asked for."""
+
 
 def decision_record(decision: Decision) -> dict[str, Any]:
     """The JSON of a decision."""
     record: dict[str, Any] = {
-        "asked": decision.asked,
+        "asked": decision.asked[:MAX_ASKED],
         "objective": decision.objective,
         "policies": list(decision.policy.policies),
         "acceptable": [_acceptable(quote) for quote in decision.ranking[:MAX_DETAILED]],

@@ -90,6 +90,26 @@ def test_a_full_disk_leaves_no_half_entry(folder) -> None:
     journal.close(settled=True)
 
 
+def test_a_full_disk_leaves_a_segment_that_is_due_unbegun(folder) -> None:
+    journal = Journal(folder, "p-1", "p")
+    open_ = frame_entry(DISPATCHING, b"open" * 100)
+    journal.append(open_)
+    end = journal.end
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
+    try:
+        with pytest.raises(JournalError):
+            journal.rotate([open_])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (journal.end, segments_of(folder, "p-1")) == (end, [0])
+    journal.rotate([open_])
+    kinds = [entry.kind for entry in entries(journal.read(end, journal.end), end)]
+    assert kinds == [journals.HEADER, DISPATCHING]
+    journal.close(settled=True)
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("holder", ["../x", "", "a/b", "a.b", "x" * 81])
 def test_a_holder_id_is_no_path(folder, holder: str) -> None:
     with pytest.raises(JournalError, match="holder id"):

@@ -293,6 +293,20 @@ async def test_without_room_for_the_journal_nothing_is_dispatched_and_no_record_
     await until(found)
 
 
+async def test_a_run_too_long_for_the_journal_goes_without_its_reasons_and_stops_nobody(
+    open_ledger,
+) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    long = run_of(ledger, "r1", decision={"asked": "x" * 5_000_000})
+    ledger.dispatching(long)
+    ledger.record(long)
+    ledger.dispatching(run_of(ledger, "r2"))
+    run = await ledger.find_run("r1")
+    assert run is not None
+    assert (run.outcome, run.decision, len(run.attempts)) == ("answered", {}, 1)
+
+
 async def test_a_closed_proxy_with_a_call_in_flight_leaves_it_to_recovery(
     authority, open_ledger, folder
 ) -> None:

@@ -1,5 +1,6 @@
 """The control port: what is accepted, what is refused with its reason, and what survives."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -42,6 +43,32 @@ def test_an_accepted_snapshot_is_told_with_generation_and_version(fleet: Fleet) 
 def test_nothing_without_the_token(fleet: Fleet, token: str, path: str) -> None:
     code, _ = fleet.control(fleet.proxies[0], "GET", path, token=token)
     assert code == 401
+
+
+async def sent(fleet: Fleet, head: bytes, body: bytes = b"") -> bytes:
+    """The first line of what the control port answers to bytes."""
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", fleet.proxies[0].ports["control-port"]
+    )
+    writer.write(head + b"Host: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    try:
+        async with asyncio.timeout(10):
+            return await reader.readline()
+    finally:
+        writer.close()
+
+
+async def test_a_token_that_is_no_text_is_a_wrong_one(fleet: Fleet) -> None:
+    head = b"GET /control/v1/status HTTP/1.1\r\nAuthorization: Bearer \xff\r\n"
+    assert b" 401 " in await sent(fleet, head)
+
+
+async def test_a_compressed_envelope_is_refused(fleet: Fleet) -> None:
+    head = (
+        b"PUT /control/v1/snapshot HTTP/1.1\r\nContent-Encoding: gzip\r\n"
+        b"Authorization: Bearer " + fleet.token.encode() + b"\r\n"
+    )
+    assert b" 415 " in await sent(fleet, head, b"no gzip")
 
 
 def rejected(fleet: Fleet, sealed: bytes) -> tuple[int, str, str]:

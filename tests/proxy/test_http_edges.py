@@ -223,3 +223,14 @@ async def test_the_log_is_json_lines_without_a_key_a_credential_or_a_prompt(flee
     text = "\n".join(lines)
     secrets = ("c2VjcmV0", "sk-simulated", "sk-ant", fleet.token, "canary")
     assert not [secret for secret in secrets if secret in text]
+
+
+async def test_a_model_name_of_megabytes_is_not_found_and_the_next_request_is_served(
+    fleet: Fleet,
+) -> None:
+    fleet.push(snapshot())
+    huge = json.dumps(json.loads(BODY) | {"model": "x" * 9_000_000}).encode()
+    path = b"/v1/chat/completions"
+    answer = await raw(fleet, post(path, length=len(huge)), huge)
+    assert (status_of(answer), code_of(answer)) == (404, "model_not_found")
+    assert status_of(await raw(fleet, post(path), BODY)) == 200
