@@ -48,7 +48,7 @@ def test_steady_use_exhausts_the_budget_and_the_next_window_starts_full(
     answered = 0
     while refusal is None:
         try:
-            ask(model="gpt-5-mini", messages=[{"role": "user", "content": f"Hello {answered}"}])
+            ask(model="gpt-5.4-mini", messages=[{"role": "user", "content": f"Hello {answered}"}])
             answered += 1
         except APIStatusError as error:
             refusal = error
@@ -65,4 +65,4 @@ def test_steady_use_exhausts_the_budget_and_the_next_window_starts_full(
     while exhausted(quickstart) != "False":
         assert (datetime.now(tz=UTC) - ends).total_seconds() < 5
         time.sleep(0.5)
-    assert ask(model="gpt-5-mini", messages=[{"role": "user", "content": "Again"}]).choices
+    assert ask(model="gpt-5.4-mini", messages=[{"role": "user", "content": "Again"}]).choices

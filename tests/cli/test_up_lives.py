@@ -45,7 +45,7 @@ def budget(running: Running, name: str = "assistant") -> dict:
 def ask(running: Running) -> int:
     """One request, status only."""
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
-    body = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}]}
+    body = {"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "Hello"}]}
     headers = {
         "Authorization": f"Bearer {running.variables['OPENAI_API_KEY']}",
         "Content-Type": "application/json",
@@ -79,13 +79,13 @@ def edit(path: Path, before: str, after: str) -> None:
 
 
 def test_a_changed_file_is_released_and_told_for_whom(running: Running, manifests: Path) -> None:
-    edit(manifests / "30-retail.yaml", 'usd: "0.02"', 'usd: "0.05"')
+    edit(manifests / "30-retail.yaml", 'usd: "0.03"', 'usd: "0.05"')
     eventually(lambda: budget(running)["status"]["limit"] == "0.05")
     changed = budget(running)
     assert changed["metadata"]["generation"] == 2
     assert changed["status"]["servingGeneration"] == 2
     eventually(lambda: "released as generation 2" in progress(running))
-    assert "Budget retail/assistant: limit 0.02 -> 0.05 USD; affects agent retail/assistant" in (
+    assert "Budget retail/assistant: limit 0.03 -> 0.05 USD; affects agent retail/assistant" in (
         progress(running)
     )
 

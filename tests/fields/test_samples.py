@@ -403,7 +403,7 @@ def test_the_quickstart_sends_regulated_data_to_the_companys_own_lane() -> None:
 def test_the_quickstart_keeps_retail_within_its_models_and_its_cents() -> None:
     it = Company(as_stored(read_paths([MANIFESTS / "quickstart"]).resources))
     shop = Ask("retail/assistant", "auto")
-    assert it.lanes(shop)[:2] == ["gpt-5-mini/us", "gpt-5-mini/eu"]
+    assert it.lanes(shop)[:2] == ["gpt-5.4-mini/us", "gpt-5.4-mini/eu"]
     assert it.lanes(Ask("retail/assistant", "llama")) == "model_not_permitted"
     assert it.window("retail/assistant") == "05-01 12:00 - 05-01 12:02"
     assert it.refusing_accounts(shop) == ["retail/assistant", f"{PLATFORM}/company-day"]
