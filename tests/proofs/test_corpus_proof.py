@@ -14,9 +14,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from anthropic.types import Message
-from openai.types import CreateEmbeddingResponse
-from openai.types.chat import ChatCompletion
+from anthropic.types import Message, message_create_params
+from openai.types import CreateEmbeddingResponse, EmbeddingCreateParams
+from openai.types.chat import ChatCompletion, completion_create_params
+from pydantic import TypeAdapter
 
 from support.corpus import CHAT, EMBEDDINGS, MESSAGES, Sample, corpus
 from support.market import ANTHROPIC, MISTRAL, OPENAI, Market
@@ -30,6 +31,13 @@ ON_PURPOSE = {
     ("invalid_request", "user"),  # longer than an account's name may be
 }
 """What Signalbox refuses although the provider would answer, by code and field of the request."""
+
+QUESTIONS: dict[str, TypeAdapter[Any]] = {
+    CHAT: TypeAdapter(completion_create_params.CompletionCreateParams),
+    MESSAGES: TypeAdapter(message_create_params.MessageCreateParams),
+    EMBEDDINGS: TypeAdapter(EmbeddingCreateParams),
+}
+"""The types that the SDKs give to requests: what the provider took must be one of them."""
 
 ANSWERS: dict[str, Any] = {
     CHAT: ChatCompletion,
@@ -164,6 +172,7 @@ def judge(sample: Sample, direct: Heard, through: Heard) -> tuple[str, str]:
     assert direct.status < 500, about
     if direct.status != 200:
         return "invalid", assert_clear(sample, through)
+    QUESTIONS[sample.path].validate_python(sample.document)
     if through.status != 200:
         code = assert_clear(sample, through)
         assert (code, field_of(through)) in ON_PURPOSE, about
