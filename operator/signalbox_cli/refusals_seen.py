@@ -4,21 +4,16 @@ A budget with a fraction of a cent left is not empty, yet it lets no request pas
 who was refused and when, and who was admitted since; this reads what is new there.
 """
 
-import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from signalbox_ledger.budget_signals import BudgetSignal, budget_signals
 from signalbox_ledger.read_store import LedgerUnreadableError
-from signalbox_ledger.reading import LedgerReader, RunSummary
+from signalbox_ledger.reading import LedgerReader
 
-CODES: Final = frozenset({"budget_exhausted", "rate_limited"})
 PAGE: Final = 1000
 PAGES: Final = 20
 """Runs that one call reads, at most PAGE times PAGES; what is left waits for the next."""
-
-_BUDGET: Final = re.compile(r"Budget ([a-z0-9-]+/[a-z0-9-]+) (?!of this )")
-"""How such a refusal begins. One user's or session's own account says `of this` and is left out: it
-says nothing about the others."""
 
 
 class _Refusal(NamedTuple):
@@ -45,11 +40,11 @@ class RefusalsSeen:
                 behind = self._reader.last_position() - PAGE * PAGES
                 self._position = max(self._position, behind)
             for _ in range(PAGES):
-                runs = self._reader.follow(self._position, limit=PAGE)
-                for run in runs:
-                    self._position = run.position
-                    self._note(run)
-                if len(runs) < PAGE:
+                signals = budget_signals(self._reader, self._position, limit=PAGE)
+                for signal in signals:
+                    self._position = signal.position
+                    self._note(signal)
+                if len(signals) < PAGE:
                     break
         except LedgerUnreadableError:
             self.close()
@@ -65,17 +60,17 @@ class RefusalsSeen:
             self._reader.close()
             self._reader = None
 
-    def _note(self, run: RunSummary) -> None:
-        if run.lane:
-            self._admitted(run)
-        named = _BUDGET.match(run.refusal_detail) if run.refusal in CODES else None
-        if named is not None:
-            before = self._latest.get(named[1])
-            if before is None or before.timestamp < run.timestamp:
-                self._latest[named[1]] = _Refusal(run.timestamp, run.agent)
+    def _note(self, signal: BudgetSignal) -> None:
+        if signal.admitted:
+            self._admitted(signal)
+        if signal.short_budget is None or signal.short_subject not in ("", signal.agent):
+            return  # one user's or session's own account says nothing about the others
+        before = self._latest.get(signal.short_budget)
+        if before is None or before.timestamp < signal.timestamp:
+            self._latest[signal.short_budget] = _Refusal(signal.timestamp, signal.agent)
 
-    def _admitted(self, run: RunSummary) -> None:
+    def _admitted(self, signal: BudgetSignal) -> None:
         """All budgets of an agent agreed: those that refused it before have something left."""
         for budget, refusal in list(self._latest.items()):
-            if refusal.agent == run.agent and refusal.timestamp < run.timestamp:
+            if refusal.agent == signal.agent and refusal.timestamp < signal.timestamp:
                 del self._latest[budget]

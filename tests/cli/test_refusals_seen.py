@@ -30,8 +30,9 @@ def seen(ledger: sqlite3.Connection, tmp_path: Path) -> Iterator[RefusalsSeen]:
     following.close()
 
 
-def refusal(name: str, at: int, detail: str = f"Budget {BUDGET} has $0.001 left; …") -> object:
-    return refused_run(name, started_at=NOON + at, refusal_detail=detail)
+def refusal(name: str, at: int, subject: str = "") -> object:
+    shortage = {"budget": BUDGET, "subject": subject}
+    return refused_run(name, started_at=NOON + at, decision={"shortage": shortage})
 
 
 def refuses(seen: RefusalsSeen, window: int = WINDOW) -> bool:
@@ -70,7 +71,7 @@ def test_another_agent_that_is_admitted_says_nothing(
 def test_one_sessions_end_is_not_the_budgets(
     ledger: sqlite3.Connection, seen: RefusalsSeen
 ) -> None:
-    insert_runs(ledger, [refusal("r_1", 500, f"Budget {BUDGET} of this session has $0 left; …")])
+    insert_runs(ledger, [refusal("r_1", 500, "session-7")])
     assert not refuses(seen)
 
 
