@@ -99,16 +99,19 @@ class MessagesStreamReader(BaseStreamReader):
         elif piece.type == "message_start" and isinstance(piece.message, dict):
             self._merge(piece.message.get("usage"))
         elif piece.type == "message_delta":
-            self._merge(piece.usage)
-            if piece.delta is not None and piece.delta.stop_reason is not None:
-                self._stop_reason = piece.delta.stop_reason
-            if self._stop_reason is not None and isinstance(piece.usage, dict):
-                self._totalled = piece.usage.get("output_tokens") is not None
+            self._total(piece)
         elif piece.type == "message_stop":
             self._facts.ended = True
         elif piece.type == "error":
             return self._error_event(event, piece.error)
         return event
+
+    def _total(self, piece: _Piece) -> None:
+        self._merge(piece.usage)
+        if piece.delta is not None and piece.delta.stop_reason is not None:
+            self._stop_reason = piece.delta.stop_reason
+        if self._stop_reason is not None and isinstance(piece.usage, dict):
+            self._totalled = piece.usage.get("output_tokens") is not None
 
     def _merge(self, usage: object) -> None:
         if isinstance(usage, dict):
