@@ -108,6 +108,11 @@ def test_the_order_of_objects_never_matters_and_nothing_ever_breaks(
     assert codec.decode(codec.encode(found.snapshot)) == found.snapshot
 
 
+def test_a_company_written_backwards_is_the_same_company() -> None:
+    objects = list(large_fleet())
+    assert essence(compiled(objects)) == essence(compiled(objects[::-1]))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(OBJECTS, max_size=14))
 def test_compiling_again_what_is_in_force_changes_nothing(objects: list[Resource]) -> None:

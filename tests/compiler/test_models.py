@@ -162,8 +162,10 @@ def test_a_long_context_bills_the_normal_price_where_it_says_nothing() -> None:
     )
 
 
-def test_a_lane_without_a_price_stays_and_is_told() -> None:
-    found = compiled(fleet(model("mini", price=None)))
+@pytest.mark.parametrize("price", [None, {"input": "1"}, {"output": "2"}])
+def test_a_lane_without_a_price_stays_and_is_told(price: dict[str, str] | None) -> None:
+    given = lane() if price is None else lane(price=price)
+    found = compiled(fleet(model("mini", price=None, lanes=[given])))
     assert found.snapshot.models[0].lanes[0].price is None
     assert found.snapshot.models[0].lanes[0].list_price is None
     finding = only(found, "Model", "mini")
