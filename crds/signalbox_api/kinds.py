@@ -119,7 +119,7 @@ _BUDGET = (
     Column("Held", ".status.held", wide=True),
     Column("Remaining", ".status.remaining"),
     Column("Used", ".status.percent", "integer", description="Per cent of the limit."),
-    Column("Window", ".spec.window.every"),
+    Column("Window", ".status.window"),
     Column("Per", ".spec.per", wide=True),
     Column("Overrun", ".status.overrun", wide=True),
     Column("Ends", ".status.windowEnd", wide=True),

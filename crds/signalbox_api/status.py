@@ -89,6 +89,8 @@ class BudgetStatus(Status):
     """What providers billed above the holds."""
     percent: Count | None = None
     """Settled and overrun as per cent of the limit, rounded down."""
+    window: Line | None = None
+    """How long a window lasts, such as "day" or "2 minutes"."""
     window_start: Instant | None = None
     """Start of the current window."""
     window_end: Instant | None = None

@@ -34,10 +34,15 @@ def fields(budget: wire.Budget, facts: AccountFacts) -> dict[str, object]:
         "remaining": amount(facts.remaining if budget.per else shared, budget.unit),
         "overrun": amount(facts.overrun, budget.unit),
         "percent": percent(budget, facts),
+        "window": _length(budget.window),
         "window_start": _instant(facts.window_start),
         "window_end": _instant(facts.window_end),
         "subjects": facts.subjects if budget.per else None,
     }
+
+
+def _length(window: wire.Window) -> str:
+    return window.every if window.count == 1 else f"{window.count} {window.every}s"
 
 
 def percent(budget: wire.Budget, facts: AccountFacts) -> int:
