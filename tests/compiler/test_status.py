@@ -147,6 +147,12 @@ def test_amounts_are_decimal_text() -> None:
     assert (found.unit, found.limit, found.settled, found.held) == ("usd", "5.00", "1.234", "0.066")
     assert (found.remaining, found.overrun, found.percent) == ("3.60", "0.10", 26)
     assert (found.window_end - found.window_start) == timedelta(days=1)
+    assert found.window == "day"
+
+
+def test_a_window_of_several_units_says_how_many() -> None:
+    short = budget("day", window={"every": "minute", "count": 2})
+    assert of(reported(fleet(short)), "Budget", "day").window == "2 minutes"
 
 
 def test_whole_units_are_written_as_whole_numbers() -> None:
