@@ -82,6 +82,7 @@ def rejected(fleet: Fleet, sealed: bytes) -> tuple[int, str, str]:
 
 
 def test_an_older_generation_and_other_content_under_the_same_are_refused(fleet: Fleet) -> None:
+    fleet.push(snapshot())
     generation = fleet.push(snapshot())
     current = fleet.seal(snapshot(), generation)
     assert fleet.put(fleet.proxies[0], current)[0] == 200
