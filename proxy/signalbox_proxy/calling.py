@@ -107,18 +107,20 @@ class ProviderCaller:
             attempt.unsent(str(error))
             return Failure(_no_lane(lane, "cannot be reached"))
         except UpstreamTimeout as error:
+            _name(attempt, error.headers)
             attempt.lost("timeout", str(error))
             return Failure(
                 Refusal("provider_timeout", f"{_named(lane)} did not answer in time. Try again.")
             )
         except UpstreamBroken as error:
+            _name(attempt, error.headers)
             attempt.lost("error", str(error))
             return Failure(_failed(lane, "broke off its answer"))
 
     async def _read(
         self, attempt: AttemptInFlight, answer: UpstreamAnswer
     ) -> WholeAnswer | StreamedAnswer | Failure:
-        attempt.draft.provider_request_id = _request_id(answer.headers)
+        _name(attempt, answer.headers)
         if not 200 <= answer.status < 300:
             return await self._refused(attempt, answer)
         attempt.draft.status = answer.status
@@ -212,9 +214,11 @@ def _failed(lane: PreparedLane, what: str, wait: float | None = None) -> Refusal
     return Refusal("provider_failed", f"{_named(lane)} {what}. Try again.", retry_after_s=wait)
 
 
-def _request_id(headers: Mapping[str, str]) -> str:
+def _name(attempt: AttemptInFlight, headers: Mapping[str, str]) -> None:
+    """Keep the provider's own name of the request: its usage report knows it by that."""
     value = headers.get("x-request-id") or headers.get("request-id") or ""
-    return value[:128] if value.isprintable() else ""
+    if value and value.isprintable():
+        attempt.draft.provider_request_id = value[:128]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -20,7 +20,11 @@ IDLE_CONNECTION_S = 15.0
 
 
 class UpstreamError(Exception):
-    """The provider did not answer."""
+    """The provider did not answer. `headers` are those of an answer of which the head had come."""
+
+    def __init__(self, reason: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(reason)
+        self.headers: Mapping[str, str] = headers or {}
 
 
 class UpstreamConnectError(UpstreamError):
@@ -40,7 +44,7 @@ class UpstreamCall:
     """One call of a provider, complete.
 
     `timeout_s` bounds the whole of it. `first_chunk_s`, where set, bounds the wait for the first
-    byte of the answer's body, which `send` then waits for.
+    byte of the answer's body, which `send` then waits for, unless the status is an error.
     """
 
     url: str
@@ -105,17 +109,18 @@ class SessionUpstream:
             response = await self._session.post(
                 self._url(call.url), data=call.body, headers=call.headers, allow_redirects=False
             )
-            if call.first_chunk_s is not None:
+            if call.first_chunk_s is not None and response.status < 300:
                 first = await response.content.readany()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise UpstreamConnectError(_reason(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             _close(response)
-            raise UpstreamBroken(_reason(error)) from None
+            raise UpstreamBroken(_reason(error), _headers(response)) from None
         except asyncio.CancelledError:
             _close(response)
             if waiting.passed and waiting.absorbed():
-                raise UpstreamTimeout(f"no answer within {wait_s:g} s") from None
+                reason = f"no answer within {wait_s:g} s"
+                raise UpstreamTimeout(reason, _headers(response)) from None
             raise
         finally:
             waiting.stop()
@@ -243,6 +248,10 @@ class SessionAnswer:
 def _close(response: aiohttp.ClientResponse | None) -> None:
     if response is not None:
         response.close()
+
+
+def _headers(response: aiohttp.ClientResponse | None) -> Mapping[str, str] | None:
+    return None if response is None else response.headers
 
 
 def _reason(error: Exception) -> str:

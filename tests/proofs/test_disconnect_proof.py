@@ -12,7 +12,7 @@ import pytest
 
 from support.leaving import Visit, chat, visit, visits
 from support.market import Market
-from support.oracle import PICO_PER_NANO, AttemptLine, eventually
+from support.oracle import AttemptLine, eventually
 
 AT_ONCE = 12
 
@@ -39,11 +39,7 @@ def prove(market: Market, count: int, seed: int) -> Counter[str]:
         line.assert_right()
     known = {line.request_id for line in lines}
     stray = [each for each in market.oracle.bill()[billed:] if each["request_id"] not in known]
-    # Without a first byte there is no request id: such attempts are charged in full, too.
-    nameless = [line for line in lines if line.settlement == "full" and not line.request_id]
-    assert len(stray) <= len(nameless), "the provider billed what no attempt tells of"
-    charged = sum(line.cost_nano for line in nameless) * PICO_PER_NANO
-    assert sum(each["amount_pico_usd"] for each in stray) <= charged
+    assert stray == [], "the provider billed what no attempt tells of"
     assert market.overruns() == set()
     return Counter(f"{line.outcome} {line.settlement}" for line in lines)
 

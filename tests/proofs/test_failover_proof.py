@@ -3,13 +3,14 @@ billed nothing where the provider said so, and in full where nobody knows. Never
 """
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 import pytest
 
-from support.market import ANTHROPIC, ANTHROPIC_EU, MISTRAL, OPENAI, OPENAI_EU, Market
+from support.market import ANTHROPIC, ANTHROPIC_EU, EVERYTHING, MISTRAL, OPENAI, OPENAI_EU, Market
 
 ASK = [{"role": "user", "content": "What is a bond ladder?"}]
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -72,9 +73,9 @@ def test_an_error_status_costs_nothing_and_the_next_lane_answers(
     assert (failed["status"], failed["settlement"], failed["cost_nano_usd"]) == (status, "zero", 0)
     assert (answered["outcome"], answered["settlement"]) == ("answered", "usage")
     assert answered["bound_nano_usd"] > failed["bound_nano_usd"], "the premium is held, too"
-    assert failed["holds"] != "[]"
-    assert answered["holds"] != "[]"
-    assert str(answered["bound_nano_usd"]) in answered["holds"], "a hold of its own"
+    for each in (failed, answered):
+        parts = [part for part in json.loads(each["holds"]) if part["budget"] == EVERYTHING]
+        assert sum(part["amount"] for part in parts) == each["bound_nano_usd"], "a hold of its own"
 
 
 @pytest.mark.parametrize(("path", "body", "first", "second"), REQUESTS)
@@ -89,6 +90,18 @@ def test_a_reset_before_the_first_byte_is_charged_in_full_and_failed_over(
     assert lost["settlement"] == "full"
     assert 0 <= lost["bound_nano_usd"] - lost["cost_nano_usd"] <= 5
     assert answered["settlement"] == "usage"
+
+
+@pytest.mark.parametrize(("path", "body", "first", "second"), REQUESTS[1::2])
+def test_an_answer_that_broke_off_before_its_first_byte_can_be_looked_up_at_the_provider(
+    market: Market, path: str, body: dict[str, Any], first: str, second: str
+) -> None:
+    market.behave({"host": first, "cut_after_chunks": 0})
+    told, _, run_id = asyncio.run(ask(market, path, body))
+    assert told == 200
+    lost, _ = market.attempts_of([run_id])
+    assert (lost.settlement, lost.host) == ("full", first)
+    assert lost.bill_pico > 0
 
 
 def test_silence_is_charged_in_full_and_failed_over(market: Market) -> None:

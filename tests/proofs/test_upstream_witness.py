@@ -282,6 +282,16 @@ def test_a_lane_that_nobody_answers_costs_nothing_and_is_passed_over(scene: Scen
     assert b"no_lane" in answer
 
 
+def test_an_error_status_is_not_billed_even_if_its_body_never_comes(scene: Scene) -> None:
+    scene.witness.answer = lambda seen: (503, {"content-encoding": "x"}, b"")
+    scene.witness.silent = True
+    status, answer = scene.send(body=asked("witness", stream=True))
+    scene.witness.silent = False
+    assert status == 502
+    run = scene.fleet.run(header(answer, "x-signalbox-run-id"), agent_key=KEY)
+    assert [each["settlement"] for each in run["attempts"]] == ["zero"]
+
+
 def test_a_usage_record_of_zero_is_zero_and_not_missing(scene: Scene) -> None:
     zero = ANSWER | {"usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}}
     scene.witness.answer = lambda seen: (200, {}, json.dumps(zero).encode())

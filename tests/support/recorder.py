@@ -46,6 +46,8 @@ class Recorder:
         default=lambda seen: (200, {}, json.dumps(ANSWER).encode())
     )
     seen: list[Seen] = field(default_factory=list)
+    silent: bool = False
+    """Heads promise a body of ten bytes, and the connection ends without it."""
 
     def __enter__(self) -> Self:
         recorder = self
@@ -64,8 +66,10 @@ class Recorder:
                 self.send_response(status)
                 for name, value in {"content-type": "application/json", **more}.items():
                     self.send_header(name, value)
-                self.send_header("content-length", str(len(answer)))
+                length = 10 if recorder.silent else len(answer)
+                self.send_header("content-length", str(length))
                 self.end_headers()
+                self.close_connection = self.close_connection or recorder.silent
                 self.wfile.write(answer)
 
             do_GET = do_POST  # noqa: N815  the name that the standard library asks for

@@ -106,12 +106,12 @@ class MessagesStreamReader(BaseStreamReader):
             return self._error_event(event, piece.error)
         return event
 
-    def _total(self, piece: _Piece) -> None:
-        self._merge(piece.usage)
-        if piece.delta is not None and piece.delta.stop_reason is not None:
-            self._stop_reason = piece.delta.stop_reason
-        if self._stop_reason is not None and isinstance(piece.usage, dict):
-            self._totalled = piece.usage.get("output_tokens") is not None
+    def _total(self, event: _Event) -> None:
+        self._merge(event.usage)
+        if event.delta is not None and event.delta.stop_reason is not None:
+            self._stop_reason = event.delta.stop_reason
+        if self._stop_reason is not None and isinstance(event.usage, dict):
+            self._totalled = event.usage.get("output_tokens") is not None
 
     def _merge(self, usage: object) -> None:
         if isinstance(usage, dict):
