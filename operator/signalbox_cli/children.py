@@ -119,7 +119,8 @@ class Child:
             return
         with self.program.log.open("ab", buffering=0) as log:
             async for line in output:
-                log.write(line)
+                with contextlib.suppress(OSError):  # a full disk must not cost us the line
+                    log.write(line)
                 word, _, rest = line.decode("utf-8", "replace").strip().partition(" ")
                 if word == READY and not self._ready.done():
                     self._ready.set_result(rest)

@@ -92,9 +92,16 @@ class Keeper:
                 await self._care.after_start()
             except Failure as failure:
                 self._care.tell(failure.message)
-                if self._child is not None:
-                    await self._child.stop(0)
+                await self._give_up_on_child()
+                continue
+            except Exception as error:  # noqa: BLE001  or it would never run again
+                self._care.tell(f"{self.program.name} cannot be started: {error!r}")
+                await self._give_up_on_child()
                 continue
             self.restarts += 1
             self._care.tell(f"{self.program.name} runs again")
             return failures
+
+    async def _give_up_on_child(self) -> None:
+        if self._child is not None:
+            await self._child.stop(0)
