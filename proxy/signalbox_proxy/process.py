@@ -30,7 +30,7 @@ from signalbox_proxy.server import TrafficServer, check_build, drain, listen
 from signalbox_proxy.services import Services
 from signalbox_proxy.settings import Settings, from_process
 from signalbox_proxy.traffic import Traffic
-from signalbox_proxy.upstream import SessionUpstream
+from signalbox_proxy.upstream import PooledUpstream
 from signalbox_snapshot import envelope, signing_keys
 
 FENCED_CHECK_S = 1.0
@@ -112,7 +112,7 @@ async def _services(settings: Settings) -> AsyncIterator[Services]:
     ledger = await ProxyLedger.open(
         name=settings.name, socket=settings.authority, journal_dir=settings.state / "journal"
     )
-    upstream = SessionUpstream()
+    upstream = PooledUpstream()
     try:
         yield Services(
             name=settings.name,

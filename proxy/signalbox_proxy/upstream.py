@@ -1,7 +1,7 @@
-"""The one small interface behind which provider calls stand, and its aiohttp implementation.
+"""The one small interface behind which provider calls stand, and what implements it.
 
 The request path knows `Upstream`, `UpstreamCall` and `UpstreamAnswer` only; another client can
-take the place of `SessionUpstream` without a change elsewhere. Nothing here decides anything:
+take the place of `PooledUpstream` without a change elsewhere. Nothing here decides anything:
 URL, headers and body arrive complete. Redirects are never followed, no environment proxy and no
 cookie is ever used, and no answer is decompressed.
 """
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import aiohttp
-from yarl import URL
+
+from signalbox_proxy.http_client import HttpClient, HttpResponse
 
 CONNECT_TIMEOUT_S = 10.0
 IDLE_CONNECTION_S = 15.0
@@ -85,30 +86,20 @@ class Upstream(Protocol):
         """Close all connections."""
 
 
-class SessionUpstream:
-    """`Upstream` over one aiohttp `ClientSession`, shared by all calls of the process."""
+class PooledUpstream:
+    """`Upstream` over one `HttpClient`, shared by all calls of the process."""
 
     def __init__(self) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-        )
-        self._urls: dict[str, URL] = {}
+        self._client = HttpClient(connect_timeout_s=CONNECT_TIMEOUT_S, keep_s=IDLE_CONNECTION_S)
 
-    async def send(self, call: UpstreamCall) -> "SessionAnswer":
+    async def send(self, call: UpstreamCall) -> "PooledAnswer":
         """See `Upstream`."""
         wait_s = min(call.first_chunk_s or call.timeout_s, call.timeout_s)
         waiting = _Deadline.of_this_task(wait_s)
-        response: aiohttp.ClientResponse | None = None
+        response: HttpResponse | None = None
         first = b""
         try:
-            response = await self._session.post(
-                self._url(call.url), data=call.body, headers=call.headers, allow_redirects=False
-            )
+            response = await self._client.post(call.url, call.headers, call.body)
             if call.first_chunk_s is not None and response.status < 300:
                 first = await response.content.readany()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -124,19 +115,11 @@ class SessionUpstream:
             raise
         finally:
             waiting.stop()
-        return SessionAnswer(response, first, call.timeout_s - waiting.elapsed())
+        return PooledAnswer(response, first, call.timeout_s - waiting.elapsed())
 
     async def close(self) -> None:
         """See `Upstream`."""
-        await self._session.close()
-
-    def _url(self, url: str) -> URL:
-        prepared = self._urls.get(url)
-        if prepared is None:
-            if len(self._urls) >= 4096:  # endpoints of snapshots long gone
-                self._urls.clear()
-            prepared = self._urls[url] = URL(url, encoded=True)
-        return prepared
+        await self._client.close()
 
 
 class _Deadline:
@@ -175,12 +158,12 @@ class _Deadline:
         self._task.cancel()
 
 
-class SessionAnswer:
+class PooledAnswer:
     """An answer that aiohttp is receiving."""
 
     __slots__ = ("_first", "_left_s", "_overdue", "_response", "_until")
 
-    def __init__(self, response: aiohttp.ClientResponse, first: bytes, left_s: float) -> None:
+    def __init__(self, response: HttpResponse, first: bytes, left_s: float) -> None:
         self._response = response
         self._first = first
         self._left_s = left_s
@@ -220,6 +203,13 @@ class SessionAnswer:
 
     async def read(self, limit: int) -> bytes:
         """See `UpstreamAnswer`."""
+        content = self._response.content
+        if content.is_eof() and not self._first:
+            self._check_encoding()
+            whole = content.read_nowait()
+            if len(whole) > limit:
+                raise UpstreamBroken(f"the answer is longer than {limit} bytes")
+            return whole
         pieces: list[bytes] = []
         size = 0
         async for chunk in self.chunks():
@@ -245,12 +235,12 @@ class SessionAnswer:
             raise UpstreamBroken("the answer is compressed, which was not asked for")
 
 
-def _close(response: aiohttp.ClientResponse | None) -> None:
+def _close(response: HttpResponse | None) -> None:
     if response is not None:
         response.close()
 
 
-def _headers(response: aiohttp.ClientResponse | None) -> Mapping[str, str] | None:
+def _headers(response: HttpResponse | None) -> Mapping[str, str] | None:
     return None if response is None else response.headers
 
 
