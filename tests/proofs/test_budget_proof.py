@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from support.company import PLATFORM, Company, chat_model, usd
+from support.company import PLATFORM, Company, chat_model, nano, usd
 from support.load import chat_body, spend_until_refused
 from support.oracle import PICO_PER_NANO, Books, Oracle, eventually
 from support.running import Running, running_up
@@ -58,9 +58,17 @@ class Arena:
         return {}
 
     def settled_books(self, agent: str) -> Books:
-        """The books once nothing is held any more: a leaked hold would never let this return."""
-        eventually(lambda: float(self.status(agent)["held"]) == 0, what=f"nothing held of {agent}")
-        return self.oracle.books(f"shop/{agent}")
+        """The books once nothing is held any more and all that was spent is recorded: a leaked
+        hold, or a lost run, would never let this return."""
+
+        def settled() -> Books | None:
+            status = self.status(agent)
+            books = self.oracle.books(f"shop/{agent}")
+            recorded = status.get("settled") and nano(status["settled"]) == books.ledger_nano
+            return books if recorded and nano(status["held"]) == 0 else None
+
+        found: Books = eventually(settled, what=f"nothing held of {agent}, all recorded")
+        return found
 
     def shortages(self, agent: str) -> list[dict[str, Any]]:
         """What the authority said at each refusal for lack of money."""

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,8 @@ def usd(nano: int) -> str:
     """Nano-USD as the decimal text that manifests want."""
     whole, rest = divmod(nano, 10**9)
     return f"{whole}.{rest:09d}"
+
+
+def nano(text: str) -> int:
+    """Decimal text of USD, as status has it, in nano-USD."""
+    return int(Decimal(text) * 10**9)

@@ -68,8 +68,11 @@ async def main() -> None:
     await asyncio.gather(*(worker.work(subject) for subject in names))
     await ledger.close()
     seen = {
-        "spent": worker.spent, "refused": worker.refused, "reasons": worker.reasons,
-        "false_refusals": worker.false_refusals, "runs": worker.runs,
+        "spent": worker.spent,
+        "refused": worker.refused,
+        "reasons": worker.reasons,
+        "false_refusals": worker.false_refusals,
+        "runs": worker.runs,
     }
     print(json.dumps(seen), flush=True)
 
