@@ -93,12 +93,13 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _file(path: Path, namespace: str) -> list[Found | Problem]:
+    name = os.fsencode(path).decode("utf-8", "replace")
     try:
         with path.open("rb") as stream:
             text = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        return [_file_problem(path, f"cannot be read: {error.strerror}", "check path and rights")]
-    return _text(text, str(path), namespace)
+        return [_file_problem(name, f"cannot be read: {error.strerror}", "check path and rights")]
+    return _text(text, name, namespace)
 
 
 def _text(text: bytes | str, file: str, namespace: str) -> list[Found | Problem]:

@@ -15,6 +15,7 @@ import msgspec
 from signalbox_api import Resource, ResourceKey
 from signalbox_api.load import Loaded, read_object, read_paths
 from signalbox_cli.dev_keys import agents_without_keys, dev_key, with_dev_keys
+from signalbox_cli.failure import Failure
 from signalbox_cli.registry import Registry
 from signalbox_cli.settings import UpSettings
 from signalbox_cli.state import write_private
@@ -49,7 +50,12 @@ class Catalogue:
             self.in_force[key], self._files[key] = resource, file
 
     def read(self, now: datetime) -> Reading:
-        """Reads the folder, keeps what a broken file said before, adds keys, stamps metadata."""
+        """Reads the folder, keeps what a broken file said before, adds keys, stamps metadata.
+
+        Raises Failure when the folder is gone: that takes nobody's objects away.
+        """
+        if not self._settings.manifests.exists():
+            raise Failure(f"{self._settings.manifests} is gone; put it back")
         loaded = read_paths([self._settings.manifests])
         broken = {problem.file for problem in loaded.problems}
         present = {found.resource.key: found.file for found in loaded.found}

@@ -77,7 +77,7 @@ def print_remarks(console: Console, found: Iterable[Remark]) -> None:
             console.print(
                 Text.assemble((each.severity, style), "  ", (each.owner, "bold"), "  ", each.field)
             )
-            console.print(f"  {each.message}; {each.fix}")
+            console.print(f"  {each.message}; {each.fix}", markup=False)
             console.print(Text(f"  {each.place}  {each.reason}\n", style="dim"))
         else:
             place = f"{each.place}: " if each.place else ""

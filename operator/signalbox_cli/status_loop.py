@@ -1,6 +1,5 @@
 """Once a second: what proxies run and what accounts have left, as status on every object."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
@@ -54,12 +53,6 @@ class StatusLoop:
             await self._server.stop()
             self._settings.state.up_socket.unlink(missing_ok=True)
         self._refusals.close()
-
-    async def keep_fresh(self) -> None:
-        """Refreshes for ever."""
-        while True:
-            await asyncio.sleep(PERIOD_S)
-            await self.refresh()
 
     async def refresh(self) -> None:
         """Asks proxies and authority, and shows what they say."""

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 from rich.console import Console
+from rich.text import Text
 
 from signalbox_cli.check import print_remarks
 from signalbox_cli.controller import Applied, Controller
@@ -19,7 +20,7 @@ from signalbox_cli.ports import Wanted, require_free
 from signalbox_cli.settings import UpSettings
 from signalbox_cli.start_screen import print_start
 from signalbox_cli.state import FLEET
-from signalbox_cli.status_loop import StatusLoop
+from signalbox_cli.status_loop import PERIOD_S, StatusLoop
 from signalbox_cli.terminal import err, out
 from signalbox_cli.watcher import Fingerprint, fingerprint, watch_folder
 from signalbox_operator.control_port import ControlPort, ProxyAddress
@@ -55,10 +56,12 @@ class Supervisor:
         self._controller: Controller | None = None
         self._status: StatusLoop | None = None
         self._known: Fingerprint = {}
+        self._trouble = ""
 
     def tell(self, sentence: str) -> None:
         """Shows something that happened."""
-        self._progress.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim]  {sentence}", soft_wrap=True)
+        moment = Text(time.strftime("%H:%M:%S"), style="dim")
+        self._progress.print(Text.assemble(moment, f"  {sentence}"), soft_wrap=True)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -104,15 +107,35 @@ class Supervisor:
 
     async def watch(self) -> None:
         """Applies every change of the folder and keeps status fresh, until cancelled."""
-        controller, status = self._parts()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(status.keep_fresh())
+            tasks.create_task(self._keep_status_fresh())
             async for _ in watch_folder(self._settings.manifests, self._known):
-                try:
-                    self._show(await controller.apply())
-                except (Failure, OSError) as failure:
-                    self.tell(f"the change is not applied: {failure}")
-                await status.refresh()
+                await self._apply()
+                await self._refresh()
+
+    async def _apply(self) -> None:
+        try:
+            self._show(await self._parts()[0].apply())
+        except (Failure, OSError) as failure:
+            self.tell(f"the change is not applied: {failure}")
+        except Exception as error:  # noqa: BLE001  no manifest may end what serves
+            self.tell(f"the change is not applied: {error!r}")
+
+    async def _keep_status_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(PERIOD_S)
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        """Status may be stale for a while; what serves does not end for that."""
+        trouble = ""
+        try:
+            await self._parts()[1].refresh()
+        except Exception as error:  # noqa: BLE001
+            trouble = f"status is not fresh: {error!r}"
+            if trouble != self._trouble:
+                self.tell(trouble)
+        self._trouble = trouble
 
     def _show(self, applied: Applied) -> None:
         self._show_remarks(applied)

@@ -4,6 +4,7 @@ The file system's events wake it; what counts is whether the files differ from t
 last. So a change made while nobody watched, or whose event was lost, is found all the same.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -37,18 +38,28 @@ def fingerprint(folder: Path) -> Fingerprint:
 
 async def watch_folder(folder: Path, known: Fingerprint) -> AsyncIterator[None]:
     """Yields after each change of a manifest, beginning with what differs from `known`."""
-    changes = awatch(
-        folder,
-        watch_filter=_is_visible,
-        step=SETTLE_MS,
-        rust_timeout=LOOK_MS,
-        yield_on_timeout=True,
-    )
-    async for _ in changes:
+    async for _ in _looks(folder):
         now = fingerprint(folder)
         if now != known:
             known = now
             yield
+
+
+async def _looks(folder: Path) -> AsyncIterator[None]:
+    """When to look. Where events cannot be had (the folder is gone for a while, a name in it is no
+    text), from time to time."""
+    while True:
+        with contextlib.suppress(Exception):
+            async for _ in awatch(
+                folder,
+                watch_filter=_is_visible,
+                step=SETTLE_MS,
+                rust_timeout=LOOK_MS,
+                yield_on_timeout=True,
+            ):
+                yield
+        await asyncio.sleep(LOOK_MS / 1000)
+        yield
 
 
 def _is_visible(change: Change, path: str) -> bool:

@@ -109,6 +109,13 @@ def test_a_missing_file_is_a_problem_and_hides_no_other(tmp_path: Path) -> None:
     assert "cannot be read: No such file" in str(_only(loaded))
 
 
+def test_a_file_name_that_is_no_text_is_told_as_well_as_it_can_be(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff.yaml"
+    Path(os.fsdecode(name)).write_text(DOMAIN % "one")
+    (found,) = read_paths([tmp_path]).found
+    assert found.file == f"{tmp_path}/\ufffd.yaml"
+
+
 @pytest.mark.parametrize(
     "broken",
     [
