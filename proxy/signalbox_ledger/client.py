@@ -78,6 +78,7 @@ class ProxyLedger:
         self._dispatched: dict[str, bytes] = {}
         self._unwritten: list[Run] = []
         self._closed = False
+        self._failed = False
         self._housekeeper = Housekeeper(
             self._holdings, self._connection, self._flusher, self._drawer, self._write_late
         )
@@ -101,13 +102,14 @@ class ProxyLedger:
             asyncio.create_task(ledger._housekeeper.run(ledger._clock)),
         ]
         for task in ledger._tasks:
-            task.add_done_callback(_log_failure)
+            task.add_done_callback(ledger._ended)
         return ledger
 
     @property
     def is_fenced(self) -> bool:
-        """Whether the authority took this process to be gone: it can only end."""
-        return self._connection.fenced
+        """Whether this process can only end: the authority took it to be gone, or a task of its
+        ledger has failed."""
+        return self._connection.fenced or self._failed
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch by the authority's clock."""
@@ -251,7 +253,7 @@ class ProxyLedger:
         with contextlib.suppress(LedgerUnavailableError):
             await self._flusher.run()
 
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.critical("a task of the ledger ended; this proxy has to restart", exc_info=error)
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed = True
+            _log.critical("a task of the ledger ended; this proxy has to restart", exc_info=error)

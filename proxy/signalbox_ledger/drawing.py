@@ -7,6 +7,7 @@ answer (`unavailable`). Never refused for what merely lies idle elsewhere.
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,7 +25,9 @@ from signalbox_ledger.shortage import (
 )
 
 _POLL_S = 0.04
-_BATCH = 2_000
+_BATCH = 1_000
+"""Claims, and accounts drawn ahead, of one draw: with the longest names they fit into a frame."""
+
 _ANSWER_S = (0.19, 0.04)
 """How long a hold waits for a first answer: twice, so that a stall of our own does not count."""
 
@@ -33,7 +36,7 @@ _ANSWER_S = (0.19, 0.04)
 class _Waiter:
     claims: Sequence[Claim]
     future: "asyncio.Future[Hold | Shortage]"
-    asked: bool = False
+    asked_in: int = 0
     answered: bool = False
     impatient: bool = False
     lacks: dict[Key, Grant] = field(default_factory=dict)
@@ -62,6 +65,7 @@ class Drawer:
         self._wake = asyncio.Event()
         self._refills: dict[tuple[Key, bool], HeldAccount] = {}
         self._drawn = 0
+        self._draws = 0
 
     async def hold(self, claims: Sequence[Claim], wait_s: float) -> Hold | Shortage:
         """Wait for a hold. Cancelled, it leaves nothing held. Raises ValueError for a claim
@@ -107,7 +111,7 @@ class Drawer:
             self._wake.clear()
             self._serve()
             while self.waiters or self._refills:
-                unasked = any(not waiter.asked for waiter in self.waiters)
+                unasked = any(not waiter.asked_in for waiter in self.waiters)
                 if unasked or self._refills or loop.time() >= next_poll:
                     await self._draw()
                     next_poll = loop.time() + _POLL_S
@@ -120,9 +124,10 @@ class Drawer:
                 self._serve()
 
     async def _draw(self) -> None:
-        asked = self.waiters[:_BATCH]
+        asked = self._next_batch()
+        self._draws += 1
         for waiter in asked:
-            waiter.asked = True
+            waiter.asked_in = self._draws
         accounts, items = self._items(asked)
         if not items:
             self._serve()
@@ -148,6 +153,17 @@ class Drawer:
         if self.waiters:
             self._flush()
 
+    def _next_batch(self) -> list[_Waiter]:
+        """Whom to draw for, in order; where not all fit, those who waited longest for a draw."""
+        room = _BATCH
+        chosen: set[_Waiter] = set()
+        for waiter in sorted(self.waiters, key=lambda waiter: waiter.asked_in):
+            room -= len(waiter.claims)
+            if room < 0 and chosen:
+                break
+            chosen.add(waiter)
+        return [waiter for waiter in self.waiters if waiter in chosen]
+
     async def _ask(self, items: list[DrawItem]) -> Drawn | None:
         with contextlib.suppress(LedgerUnavailableError):
             reply = await self._connection.until_answered(Draw(items))
@@ -162,7 +178,9 @@ class Drawer:
             for claim in waiter.claims:
                 if claim.amount:
                     needs.setdefault((claim.budget, claim.subject), []).append(claim.amount)
-        refills, self._refills = self._refills, {}
+        refills = dict(itertools.islice(self._refills.items(), _BATCH))
+        for refill in refills:
+            del self._refills[refill]
         accounts: list[HeldAccount] = []
         items: list[DrawItem] = []
         for key, amounts in needs.items():

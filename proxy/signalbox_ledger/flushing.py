@@ -67,7 +67,7 @@ class Flusher:
             self._due.clear()
             try:
                 await self.flush()
-            except JournalError:
+            except (JournalError, OSError):
                 _log.exception("the journal cannot be read")
                 await asyncio.sleep(_REFUSED_PAUSE_S)
                 self._due.set()

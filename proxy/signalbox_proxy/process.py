@@ -130,7 +130,7 @@ async def _stop_when_fenced(ledger: ProxyLedger, stop: asyncio.Event) -> None:
     """A process that was taken for dead must not serve on: its money is settled already."""
     while not ledger.is_fenced:  # noqa: ASYNC110  the ledger has no event for it
         await asyncio.sleep(FENCED_CHECK_S)
-    _log.error("the authority took this process to be gone; it ends")
+    _log.error("the ledger of this process can go on no longer; it ends")
     stop.set()
 
 

@@ -202,6 +202,23 @@ async def test_users_have_accounts_of_their_own_drawn_exactly(authority, open_le
     await until(idle_ones_are_back, within_s=8)
 
 
+async def test_thousands_who_wait_with_long_names_do_not_stop_those_after_them(
+    open_ledger,
+) -> None:
+    ledger = await open_ledger("p0")
+    budgets = [f"ns/{number}" for number in range(6)]
+    await ledger.configure(1, [budget(id_, per="user") for id_ in budgets])
+    users = ["\N{GRINNING FACE}" * 250 + str(number) for number in range(2000)]
+    asked = [[claim(1, user, id_) for id_ in budgets] for user in users]
+    await asyncio.gather(*(ledger.hold(claims) for claims in asked))
+
+    async def served() -> bool:
+        return isinstance(await ledger.hold([claim(1, "next", budgets[0])]), Hold)
+
+    await until(served, within_s=20)
+    assert not ledger.is_fenced
+
+
 async def test_a_cancelled_wait_leaves_nothing_held(authority, open_ledger) -> None:
     ledger = await open_ledger("p0")
     await ledger.configure(1, [budget(limit=1000)])
