@@ -5,10 +5,12 @@ all is settled and the ledger closed.
 """
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -26,7 +28,7 @@ from signalbox_proxy.credentials import CredentialStore
 from signalbox_proxy.health import health_application
 from signalbox_proxy.last_good import LastGood
 from signalbox_proxy.metrics import Metrics
-from signalbox_proxy.server import TrafficServer, check_build, drain, listen
+from signalbox_proxy.server import TrafficServer, check_build, drain, keep_closing_idle, listen
 from signalbox_proxy.services import Services
 from signalbox_proxy.settings import Settings, from_process
 from signalbox_proxy.traffic import Traffic
@@ -48,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     if settings.die_with_parent:
         die_with_parent()
     os.umask(0o077)
+    _allow_open_files()
     try:
         trust = _trust(settings)
     except (OSError, ValueError, TypeError) as error:
@@ -80,6 +83,7 @@ async def run(settings: Settings, trust: Trust) -> int:
             asyncio.create_task(configuration.keep_credentials_fresh()),
             asyncio.create_task(configuration.keep_pulling(settings.peers)),
             asyncio.create_task(_stop_when_fenced(services.ledger, stop)),
+            asyncio.create_task(keep_closing_idle(_server(control), _server(health))),
         ]
         gc.collect()
         gc.freeze()
@@ -141,6 +145,12 @@ async def _site(application: web.Application, host: str, port: int) -> web.AppRu
     return runner
 
 
+def _server(runner: web.AppRunner) -> web.Server:
+    if runner.server is None:
+        raise RuntimeError("the site is not set up")
+    return runner.server
+
+
 def _bound(runner: web.AppRunner) -> int:
     return _port(runner.addresses[0])
 
@@ -160,6 +170,13 @@ def _token(path: Path) -> str:
     if len(token) < 16 or not token.isprintable():
         raise ValueError(f"{path} does not hold a token of at least 16 characters")
     return token
+
+
+def _allow_open_files() -> None:
+    """Each connection is a file, and shells and services allow few: take all that may be had."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def die_with_parent() -> None:

@@ -26,6 +26,10 @@ HEAD_DEADLINE_S = 5.0
 STALL_S = 60.0
 """Longest that a client may leave a full buffer unread; then it is cut off."""
 
+SIDE_IDLE_S = 20.0
+"""A connection of the ports beside the traffic port may be without a request for so long, or
+twice that. Longer than clients keep an idle one."""
+
 SWEEP_S = 1.0
 BACKLOG = 2048
 READ_BUFFER = 1 << 16
@@ -135,6 +139,22 @@ async def listen(server: TrafficServer, host: str, port: int) -> asyncio.Server:
     return await asyncio.get_running_loop().create_server(
         server, host, port, reuse_port=True, backlog=BACKLOG
     )
+
+
+async def keep_closing_idle(*servers: web.Server, idle_s: float = SIDE_IDLE_S) -> None:
+    """Close connections that carry no request, so that they cannot use up all files."""
+    idle: set[RequestHandler] = set()
+    while True:
+        await asyncio.sleep(idle_s)
+        found = {
+            connection
+            for server in servers
+            for connection in server.connections
+            if connection._current_request is None  # noqa: SLF001  aiohttp tells it nowhere else
+        }
+        for connection in idle & found:
+            connection.force_close()
+        idle = found - idle
 
 
 async def drain(in_flight: set["asyncio.Task[object]"], limit_s: float) -> None:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from signalbox_proxy.exchange import Exchange, read_headers
 from signalbox_proxy.refusals import Refusal
-from signalbox_proxy.server import TrafficServer
+from signalbox_proxy.server import TrafficServer, keep_closing_idle
 
 SIZE = 32 * 1024 * 1024
 
@@ -102,3 +102,31 @@ async def test_a_body_without_a_length_is_bounded_while_it_comes(
     pieces = [b"32\r\n" + b"x" * 50 + b"\r\n"] * 3
     told = await answered(TrafficServer(reading), b"Transfer-Encoding: chunked\r\n", pieces)
     assert "413" in told
+
+
+async def test_a_connection_without_a_request_is_closed_and_one_with_a_request_is_not() -> None:
+    release = asyncio.Event()
+
+    async def wait(request: web.BaseRequest) -> web.StreamResponse:
+        await release.wait()
+        return web.Response(text="done")
+
+    server = web.Server(wait)
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    busy, asking = await asyncio.open_connection("127.0.0.1", port)
+    asking.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    idle, silent = await asyncio.open_connection("127.0.0.1", port)
+    half, late = await asyncio.open_connection("127.0.0.1", port)
+    late.write(b"GET / HTTP/1.1\r\nHost:")
+    closing = asyncio.create_task(keep_closing_idle(server, idle_s=0.05))
+    async with asyncio.timeout(10):
+        assert await idle.read() == b""
+        assert await half.read() == b""
+        release.set()
+        assert b"200 OK" in await busy.readline()
+    closing.cancel()
+    for writer in (asking, silent, late):
+        writer.close()
+    listening.close()
+    await server.shutdown(0.1)
