@@ -8,6 +8,8 @@ not know yet (`pending`), and what it does (`spent`).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from signalbox_ledger.accounts import AHEAD_SECONDS, AHEAD_SHARE, Figures
 from signalbox_ledger.protocol import Grant, ReturnItem
 from signalbox_ledger.records import HoldPart
@@ -23,8 +25,7 @@ Key = tuple[str, str]
 """Budget and subject."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """What one attempt may cost one account, in its unit. Subject "" is the shared account."""
 
     budget: str

@@ -61,10 +61,10 @@ class Entry(msgspec.Struct, frozen=True):
 
 def frame_entry(kind: Kind, body: bytes) -> bytes:
     """One entry as it stands in the file."""
-    content = bytes((kind,)) + body
-    if len(content) > MAX_ENTRY:
-        raise JournalError(f"entry of {len(content)} bytes is above {MAX_ENTRY}")
-    return _FRAME.pack(len(content), zlib.crc32(content)) + content
+    first, length = bytes((kind,)), 1 + len(body)
+    if length > MAX_ENTRY:
+        raise JournalError(f"entry of {length} bytes is above {MAX_ENTRY}")
+    return b"".join((_FRAME.pack(length, zlib.crc32(body, zlib.crc32(first))), first, body))
 
 
 def entries(data: bytes, start: int = 0) -> Iterator[Entry]:

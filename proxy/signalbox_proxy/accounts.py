@@ -4,7 +4,7 @@ Every budget that applies must agree. A budget `per` user, session or agent has 
 each; one for a workload counts that workload's requests only.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from signalbox_proxy.classification import Facts
 from signalbox_proxy.refusals import Refusal
@@ -12,8 +12,7 @@ from signalbox_proxy.runtime import PreparedAgent
 from signalbox_snapshot.snapshot import Budget
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """A budget, and whose part of it: `subject` is "" for the shared account."""
 
     budget: Budget

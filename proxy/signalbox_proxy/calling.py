@@ -39,7 +39,7 @@ _OURS = frozenset({401, 403, 407})
 _THROTTLED = frozenset({429, 529})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class WholeAnswer:
     """An answer that came completely, not settled yet."""
 
@@ -61,7 +61,7 @@ class Failure:
     refusal: Refusal
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class ProviderCaller:
     """Calls providers on behalf of one request."""
 

@@ -6,8 +6,9 @@ floor, price. Prices are checked by `routing`, on what is left.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from signalbox_proxy.classification import Facts
 from signalbox_proxy.model_request import ModelRequest
@@ -63,8 +64,7 @@ WIRE_FORMATS: dict[str, WireFormat] = {
 PPM = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(msgspec.Struct, frozen=True):
     """Why one lane may not carry the request."""
 
     lane: PreparedLane
@@ -72,8 +72,7 @@ class Loss:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """What a lane is checked against: who asks, with what, under which constraints.
 
     `substitutes_barred` is the policy that leaves out the model which the client insists on.

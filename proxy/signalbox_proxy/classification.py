@@ -6,8 +6,9 @@ residency lock is the intersection of the domain's lock with those of the assets
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from signalbox_proxy.declarations import Declarations
 from signalbox_proxy.refusals import Refusal
@@ -36,8 +37,7 @@ class Registry(Protocol):
         """The namespace whose data assets every tenant may name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """All that the decision needs to know of a request besides its content.
 
     `jurisdictions` is the residency lock: where an attempt may run, None for anywhere.

@@ -10,7 +10,6 @@ agent. Digests are SHA-256 over the canonical JSON of a list whose first item na
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -39,8 +38,7 @@ class Credentials(Protocol):
         """Adopted keys, by `Key.lookup`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who proved to be who: an agent, and the name of the key that proved it."""
 
     agent: Agent

@@ -4,15 +4,15 @@ Made by `surfaces`, once, from the decoded body. The steps after it (classify, p
 reserve) know no wire format.
 """
 
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 SurfaceName = Literal["chat", "messages", "embeddings"]
 CacheWrite = Literal["none", "implicit", "5m", "1h"]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRequest:
+class ModelRequest(msgspec.Struct, frozen=True):
     """A request as asked for, with all that bounds its bill.
 
     `body` is the decoded JSON; what goes upstream is encoded from it, so that no provider reads
@@ -43,11 +43,10 @@ class ModelRequest:
     cache_write: CacheWrite
     output_schema: dict[str, Any] | None
     user: str
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class TokenBound:
+class TokenBound(msgspec.Struct, frozen=True):
     """The most tokens that a provider may bill for one attempt."""
 
     input: int

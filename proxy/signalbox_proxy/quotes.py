@@ -3,7 +3,7 @@
 The bound is what is held before dispatch; the expectation only orders what is acceptable.
 """
 
-from dataclasses import dataclass, replace
+import msgspec
 
 from signalbox_proxy import tokenizer
 from signalbox_proxy.bounds import expected_tokens, token_bound
@@ -19,8 +19,7 @@ MIN_OUTPUT = 256
 """Output tokens under which a request is refused rather than lowered further."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(msgspec.Struct, frozen=True):
     """The price of one attempt. Amounts are nano-USD.
 
     `output_limit` is what the provider will be told; None where the surface has no output.
@@ -84,7 +83,7 @@ class Quoter:
     def lowered(self, quote: Quote, output_limit: int) -> Quote:
         """The same attempt with a lower output limit."""
         bound = token_bound(self.request, quote.lane.model, output_limit)
-        return replace(
+        return msgspec.structs.replace(
             quote,
             output_limit=output_limit,
             bound=bound,

@@ -8,6 +8,8 @@ Steps price and route of the request path, and what `signalbox explain` shows. P
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from signalbox_proxy.candidates import (
     Loss,
     Offer,
@@ -32,8 +34,7 @@ DEFAULT_OBJECTIVE: Objective = "cheapest"
 UNKNOWN_LATENCY_MS = 1 << 31
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Where a request may run. `ranking` holds what is acceptable, the best first.
 
     `refusal` is set when nothing is. `dry_run_refusals` says what policies in DryRun would have

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+import msgspec
+
 from signalbox_snapshot.snapshot import LaneClass, Match, Objective, Policy
 
 ASKED: Final = "asked"
@@ -24,8 +26,7 @@ _Name = TypeVar("_Name", bound=str)
 _Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What policies match on. `domains` is the agent's domain, then its ancestors.
 
     `model` is the id of the model asked for, `auto`, or "" where no model has that name.

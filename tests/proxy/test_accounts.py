@@ -1,8 +1,8 @@
 """Which accounts hold a request, and in whose name."""
 
-import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
 from signalbox_proxy.accounts import accounts_for
@@ -22,7 +22,7 @@ def accounts(*budgets: Budget, **facts: str) -> list[tuple[str, str, bool]]:
     runtime = Runtime.build(given, version="v", generation=1)
     who = runtime.agents["retail/support"]
     plain = Facts(who.agent, who.domain, "", "", "", "", 1, None, (), False, 0)
-    asked: Any = dataclasses.replace(plain, **facts)  # type: ignore[arg-type]
+    asked: Any = msgspec.structs.replace(plain, **facts)  # type: ignore[arg-type]
     found = accounts_for(who, asked)
     return [(account.budget.id, account.subject, account.enforced) for account in found]
 

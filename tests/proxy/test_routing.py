@@ -1,6 +1,5 @@
 """The route decision, as tables: who may carry a request, in which order, and what a no says."""
 
-import dataclasses
 from typing import Any
 
 import msgspec
@@ -56,7 +55,7 @@ def request(**changes: Any) -> ModelRequest:
         output_schema=None,
         user="",
     )
-    return dataclasses.replace(plain, **changes)
+    return msgspec.structs.replace(plain, **changes)
 
 
 def decided(
@@ -458,8 +457,8 @@ def test_names_that_clients_invent_do_not_fill_the_memory() -> None:
     runtime = Runtime.build(given, version="v", generation=1)
     facts = decided_facts(runtime)
     for number in range(100):
-        runtime.policy_for(dataclasses.replace(facts, task=f"t{number}"), "auto")
-    known = runtime.policy_for(dataclasses.replace(facts, task="known"), "auto")
+        runtime.policy_for(msgspec.structs.replace(facts, task=f"t{number}"), "auto")
+    known = runtime.policy_for(msgspec.structs.replace(facts, task="known"), "auto")
     assert known.constraints.lane_classes is not None
     assert len(runtime._combined) == 2
 

@@ -98,12 +98,18 @@ def _check_structure(raw: bytes) -> None:
     """Refuse what would be dear to decode. Cheap counts first; exact ones only where they fail."""
     if (
         raw.count(b"{") + raw.count(b"[") > MAX_DEPTH
-        or raw.count(b":") > MAX_KEYS
-        or raw.count(b",") > MAX_VALUES
-        or raw.count(b'"') > 2 * MAX_STRINGS
+        or (len(raw) > MAX_KEYS and _has_many(raw))
         or _TOO_LONG in raw.translate(_NUMBER_TO_ZERO)
     ):
         _check_outside_strings(_outside_strings(raw))
+
+
+def _has_many(raw: bytes) -> bool:
+    return (
+        raw.count(b":") > MAX_KEYS
+        or raw.count(b",") > MAX_VALUES
+        or raw.count(b'"') > 2 * MAX_STRINGS
+    )
 
 
 def _outside_strings(raw: bytes) -> bytes:
