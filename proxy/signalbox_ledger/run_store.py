@@ -15,7 +15,9 @@ from signalbox_ledger import run_rows
 from signalbox_ledger.records import Charge, Run
 
 SUM_SPANS = (3_600_000, 86_400_000)
-"""Lengths of the periods that sums are kept by, in milliseconds: an hour and a day, in UTC."""
+"""Lengths of the periods that sums are kept by, in milliseconds: an hour and a day, in UTC.
+
+The first divides the others."""
 
 SUM_KEY = ("domain", "agent", "model", "lane", "region", "workload", "focus_account")
 """What sums are kept by, beside the period."""
@@ -226,22 +228,34 @@ def _last_position(connection: sqlite3.Connection, table: str) -> int:
 
 def _add_sums(connection: sqlite3.Connection, *, after_run: int, after_charge: int) -> None:
     """Add the facts behind these positions to the sums of their hours and days."""
+    connection.execute(_ADD_SUMS, {"after_run": after_run, "after_charge": after_charge})
+
+
+def _adding_sums() -> str:
+    """The statement: facts are read once, into the shortest span, and longer ones add that up."""
     key = ", ".join(SUM_KEY)
     measures = ", ".join(SUM_MEASURES)
-    sums = ", ".join(f"sum({measure})" for measure in SUM_MEASURES)
+    sums = ", ".join(f"sum({measure}) AS {measure}" for measure in SUM_MEASURES)
     added = ", ".join(f"{measure} = {measure} + excluded.{measure}" for measure in SUM_MEASURES)
     facts = " UNION ALL ".join(
         f"SELECT timestamp, {key}, {measures} FROM {view} WHERE position > :{after}"  # noqa: S608
         for view, after in (("run_fact", "after_run"), ("charge_fact", "after_charge"))
     )
-    for span in SUM_SPANS:
-        connection.execute(
-            f"INSERT INTO period_sum (span, timestamp, {key}, {measures})"  # noqa: S608
-            f" SELECT :span, timestamp - timestamp % :span AS start, {key}, {sums}"
-            f" FROM ({facts}) WHERE TRUE GROUP BY start, {key}"
-            f" ON CONFLICT (span, timestamp, {key}) DO UPDATE SET {added}",
-            {"span": span, "after_run": after_run, "after_charge": after_charge},
-        )
+    spans = " UNION ALL ".join(
+        f"SELECT {span}, start - start % {span} AS begin, {key}, {sums}"  # noqa: S608
+        f" FROM shortest WHERE TRUE GROUP BY begin, {key}"
+        for span in SUM_SPANS
+    )
+    return (
+        "WITH shortest AS MATERIALIZED ("  # noqa: S608
+        f"SELECT timestamp - timestamp % {SUM_SPANS[0]} AS start, {key}, {sums}"
+        f" FROM ({facts}) GROUP BY start, {key})"
+        f" INSERT INTO period_sum (span, timestamp, {key}, {measures}) {spans}"
+        f" ON CONFLICT (span, timestamp, {key}) DO UPDATE SET {added}"
+    )
+
+
+_ADD_SUMS = _adding_sums()
 
 
 def _blame(

@@ -6,6 +6,7 @@ above the threshold.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from signalbox_ledger.records import Charge, Meter, Usage
@@ -132,9 +133,14 @@ def _charge(
 
 def _dearest(bound: TokenBound, price: PriceTable, cache_write: CacheWrite) -> tuple[int, int]:
     """Highest prices of an input and an output token that the bound can meet."""
-    tiers = list(_reachable(price, bound.input))
+    return _dearest_prices(tuple(_reachable(price, bound.input)), cache_write)
+
+
+@lru_cache(maxsize=4096)
+def _dearest_prices(tiers: tuple[Tier, ...], cache_write: CacheWrite) -> tuple[int, int]:
+    """Highest prices of an input and an output token over tiers, the standard one first."""
     meters: list[Meter] = ["input", "cached_input", *_WRITES[cache_write]]
-    standard = price.standard
+    standard = tiers[0]
     unpriced_5m = cache_write == "5m" and standard.cache_write_5m is None
     if unpriced_5m or (cache_write == "1h" and standard.cache_write_1h is None):
         raise Refusal(

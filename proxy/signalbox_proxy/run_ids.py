@@ -4,7 +4,6 @@
 (https://github.com/ulid/spec), in lower case.
 """
 
-import base64
 import os
 from functools import lru_cache
 
@@ -12,13 +11,15 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 PREFIX = "r_"
 LENGTH = 26
 
-_FROM_BASE32HEX = bytes.maketrans(b"0123456789ABCDEFGHIJKLMNOPQRSTUV", ALPHABET.encode())
+_PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
+"""Ten bits as two letters."""
 
 
 def new_run_id(now_ms: int) -> str:
     """A new name for a run that starts now."""
-    drawn = base64.b32hexencode(os.urandom(10)).translate(_FROM_BASE32HEX)
-    return f"{PREFIX}{_instant(now_ms)}{drawn.decode()}"
+    drawn = int.from_bytes(os.urandom(10), "big")
+    letters = "".join([_PAIRS[(drawn >> shift) & 1023] for shift in range(70, -1, -10)])
+    return f"{PREFIX}{_instant(now_ms)}{letters}"
 
 
 @lru_cache(maxsize=4)
