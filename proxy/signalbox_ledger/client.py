@@ -22,6 +22,7 @@ from signalbox_ledger.connection import (
 )
 from signalbox_ledger.drawing import Drawer
 from signalbox_ledger.flushing import Flusher
+from signalbox_ledger.framing import FrameError, frame
 from signalbox_ledger.holder import Claim, Hold, Holdings
 from signalbox_ledger.housekeeping import Housekeeper
 from signalbox_ledger.journal import Journal, JournalError
@@ -122,6 +123,12 @@ class ProxyLedger:
         ValueError, naming the budget, for one that cannot be kept; then nothing has changed.
         """
         request = Configure(generation, list(specs))
+        try:
+            frame(0, request)
+        except FrameError as error:
+            raise ValueError(
+                f"the budgets are too many to be sent to the ledger: {error}"
+            ) from None
         before = self._connection.configuration
         self._connection.configuration = request
         with contextlib.suppress(TimeoutError, LedgerUnavailableError):

@@ -150,6 +150,22 @@ async def test_a_window_that_does_not_exist_is_refused_by_name(open_ledger) -> N
     assert isinstance(await ledger.hold([claim(10)]), Hold)
 
 
+async def test_budgets_too_many_for_a_frame_are_refused_and_those_before_stay(
+    authority, open_ledger
+) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    with pytest.raises(ValueError, match="too many"):
+        await ledger.configure(2, [budget(f"ns/{number:0>480}") for number in range(20_000)])
+    authority.kill()
+    authority.start()
+
+    async def served() -> bool:
+        return isinstance(await ledger.hold([claim(1)]), Hold)
+
+    await until(served, within_s=10)
+
+
 async def test_an_older_generation_changes_nothing(authority, open_ledger) -> None:
     ledger = await open_ledger("p0")
     await ledger.configure(5, [budget(limit=1000)])
