@@ -25,10 +25,8 @@ Settlement = Literal["usage", "zero", "full", "released"]
 Meter = Literal["input", "cached_input", "cache_write_5m", "cache_write_1h", "output"]
 
 
-class Record(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
-):
-    """Base of the ledger's rows as they travel in journal and settlement, without defaults."""
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the ledger's rows as they travel in journal and settlement."""
 
 
 class Usage(Record, frozen=True):
