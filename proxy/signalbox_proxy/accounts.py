@@ -27,7 +27,7 @@ class Account(msgspec.Struct, frozen=True):
 def applying_budgets(agent: PreparedAgent, workload: str) -> tuple[Budget, ...]:
     """The budgets that count a request of this workload."""
     return tuple(
-        budget for budget in agent.budgets if not budget.workload or budget.workload == workload
+        [budget for budget in agent.budgets if not budget.workload or budget.workload == workload]
     )
 
 
@@ -38,18 +38,21 @@ def accounts_for(agent: PreparedAgent, facts: Facts) -> tuple[Account, ...]:
     the request does not have.
     """
     budgets = applying_budgets(agent, facts.workload)
-    if not any(budget.unit == "usd" for budget in budgets):
+    if "usd" not in [budget.unit for budget in budgets]:
         raise Refusal(
             "no_budget",
             f"No money budget applies to agent {facts.agent.id}. Create a Budget with a usd limit "
             "whose scope covers it.",
         )
-    return tuple(Account(budget, _subject(budget, facts)) for budget in budgets)
+    return tuple(
+        [
+            Account(budget, "" if budget.per is None else _subject(budget, facts))
+            for budget in budgets
+        ]
+    )
 
 
 def _subject(budget: Budget, facts: Facts) -> str:
-    if budget.per is None:
-        return ""
     if budget.per == "agent":
         return facts.agent.id
     name = facts.user if budget.per == "user" else facts.session

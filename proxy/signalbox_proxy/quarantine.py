@@ -31,4 +31,6 @@ class Quarantine:
 
     def clear_of(self, ranking: Sequence[Quote]) -> list[Quote]:
         """What is left of a ranking."""
+        if not self._lanes:
+            return list(ranking)
         return [quote for quote in ranking if quote.lane not in self]

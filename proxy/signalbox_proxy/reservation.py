@@ -143,7 +143,7 @@ class Reserver:
     async def _hold_as_is(
         self, quote: Quote, accounts: Sequence[Account], wait_s: float
     ) -> Reservation | Short:
-        claims = tuple(self._claim(account, quote) for account in accounts)
+        claims = [self._claim(account, quote) for account in accounts]
         hold: Hold | None = None
         if claims:
             hold = self._ledger.try_hold(claims)
@@ -154,7 +154,7 @@ class Reserver:
                 hold = found
         return Reservation(
             quote=quote,
-            units=tuple(account.budget.unit for account in accounts),
+            units=tuple([account.budget.unit for account in accounts]),
             hold=hold,
             cache_write=self._quoter.request.cache_write,
         )

@@ -7,6 +7,7 @@ lie within it.
 
 from collections.abc import Iterable
 from functools import cache
+from hashlib import blake2b
 from typing import Any, Final, Literal
 
 from rs_bpe.bpe import openai
@@ -17,6 +18,9 @@ Vocabulary = Literal["o200k", "cl100k"]
 SAMPLE_BYTES: Final = 8192
 """Beyond this much text only the beginning of each text is counted, and the rest in proportion:
 counting takes about 80 microseconds per KiB, and the figure only ranks candidates."""
+
+REMEMBERED: Final = 8192
+"""Texts whose counts are kept for each vocabulary: a conversation comes back with every turn."""
 
 _ESTIMATE_PERCENT: Final = 120
 _LEAST_PIECE: Final = 64
@@ -39,15 +43,15 @@ def load(encodings: Iterable[Encoding]) -> None:
 
 def count(encoding: Encoding, texts: Iterable[str]) -> int:
     """Tokens of all texts: exact up to `SAMPLE_BYTES`, in proportion beyond."""
-    tokenizer = _tokenizer(_VOCABULARY[encoding])
+    counter = _tokenizer(_VOCABULARY[encoding])
     texts = tuple(text for text in texts if text)
     length = sum(map(len, texts))
     if length <= SAMPLE_BYTES:
-        counted = sum(int(tokenizer.count(text)) for text in texts)
+        counted = sum(counter.count(text) for text in texts)
     else:
         sample = _sample(texts, length)
         sampled = sum(map(len, sample))
-        counted = sum(int(tokenizer.count(text)) for text in sample)
+        counted = sum(counter.count(text) for text in sample)
         counted = -(-counted * length // sampled)
     return -(-counted * _ESTIMATE_PERCENT // 100) if encoding == "estimate" else counted
 
@@ -58,6 +62,24 @@ def _sample(texts: tuple[str, ...], length: int) -> list[str]:
     return [text[: max(_LEAST_PIECE, len(text) * SAMPLE_BYTES // length)] for text in texts[::step]]
 
 
+class _Counter:
+    """One vocabulary, with the counts of texts that it saw lately, by their digests."""
+
+    def __init__(self, vocabulary: Any) -> None:
+        self._vocabulary = vocabulary
+        self._known: dict[bytes, int] = {}
+
+    def count(self, text: str) -> int:
+        digest = blake2b(text.encode(), digest_size=16).digest()
+        counted = self._known.get(digest)
+        if counted is None:
+            counted = int(self._vocabulary.count(text))
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[digest] = counted
+        return counted
+
+
 @cache
-def _tokenizer(name: Vocabulary) -> Any:
-    return openai.cl100k_base() if name == "cl100k" else openai.o200k_base()
+def _tokenizer(name: Vocabulary) -> _Counter:
+    return _Counter(openai.cl100k_base() if name == "cl100k" else openai.o200k_base())

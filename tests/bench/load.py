@@ -14,6 +14,9 @@ from typing import cast
 
 import uvloop
 
+NUMBER = "@" * 12
+"""Where a request carries its number: no two user messages are the same."""
+
 
 class Connection(asyncio.Protocol):
     """One keep-alive connection with at most one request under way."""
@@ -46,7 +49,8 @@ class Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> bool:
         """Sends one request and tells whether its answer is good."""
         self.answer = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
+        number = b"%0*d" % (len(NUMBER), time.monotonic_ns() % 10 ** len(NUMBER))
+        self.transport.write(request.replace(NUMBER.encode(), number))
         return await self.answer
 
 

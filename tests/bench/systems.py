@@ -15,6 +15,7 @@ from pathlib import Path
 
 import config
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from load import NUMBER
 
 from signalbox_snapshot import codec, envelope, signing_keys
 from support.running import child_environment, free_ports
@@ -76,7 +77,7 @@ def chat_request(port: int) -> bytes:
             "model": "gpt-bench",
             "messages": [
                 {"role": "system", "content": "You are the search assistant of a shop. " * 8},
-                {"role": "user", "content": "Which of these shoes are waterproof? " * 10},
+                {"role": "user", "content": NUMBER + " Which of these shoes are waterproof? " * 10},
             ],
             "max_tokens": 256,
             "temperature": 0.2,
