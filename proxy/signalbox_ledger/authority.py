@@ -67,8 +67,11 @@ class Authority:
     async def tidy(self) -> None:
         """Every ten minutes, drop what no decision needs any more."""
         while True:
-            with self._store.transaction():
-                self._store.forget_ended(self._clock.now_ms() // 1000)
+            try:
+                with self._store.transaction():
+                    self._store.forget_ended(self._clock.now_ms() // 1000)
+            except sqlite3.Error as error:  # a full disk, say: it is tried again
+                _log.warning("tidying failed: %s", error)
             await asyncio.sleep(_TIDY_S)
 
     def _turn(self) -> None:

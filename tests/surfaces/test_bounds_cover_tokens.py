@@ -174,3 +174,26 @@ def test_a_long_text_is_counted_in_proportion() -> None:
     many = [words] * 20_000
     exact = 20_000 * O200K.count(words)
     assert abs(tokenizer.count("o200k", many) - exact) < exact // 20
+
+
+@pytest.mark.parametrize("values", [list(range(5_000)), [[]] * 2_000, [{"a": 1}] * 2_000])
+def test_the_bound_covers_tools_that_a_template_indents(values: list[Any]) -> None:
+    """Chat templates of open-weight models write one value a line, four spaces a level."""
+    parameters = {"type": "object", "properties": {"a": {"enum": values}}}
+    function = {"name": "f", "parameters": parameters}
+    tools = [{"type": "function", "function": function}]
+    asked = CHAT.parse(
+        {"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": tools}, {}
+    )
+    for vocabulary in (O200K, CL100K):
+        assert vocabulary.count(json.dumps(tools, indent=4)) <= asked.text_bytes
+
+
+def test_a_choice_of_tools_is_counted_by_its_text() -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    plain = CHAT.parse(body, {}).text_bytes
+    choice = {
+        "type": "allowed_tools",
+        "allowed_tools": {"mode": "auto", "tools": [{"t": "n" * 9_000}]},
+    }
+    assert CHAT.parse(body | {"tool_choice": choice}, {}).text_bytes > plain + 9_000

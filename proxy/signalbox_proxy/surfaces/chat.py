@@ -183,6 +183,8 @@ def _collect_tools(texts: Texts, asked: Any) -> None:
         texts.add(definition.description)
         is_custom = isinstance(definition, types.CustomDefinition)
         texts.add_json(definition.format if is_custom else definition.parameters)
+    if isinstance(asked.tool_choice, dict):
+        texts.add_json(asked.tool_choice)
 
 
 def _output_schema(texts: Texts, asked: Any) -> dict[str, Any] | None:

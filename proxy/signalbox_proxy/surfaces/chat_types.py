@@ -212,7 +212,7 @@ CHAT: Final = FieldTable(
             "keys beginning with signalbox_ or x-signalbox- are taken out, the rest passes",
         ),
         "modalities": Field("governed", list[str], "text only"),
-        "tool_choice": _neutral(ToolChoice, "covered by the overhead per request"),
+        "tool_choice": Field("priced", ToolChoice, "by its text"),
         "function_call": _neutral(Literal["none", "auto"] | FunctionName, "as tool_choice"),
         "parallel_tool_calls": _neutral(bool, "output stays within its limit"),
         "frequency_penalty": _neutral(Penalty, "sampling"),

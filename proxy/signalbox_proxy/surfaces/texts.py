@@ -6,9 +6,13 @@ template's overhead, bounds the input of a request.
 """
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from signalbox_proxy.surfaces.decoding import encode_body
+
+LINE_TOKENS: Final = 3
+_LINE_ENDS: Final = (",", "{", "}", "[", "]")
+"""After or before each of these a rendering may break the line."""
 
 
 class Texts:
@@ -33,14 +37,15 @@ class Texts:
     def add_json(self, value: dict[str, Any] | list[Any] | None) -> None:
         """Count a JSON value as the longest form that a template may render it in.
 
-        That is with a space after each comma and colon and with every character outside ASCII
-        as an escape of six bytes per UTF-16 unit.
+        That is one value on each line, indented (chat templates of open-weight models do), with a
+        space after each colon, and with every character outside ASCII as an escape of six bytes
+        per UTF-16 unit. Tokenizers have tokens for runs of spaces: a line break with the
+        indentation behind it makes at most LINE_TOKENS.
         """
         if value is None:
             return
         text = encode_body({"": value})[4:-1].decode()
         self.collected.append(text)
-        if text.isascii():
-            self.bytes += len(text) + text.count(",") + text.count(":")
-        else:
-            self.bytes += len(json.dumps(value, default=str))
+        lines = sum(map(text.count, _LINE_ENDS))
+        self.bytes += LINE_TOKENS * lines + text.count(":")
+        self.bytes += len(text) if text.isascii() else len(json.dumps(value, default=str))
