@@ -176,7 +176,7 @@ def test_a_long_text_is_counted_in_proportion() -> None:
     assert abs(tokenizer.count("o200k", many) - exact) < exact // 20
 
 
-@pytest.mark.parametrize("values", [list(range(5_000)), [[]] * 2_000, [{"a": 1}] * 2_000])
+@pytest.mark.parametrize("values", [[1] * 5_000, [[]] * 2_000, [{"a": 1}] * 2_000])
 def test_the_bound_covers_tools_that_a_template_indents(values: list[Any]) -> None:
     """Chat templates of open-weight models write one value a line, four spaces a level."""
     parameters = {"type": "object", "properties": {"a": {"enum": values}}}
