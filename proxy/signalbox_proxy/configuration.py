@@ -162,6 +162,7 @@ class Configuration:
         self._since = int(time.time())
         services.metrics.generation.set(envelope.generation)
         services.metrics.loaded_at.set(self._since)
+        gc.unfreeze()  # the snapshot before this one may go
         gc.collect()
         gc.freeze()  # what lives as long as the snapshot is not looked at again
         _log.info(
