@@ -8,7 +8,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
-	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 UP_FLAGS ?=
 
@@ -23,17 +23,17 @@ define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+	@touch $(addprefix $(VENV)/.,$(2))  # what a larger set of packages contains is there too
 endef
 
 $(VENV)/.run: requirements/run.lock pyproject.toml
-	$(call install,run)
+	$(call install,run,run)
 
 $(VENV)/.dev: requirements/dev.lock pyproject.toml
-	$(call install,dev)
+	$(call install,dev,run dev)
 
 $(VENV)/.bench: requirements/bench.lock pyproject.toml
-	$(call install,bench)
+	$(call install,bench,run dev bench)
 
 setup: $(VENV)/.dev  ## the Python environment in .venv
 
