@@ -21,8 +21,3 @@ class Sensitivity(StrEnum):
 
 
 _ORDER = tuple(Sensitivity)
-
-
-def highest(*classes: Sensitivity) -> Sensitivity:
-    """The most sensitive of the given classes; raises ValueError when none is given."""
-    return max(classes, key=lambda item: item.rank)

@@ -1,7 +1,7 @@
 """Integer arithmetic of money: nano-USD in, nano-USD out.
 
-Pure, and the only place where text becomes money or money becomes text. 1 USD is 10**9 nano-USD;
-prices are nano-USD per million tokens. Nothing here rounds down what somebody has to pay.
+Pure, and the only place where the data plane divides money or writes it as text. 1 USD is 10**9
+nano-USD; prices are nano-USD per million tokens. Nothing here rounds down what somebody has to pay.
 """
 
 NANO_PER_USD = 1_000_000_000
@@ -10,7 +10,6 @@ MAX_AMOUNT = 2**62
 """The largest amount of an account in any unit; sums of two still fit a 64-bit column."""
 
 _FRACTION_DIGITS = 9
-_MAX_TEXT = 40
 
 
 def ceil_div(dividend: int, divisor: int) -> int:
@@ -20,29 +19,11 @@ def ceil_div(dividend: int, divisor: int) -> int:
     return -(-dividend // divisor)
 
 
-def token_cost(tokens: int, price: int) -> int:
+def line_cost(tokens: int, price: int) -> int:
     """Cost in nano-USD of `tokens` at `price` nano-USD per million tokens, rounded up."""
     if tokens < 0 or price < 0:
         raise ValueError("tokens and price must not be negative")
     return ceil_div(tokens * price, TOKENS_PER_PRICE)
-
-
-def parse_usd(text: str) -> int:
-    """Read a decimal string such as "0.20" as nano-USD.
-
-    Accepts ASCII digits with at most nine behind the point; no sign, exponent, blank or
-    separator. Raises ValueError for anything else and for amounts above `MAX_AMOUNT`.
-    """
-    whole, point, fraction = text.partition(".")
-    digits = whole + fraction
-    if len(text) > _MAX_TEXT or not digits.isascii() or not digits.isdigit() or not whole:
-        raise ValueError(f"not a decimal amount: {text[:_MAX_TEXT]!r}; write for example 0.20")
-    if point and not 0 < len(fraction) <= _FRACTION_DIGITS:
-        raise ValueError(f"an amount has one to nine digits behind the point: {text!r}")
-    nano = int(whole) * NANO_PER_USD + int(fraction.ljust(_FRACTION_DIGITS, "0"))
-    if nano > MAX_AMOUNT:
-        raise ValueError(f"amount is too large: {text!r}")
-    return nano
 
 
 def format_usd(nano: int) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from signalbox_ledger.money import line_cost
 from signalbox_ledger.records import Charge, Meter, Usage
 from signalbox_proxy.model_request import CacheWrite, TokenBound
 from signalbox_proxy.refusals import Refusal
 from signalbox_snapshot.snapshot import Lane, PriceTable, Tier
 
-TOKENS_PER_PRICE: Final = 1_000_000
 _PPM: Final = 1_000_000
 
 INPUT_METERS: Final[tuple[Meter, ...]] = (
@@ -31,11 +31,6 @@ _WRITES: Final[dict[CacheWrite, tuple[Meter, ...]]] = {
     "5m": ("cache_write_5m",),
     "1h": ("cache_write_5m", "cache_write_1h"),
 }
-
-
-def line_cost(tokens: int, unit_price: int) -> int:
-    """Cost of one line in nano-USD, rounded up."""
-    return -(-tokens * unit_price // TOKENS_PER_PRICE)
 
 
 def worst_nano(bound: TokenBound, price: PriceTable, cache_write: CacheWrite) -> int:

@@ -12,7 +12,7 @@ from signalbox_api.amounts import millionths, nano_usd, retention_days, usd_text
 from signalbox_api.base import ResourceKey, resolve_ref
 from signalbox_api.pattern_hints import PATTERN_HINTS
 from signalbox_api.scalars import USD_PATTERN, format_instant
-from signalbox_api.sensitivity import Sensitivity, highest
+from signalbox_api.sensitivity import Sensitivity
 
 
 @given(st.from_regex(USD_PATTERN.replace("$", r"\Z"), fullmatch=True))
@@ -53,7 +53,6 @@ def test_retention_is_days() -> None:
 
 def test_classes_are_ordered() -> None:
     assert [item.rank for item in Sensitivity] == [0, 1, 2, 3]
-    assert highest(Sensitivity.INTERNAL, Sensitivity.REGULATED) is Sensitivity.REGULATED
 
 
 def test_groups_resolve_to_countries() -> None:

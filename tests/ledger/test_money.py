@@ -1,6 +1,7 @@
 """Money is integers, exact, and never rounded in the payer's favour."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -8,38 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import signalbox_ledger
-from signalbox_ledger.money import MAX_AMOUNT, ceil_div, format_usd, parse_usd, token_cost
-
-
-@pytest.mark.parametrize(
-    ("text", "nano"),
-    [
-        ("0", 0),
-        ("0.20", 200_000_000),
-        ("3", 3_000_000_000),
-        ("0.000000001", 1),
-        ("25.000000000", 25_000_000_000),
-    ],
-)
-def test_decimal_strings_are_read_exactly(text: str, nano: int) -> None:
-    assert parse_usd(text) == nano
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", ".", "1.", ".5", "-1", "+1", "1e3", "1_000", " 1", "1 ", "1,5", "NaN", "inf", "٣"),
-        *("0.0000000001", "9" * 40, "5000000000", "1.2.3", "0x1"),
-    ],
-)
-def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="amount"):
-        parse_usd(text)
+from signalbox_ledger.money import MAX_AMOUNT, ceil_div, format_usd, line_cost
 
 
 @given(st.integers(0, MAX_AMOUNT))
 def test_what_is_written_reads_back(nano: int) -> None:
-    assert parse_usd(format_usd(nano)) == nano
+    assert Decimal(format_usd(nano)) * 10**9 == nano
 
 
 def test_amounts_show_at_least_cents() -> None:
@@ -50,7 +25,7 @@ def test_amounts_show_at_least_cents() -> None:
 
 @given(st.integers(0, 10**12), st.integers(0, 10**15))
 def test_a_charge_is_rounded_up_by_less_than_one(tokens: int, price: int) -> None:
-    cost = token_cost(tokens, price)
+    cost = line_cost(tokens, price)
     assert 0 <= cost * 1_000_000 - tokens * price < 1_000_000
 
 
@@ -63,7 +38,7 @@ def test_division_rounds_up(dividend: int, divisor: int) -> None:
 @pytest.mark.parametrize(("tokens", "price"), [(-1, 1), (1, -1)])
 def test_negative_factors_are_refused(tokens: int, price: int) -> None:
     with pytest.raises(ValueError, match="negative"):
-        token_cost(tokens, price)
+        line_cost(tokens, price)
     with pytest.raises(ValueError, match="positive"):
         ceil_div(1, 0)
 
