@@ -1,0 +1,97 @@
+"""What the ledger asks of a database, whichever it is.
+
+The stores above write one SQL that SQLite and PostgreSQL both understand, with `?` for
+parameters; the two adapters beside this file (`sqlite_database`, `postgres_database`) are the only
+modules that know a driver. An adapter is one connection, used by one thread at a time.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Protocol
+
+Row = tuple[Any, ...]
+Parameters = Sequence[object]
+Dialect = Literal["sqlite", "postgresql"]
+
+
+class DatabaseError(Exception):
+    """The database did not do what was asked; the transaction is void."""
+
+
+class RuleBrokenError(DatabaseError):
+    """A constraint, a trigger or a type of the tables refuses these values."""
+
+
+class ConflictError(DatabaseError):
+    """Another transaction stood in the way (deadlock, serialization): repeat the transaction."""
+
+
+class DatabaseUnavailableError(DatabaseError):
+    """The connection is lost or never came about.
+
+    If it was lost in a commit, the transaction may have been committed all the same: whatever is
+    repeated on the next connection has to be idempotent.
+    """
+
+
+class UnsafeDatabaseError(DatabaseError):
+    """The database is not one that this release can trust with money: the message says why."""
+
+
+class Database(Protocol):
+    """One connection. Every method but `transaction`, `now_ms` and `close` stands inside a
+    transaction. Raises `DatabaseError` and its kinds, never an exception of the driver."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which SQL it speaks, where the two differ."""
+        ...
+
+    @property
+    def share_lock(self) -> str:
+        """What ends a SELECT whose rows must not change before this transaction ends."""
+        ...
+
+    def any_of(self, column: str) -> str:
+        """A condition with one parameter, made by `listed`: the text column is in that list."""
+        ...
+
+    def listed(self, values: Sequence[str]) -> object:
+        """The parameter of `any_of`."""
+        ...
+
+    def query(self, statement: str, parameters: Parameters = ()) -> list[Row]:
+        """All rows."""
+        ...
+
+    def execute(self, statement: str, parameters: Parameters = ()) -> int:
+        """How many rows were changed."""
+        ...
+
+    def execute_many(self, statement: str, rows: Iterable[Parameters]) -> list[int]:
+        """The statement for each of `rows`, in order: how many rows each changed. One round trip."""
+        ...
+
+    def query_many(self, statement: str, rows: Iterable[Parameters]) -> list[list[Row]]:
+        """The statement for each of `rows`, in order: what each gave. One round trip."""
+        ...
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """New rows in bulk, by the fastest way there is."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing, durable at the end."""
+        ...
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """All or nothing within a transaction: on an error, only what is inside is undone."""
+        ...
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch by the clock that decides about windows."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
