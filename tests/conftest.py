@@ -1,0 +1,23 @@
+"""What every area may use: one PostgreSQL server for all tests of a session."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.postgres import PostgresServer, require_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A server that tests share and none may stop: who wants to, starts one of their own."""
+    require_postgres()
+    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: PostgresServer) -> Iterator[str]:
+    """Where an empty database is that this test alone uses, as the role that owns it."""
+    name = postgres_server.create_database()
+    yield postgres_server.dsn(name)
+    postgres_server.drop_database(name)
