@@ -52,6 +52,11 @@ class Database(Protocol):
         """What ends a SELECT whose rows must not change before this transaction ends."""
         ...
 
+    @property
+    def update_lock(self) -> str:
+        """What ends a SELECT whose rows this transaction is about to change."""
+        ...
+
     def any_of(self, column: str) -> str:
         """A condition with one parameter, made by `listed`: the text column is in that list."""
         ...
@@ -64,12 +69,16 @@ class Database(Protocol):
         """All rows."""
         ...
 
+    def query_named(self, statement: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        """All rows, each by the names of its columns."""
+        ...
+
     def execute(self, statement: str, parameters: Parameters = ()) -> int:
         """How many rows were changed."""
         ...
 
     def execute_many(self, statement: str, rows: Iterable[Parameters]) -> list[int]:
-        """The statement for each of `rows`, in order: how many rows each changed. One round trip."""
+        """The statement for each of `rows`, in order: what each changed. One round trip."""
         ...
 
     def query_many(self, statement: str, rows: Iterable[Parameters]) -> list[list[Row]]:
@@ -90,6 +99,11 @@ class Database(Protocol):
 
     def now_ms(self) -> int:
         """Milliseconds since the Unix epoch by the clock that decides about windows."""
+        ...
+
+    def identity(self) -> str:
+        """Which server, and which branch of its history, this is: it differs after a failover to
+        a copy and after a restore. "" where nothing of the kind can happen."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,268 @@
+"""The ledger's database for a fleet: PostgreSQL, which alone decides, whoever asks.
+
+One of the two modules that know a database driver (psycopg 3, blocking: the authority runs it in
+a thread of its own). Transactions are READ COMMITTED: what must not change is locked by the
+statement that reads it, and the account's rule is a condition of the update and a constraint of
+the table. Nothing waits longer than `ANSWER_SECONDS` for the server, whatever became of it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg.abc import PQGen
+from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import dict_row
+
+from signalbox_ledger import postgres_settings
+from signalbox_ledger.database import (
+    ConflictError,
+    DatabaseError,
+    DatabaseUnavailableError,
+    Parameters,
+    Row,
+    RuleBrokenError,
+)
+
+ANSWER_SECONDS = 5
+"""How long a connection attempt, a statement or a silent server is waited for."""
+
+Returned = TypeVar("Returned")
+
+_CONFLICTS = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.LockNotAvailable,
+)
+_GONE = (
+    *(psycopg.errors.QueryCanceled, psycopg.errors.AdminShutdown, psycopg.errors.CrashShutdown),
+    *(psycopg.errors.CannotConnectNow, psycopg.errors.ReadOnlySqlTransaction),
+    *(psycopg.errors.IdleInTransactionSessionTimeout, psycopg.errors.TooManyConnections),
+)
+_BROKEN_RULES = (psycopg.IntegrityError, psycopg.DataError, OverflowError, UnicodeEncodeError)
+
+
+class PostgresDatabase:
+    """A connection to the server that `dsn` names (a URL or libpq's `key=value` words).
+
+    `answer_seconds` bounds every wait; readers of long reports raise it. Raises
+    DatabaseUnavailableError where nobody answers, UnsafeDatabaseError where the server's settings
+    could lose what it acknowledged (see `postgres_settings`).
+    """
+
+    dialect: Literal["sqlite", "postgresql"] = "postgresql"
+    share_lock = " FOR SHARE"
+    update_lock = " FOR NO KEY UPDATE"
+
+    def __init__(
+        self, dsn: str, *, read_only: bool = False, answer_seconds: int = ANSWER_SECONDS
+    ) -> None:
+        self._connection = _connect(dsn, answer_seconds)
+        try:
+            with self._told():
+                postgres_settings.prepare(
+                    self._connection, read_only=read_only, answer_seconds=answer_seconds
+                )
+        except BaseException:
+            self._connection.close()
+            raise
+        self._cursor = self._connection.cursor()
+
+    def any_of(self, column: str) -> str:
+        """A condition with one parameter, made by `listed`: the text column is in that list."""
+        return f"{column} = ANY(?)"
+
+    def listed(self, values: Sequence[str]) -> object:
+        """The parameter of `any_of`."""
+        return list(values)
+
+    def query(self, statement: str, parameters: Parameters = ()) -> list[Row]:
+        """All rows."""
+        with self._told():
+            return self._cursor.execute(_translated(statement), parameters).fetchall()
+
+    def query_named(self, statement: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        """All rows, each by the names of its columns."""
+        with self._told(), self._connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(_translated(statement), parameters).fetchall()
+
+    def execute(self, statement: str, parameters: Parameters = ()) -> int:
+        """How many rows were changed."""
+        with self._told():
+            return self._cursor.execute(_translated(statement), parameters).rowcount
+
+    def execute_many(self, statement: str, rows: Iterable[Parameters]) -> list[int]:
+        """The statement for each of `rows`, in order: how many rows each changed."""
+        with self._told():
+            return [self._cursor.rowcount for _ in self._each(statement, rows)]
+
+    def query_many(self, statement: str, rows: Iterable[Parameters]) -> list[list[Row]]:
+        """The statement for each of `rows`, in order: what each gave."""
+        with self._told():
+            return [self._cursor.fetchall() for _ in self._each(statement, rows)]
+
+    def _each(self, statement: str, rows: Iterable[Parameters]) -> Iterator[None]:
+        """Run all in one round trip (libpq's pipeline), then go from result to result."""
+        listed = list(rows)
+        if not listed:
+            return
+        self._cursor.executemany(_translated(statement), listed, returning=True)
+        yield
+        while self._cursor.nextset():
+            yield
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """New rows in bulk, by COPY."""
+        into = sql.SQL("COPY {} ({}) FROM STDIN").format(
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+        )
+        with self._told():
+            if not (listed := list(rows)):
+                return
+            with self._cursor.copy(into) as copy:
+                for row in listed:
+                    copy.write_row(row)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; durable at the end, as far as the server's settings were checked."""
+        with self._told():
+            self._connection.execute("BEGIN")
+        try:
+            yield
+            with self._told():
+                self._commit()
+        except BaseException:
+            self._roll_back("ROLLBACK")
+            raise
+
+    def _commit(self) -> None:
+        # After an error that somebody swallowed, the server answers a COMMIT by rolling back.
+        if self._cursor.execute("COMMIT").statusmessage != "COMMIT":
+            raise DatabaseError("the transaction was rolled back: a statement in it had failed")
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """All or nothing within a transaction: on an error, only what is inside is undone."""
+        with self._told():
+            self._connection.execute("SAVEPOINT inner_part")
+        try:
+            yield
+        except BaseException:
+            self._roll_back("ROLLBACK TO inner_part")
+            self._roll_back("RELEASE inner_part")
+            raise
+        with self._told():
+            self._connection.execute("RELEASE inner_part")
+
+    def _roll_back(
+        self, statement: Literal["ROLLBACK", "ROLLBACK TO inner_part", "RELEASE inner_part"]
+    ) -> None:
+        """A connection that cannot do that is closed: the server then rolls back by itself."""
+        try:
+            if not self._connection.closed:
+                self._connection.execute(statement)
+        except psycopg.Error:
+            self._connection.close()
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch by the server's clock, whatever this machine's says."""
+        rows = self.query("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+        return int(rows[0][0])
+
+    def identity(self) -> str:
+        """The cluster's identifier and its timeline: a promoted copy goes on as another one."""
+        rows = self.query(
+            "SELECT system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+            " FROM pg_control_system()"
+        )
+        return str(rows[0][0])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of the driver, as the stores know them; a connection in doubt is closed."""
+        try:
+            yield
+        except _BROKEN_RULES as error:
+            raise RuleBrokenError(_sentence(error)) from error
+        except _CONFLICTS as error:
+            raise ConflictError(_sentence(error)) from error
+        except _GONE as error:
+            self._connection.close()
+            raise DatabaseUnavailableError(f"PostgreSQL: {_sentence(error)}") from error
+        except psycopg.Error as error:
+            if error.sqlstate is None:  # not the server's words: the connection's
+                self._connection.close()
+                raise DatabaseUnavailableError(f"PostgreSQL: {_sentence(error)}") from error
+            raise DatabaseError(_sentence(error)) from error
+
+
+class _BoundedConnection(psycopg.Connection[Row]):
+    """Gives up on a server that went silent: statement_timeout is the server's, and it may hang."""
+
+    answer_seconds: float = ANSWER_SECONDS
+
+    def wait(
+        self, gen: PQGen[Returned], interval: float = 0.1, timeout: float | None = None
+    ) -> Returned:
+        """As psycopg's, with a bound; the connection is of no use after it."""
+        return super().wait(gen, interval, timeout or self.answer_seconds)
+
+
+class _WholeNumberLoader(Loader):
+    """Sums of bigint come as numeric, but they are whole: nothing here is a fraction."""
+
+    def load(self, data: bytes | bytearray | memoryview) -> int:
+        return int(bytes(data))
+
+
+def _connect(dsn: str, answer_seconds: int) -> _BoundedConnection:
+    try:
+        words = conninfo_to_dict(dsn)
+    except psycopg.Error:
+        raise DatabaseUnavailableError(
+            "the DSN cannot be read: write postgresql://USER@HOST:PORT/DATABASE"
+        ) from None
+    patience = {
+        "connect_timeout": str(answer_seconds),
+        "tcp_user_timeout": str(answer_seconds * 1000),
+        "keepalives": "1",
+        "keepalives_idle": "2",
+        "keepalives_interval": "1",
+        "keepalives_count": "3",
+    }
+    # Ours come last: a DSN cannot make the authority wait for ever.
+    given = {name: str(value) for name, value in words.items()}
+    fixed = {"application_name": "signalbox", "client_encoding": "UTF8"}
+    conninfo = make_conninfo(**(given | patience | fixed))
+    try:
+        connection = _BoundedConnection.connect(conninfo, autocommit=True)
+    except psycopg.Error as error:
+        raise DatabaseUnavailableError(f"PostgreSQL: {_sentence(error)}") from None
+    # The server's own timeouts come first, so that its words tell what happened.
+    connection.answer_seconds = answer_seconds + 1
+    connection.adapters.register_loader("numeric", _WholeNumberLoader)
+    return connection
+
+
+def _sentence(error: Exception) -> str:
+    """What the server said, without the values of rows."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return error.diag.message_primary
+    if isinstance(error, UnicodeEncodeError):
+        return "text that is not Unicode"
+    return str(error).strip().replace("\n", "; ")
+
+
+@lru_cache(maxsize=1024)
+def _translated(statement: str) -> bytes:
+    """The driver's placeholders. No statement has a `?` or a `%` in a literal."""
+    return statement.replace("%", "%%").replace("?", "%s").encode()
