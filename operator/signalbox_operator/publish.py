@@ -2,7 +2,8 @@
 
 `Publisher.release` changes the head and rolls out; an unchanged snapshot changes nothing. What a
 rollout ends with is data (`Rollout`): a rejection stops it, unreachable proxies are listed and
-can be tried again with `push_to` whenever the caller likes.
+can be tried again with `push_to` whenever the caller likes. A release that takes something away
+(`revocation`) raises the lower bound under which no proxy may serve; every later one keeps it.
 """
 
 import asyncio
@@ -20,7 +21,9 @@ from signalbox_operator.control_port import (
     Unreachable,
 )
 from signalbox_operator.head import Head, HeadMovedError, HeadStore
+from signalbox_operator.revocation import taken_away
 from signalbox_snapshot import codec
+from signalbox_snapshot.check import SnapshotError
 from signalbox_snapshot.envelope import seal
 from signalbox_snapshot.snapshot import Snapshot
 
@@ -73,7 +76,13 @@ class Publisher:
             return Rollout(current, changed=False)
         codec.decode(payload)
         generation = 0 if current is None else current.generation
-        sealed = seal(self._key, fleet=self._fleet, generation=generation + 1, payload=payload)
+        sealed = seal(
+            self._key,
+            fleet=self._fleet,
+            generation=generation + 1,
+            payload=payload,
+            min_generation=_min_generation(current, snapshot),
+        )
         head = self._store.compare_and_swap(generation, sealed)
         return await self.roll_out(head, proxies)
 
@@ -94,6 +103,20 @@ class Publisher:
         """Pushes the head to one proxy again, None where nothing is released yet."""
         head = self._store.read()
         return None if head is None else await self._control.push_to(proxy, head.sealed)
+
+
+def _min_generation(current: Head | None, snapshot: Snapshot) -> int:
+    """The lower bound of the release after `current`: its own generation if it takes anything
+    away, or if that cannot be told because this release no longer reads the head's content."""
+    if current is None:
+        return 0
+    try:
+        before = codec.decode(current.envelope.snapshot.encode())
+    except SnapshotError:
+        return current.generation + 1
+    if taken_away(before, snapshot):
+        return current.generation + 1
+    return current.envelope.min_generation
 
 
 __all__ = ["HeadMovedError", "Publisher", "Rollout"]

@@ -1,8 +1,12 @@
 """The signed envelope in which a snapshot travels from the control plane to a proxy.
 
-Ed25519 (RFC 8032) over the canonical JSON of `{fleet, generation, version}`. The version is the
-sha256 of the snapshot's bytes and is computed again on arrival, so that the signature covers
-every byte of the snapshot without being computed over all of them.
+Ed25519 (RFC 8032) over the canonical JSON of `{fleet, generation, min_generation, version}`. The
+version is the sha256 of the snapshot's bytes and is computed again on arrival, so that the
+signature covers every byte of the snapshot without being computed over all of them.
+
+`min_generation` is the latest generation that took something away (a key, an agent, a place where
+data may go): what is older must not be served by once anybody knows. It stands here and not in
+the snapshot, so that equal content stays equal. 0, before anything was taken away, is left out.
 """
 
 import hashlib
@@ -24,7 +28,9 @@ MAX_BYTES: Final = 2 * codec.MAX_BYTES + 4096
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
 
 
-class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Envelope(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """A snapshot with its origin. `signature` is lower-case hex, `snapshot` the canonical JSON."""
 
     fleet: str
@@ -33,6 +39,7 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     key_id: str
     signature: str
     snapshot: str
+    min_generation: int = 0
 
 
 class EnvelopeError(ValueError):
@@ -59,17 +66,24 @@ def trust(*public_keys: Ed25519PublicKey) -> dict[str, Ed25519PublicKey]:
 
 
 def seal(
-    private_key: Ed25519PrivateKey, *, fleet: str, generation: int, payload: bytes
+    private_key: Ed25519PrivateKey,
+    *,
+    fleet: str,
+    generation: int,
+    payload: bytes,
+    min_generation: int = 0,
 ) -> Envelope:
     """Signs canonical snapshot bytes for a fleet as the given generation."""
     version = codec.version(payload)
+    signed = _signed_bytes(fleet, generation, min_generation, version)
     return Envelope(
         fleet=fleet,
         generation=generation,
         version=version,
         key_id=key_id(private_key.public_key()),
-        signature=private_key.sign(_signed_bytes(fleet, generation, version)).hex(),
+        signature=private_key.sign(signed).hex(),
         snapshot=payload.decode(),
+        min_generation=min_generation,
     )
 
 
@@ -90,6 +104,8 @@ def open_sealed(
         raise EnvelopeError(f"is for fleet {envelope.fleet!r}, not {fleet!r}", "$.fleet")
     if not 1 <= envelope.generation <= MAX_INTEGER:
         raise EnvelopeError("is not a positive 64-bit integer", "$.generation")
+    if not 0 <= envelope.min_generation <= envelope.generation:
+        raise EnvelopeError("does not lie between 0 and the generation", "$.min_generation")
     key = trusted.get(envelope.key_id)
     if key is None:
         raise EnvelopeError(f"{envelope.key_id!r} is not a key of this fleet", "$.key_id")
@@ -115,12 +131,17 @@ def _read(data: bytes) -> Envelope:
 def _verify(key: Ed25519PublicKey, envelope: Envelope) -> None:
     if not _SIGNATURE.fullmatch(envelope.signature):
         raise EnvelopeError("is not 128 lower-case hex digits", "$.signature")
-    signed = _signed_bytes(envelope.fleet, envelope.generation, envelope.version)
+    signed = _signed_bytes(
+        envelope.fleet, envelope.generation, envelope.min_generation, envelope.version
+    )
     try:
         key.verify(bytes.fromhex(envelope.signature), signed)
     except InvalidSignature:
-        raise EnvelopeError("does not fit fleet, generation and version", "$.signature") from None
+        raise EnvelopeError("does not fit fleet, generations and version", "$.signature") from None
 
 
-def _signed_bytes(fleet: str, generation: int, version: str) -> bytes:
-    return _ENCODER.encode({"fleet": fleet, "generation": generation, "version": version})
+def _signed_bytes(fleet: str, generation: int, min_generation: int, version: str) -> bytes:
+    signed: dict[str, str | int] = {"fleet": fleet, "generation": generation, "version": version}
+    if min_generation:
+        signed["min_generation"] = min_generation
+    return _ENCODER.encode(signed)

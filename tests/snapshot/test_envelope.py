@@ -15,9 +15,15 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 TRUSTED = envelope.trust(KEY.public_key())
 
 
-def sealed(snapshot: wire.Snapshot, generation: int = 7) -> bytes:
-    payload = codec.encode(snapshot)
-    return envelope.encode(envelope.seal(KEY, fleet="prod", generation=generation, payload=payload))
+def sealed(snapshot: wire.Snapshot, generation: int = 7, min_generation: int = 0) -> bytes:
+    made = envelope.seal(
+        KEY,
+        fleet="prod",
+        generation=generation,
+        payload=codec.encode(snapshot),
+        min_generation=min_generation,
+    )
+    return envelope.encode(made)
 
 
 def test_an_envelope_opens_to_the_snapshot_that_was_sealed(snapshot: wire.Snapshot) -> None:
@@ -33,6 +39,38 @@ def test_the_signature_is_ed25519_over_canonical_json(snapshot: wire.Snapshot) -
     version = hashlib.sha256(document["snapshot"].encode()).hexdigest()
     signed = f'{{"fleet":"prod","generation":7,"version":"{version}"}}'
     KEY.public_key().verify(bytes.fromhex(document["signature"]), signed.encode())
+
+
+def test_the_lower_bound_is_signed_too(snapshot: wire.Snapshot) -> None:
+    document = json.loads(sealed(snapshot, 7, min_generation=5))
+    signed = {"fleet": "prod", "generation": 7, "min_generation": 5, "version": document["version"]}
+    text = json.dumps(signed, separators=(",", ":"))
+    KEY.public_key().verify(bytes.fromhex(document["signature"]), text.encode())
+    opened, _ = envelope.open_sealed(json.dumps(document).encode(), TRUSTED, "prod")
+    assert opened.min_generation == 5
+
+
+@pytest.mark.parametrize("forged", [0, 4, 6, None])
+def test_a_lower_bound_that_was_changed_or_taken_out_is_refused(
+    snapshot: wire.Snapshot, forged: int | None
+) -> None:
+    document = json.loads(sealed(snapshot, 7, min_generation=5))
+    if forged is None:
+        del document["min_generation"]
+    else:
+        document["min_generation"] = forged
+    with pytest.raises(EnvelopeError) as caught:
+        envelope.open_sealed(json.dumps(document).encode(), TRUSTED, "prod")
+    assert caught.value.path == "$.signature"
+
+
+@pytest.mark.parametrize("bound", [-1, 8, 2**63])
+def test_a_lower_bound_above_its_own_generation_makes_no_sense(
+    snapshot: wire.Snapshot, bound: int
+) -> None:
+    with pytest.raises(EnvelopeError) as caught:
+        envelope.open_sealed(sealed(snapshot, 7, min_generation=bound), TRUSTED, "prod")
+    assert caught.value.path == "$.min_generation"
 
 
 def test_a_key_is_named_by_the_first_half_of_its_digest() -> None:

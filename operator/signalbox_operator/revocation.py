@@ -1,0 +1,108 @@
+"""What a new snapshot takes away: keys, agents, places where data may go.
+
+Pure. A proxy that was cut off from the control plane serves on by its last snapshot, and that is
+wanted, save for these: the release then raises the fleet's lower bound (`min_generation` in the
+envelope), and proxies with an older snapshot stop. In doubt a change counts as taking away: the
+price is that proxies which did not hear of it answer 503 until they do.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from signalbox_snapshot import snapshot as wire
+
+Lock = frozenset[str] | None
+"""Jurisdictions that an attempt may run in; None is no lock."""
+
+
+def taken_away(old: wire.Snapshot, new: wire.Snapshot) -> list[str]:
+    """What `new` no longer permits of what `old` did: one phrase each, for people."""
+    return [
+        *_agents_and_keys(old, new),
+        *_narrowed(_locks(old), _locks(new)),
+        *_policies(old, new),
+        *_moved_lanes(old, new),
+    ]
+
+
+def _agents_and_keys(old: wire.Snapshot, new: wire.Snapshot) -> Iterator[str]:
+    """A digest that is gone, or expires earlier. It covers the agent, so it is sought there."""
+    agents = {agent.id: agent for agent in new.agents}
+    for before in old.agents:
+        agent = agents.get(before.id)
+        if agent is None:
+            yield f"Agent {before.id} is deleted"
+            continue
+        keys = {key.sha256: key for key in agent.keys}
+        for key in before.keys:
+            now = keys.get(key.sha256)
+            if now is None or now.lookup != key.lookup:
+                yield f"Agent {before.id}: key {key.name} is revoked"
+            elif now.expires_at is not None and (
+                key.expires_at is None or now.expires_at < key.expires_at
+            ):
+                yield f"Agent {before.id}: key {key.name} expires earlier"
+
+
+def _locks(snapshot: wire.Snapshot) -> dict[str, Lock]:
+    """Every residency lock, and what they come to for each agent's requests."""
+    domains = {domain.id: _lock(domain.jurisdictions) for domain in snapshot.domains}
+    assets = {asset.id: _lock(asset.jurisdictions) for asset in snapshot.data_assets}
+    agents = {}
+    for agent in snapshot.agents:
+        lock = domains[agent.domain]
+        for name in agent.default_data_assets:
+            lock = _both(lock, assets[name])
+        agents[agent.id] = lock
+    return {
+        f"{kind} {name}": lock
+        for kind, locks in (("Domain", domains), ("DataAsset", assets), ("Agent", agents))
+        for name, lock in locks.items()
+    }
+
+
+def _narrowed(old: Mapping[str, Lock], new: Mapping[str, Lock]) -> Iterator[str]:
+    for name, before in old.items():
+        if name in new and _is_narrower(new[name], before):
+            yield f"{name}: the residency lock is tighter"
+
+
+def _policies(old: wire.Snapshot, new: wire.Snapshot) -> Iterator[str]:
+    """A policy's jurisdictions act even in DryRun. Whom a changed match newly covers is not
+    computed."""
+    before = {policy.id: policy for policy in old.policies}
+    for policy in new.policies:
+        if policy.jurisdictions is None:
+            continue
+        was = before.get(policy.id)
+        if (
+            was is None
+            or was.match != policy.match
+            or _is_narrower(_lock(policy.jurisdictions), _lock(was.jurisdictions))
+        ):
+            yield f"RoutePolicy {policy.id}: its jurisdictions are tighter"
+
+
+def _moved_lanes(old: wire.Snapshot, new: wire.Snapshot) -> Iterator[str]:
+    """A lane that turns out to be elsewhere was on the wrong side of somebody's lock."""
+    places = {
+        (model.id, lane.name): lane.jurisdiction for model in new.models for lane in model.lanes
+    }
+    for model in old.models:
+        for lane in model.lanes:
+            now = places.get((model.id, lane.name), lane.jurisdiction)
+            if now != lane.jurisdiction:
+                yield f"Model {model.id}: lane {lane.name} is in {now}, not {lane.jurisdiction}"
+
+
+def _lock(jurisdictions: list[str] | None) -> Lock:
+    return None if jurisdictions is None else frozenset(jurisdictions)
+
+
+def _both(one: Lock, other: Lock) -> Lock:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
+
+
+def _is_narrower(new: Lock, old: Lock) -> bool:
+    return new is not None and (old is None or not old <= new)
