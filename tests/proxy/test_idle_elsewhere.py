@@ -40,6 +40,8 @@ def test_what_another_proxy_holds_idle_is_called_back_and_the_output_lowered_to_
             )
         )
         first, whole = ask(fleet.proxies[0].url)
+        # Settled, so that what it did not use lies idle, and is no open hold to wait for.
+        fleet.run(first, agent_key=key_of("retail/support"))
         second, lowered = ask(fleet.proxies[1].url)
         assert (whole, first != second) == ("", True)
         assert 256 <= int(lowered) < 1024
