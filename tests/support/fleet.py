@@ -16,7 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +54,7 @@ class ProxyProcess:
     name: str
     folder: Path
     arguments: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     _process: subprocess.Popen[str] | None = None
 
@@ -77,7 +78,7 @@ class ProxyProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=os.environ | {"PYTHONPATH": ENVIRONMENT_PATH},
+                env=os.environ | {"PYTHONPATH": ENVIRONMENT_PATH} | self.environment,
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -115,8 +116,22 @@ class ProxyProcess:
         return code
 
 
+@dataclass(frozen=True)
+class Machine:
+    """One machine of a fleet on PostgreSQL: its authority's way to the database, and what its
+    processes find in their environment (a clock that is wrong, say)."""
+
+    dsn: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
 class Fleet:
-    """Authority, simulator and proxies in one folder."""
+    """Authority, simulator and proxies in one folder.
+
+    With `machines`, each has an authority of its own on their common PostgreSQL database, and
+    proxies are dealt out to them in turn; without, one authority owns a file of SQLite. A `durable`
+    simulator has each line of its bill on disk before the answer ends.
+    """
 
     def __init__(
         self,
@@ -125,12 +140,21 @@ class Fleet:
         proxies: int = 1,
         simulator: SimulatorProcess | None = None,
         options: tuple[str, ...] = (),
+        machines: Sequence[Machine] = (),
+        durable: bool = False,
     ) -> None:
         self.folder = folder
-        self.authority = AuthorityProcess(folder)
+        self._machines = machines
+        self.authorities = [
+            AuthorityProcess(
+                folder, name=f"a{number}", dsn=machine.dsn, environment=machine.environment
+            )
+            for number, machine in enumerate(machines)
+        ] or [AuthorityProcess(folder)]
+        self.authority = self.authorities[0]
         self._own_simulator = simulator is None
         self.simulator = simulator or SimulatorProcess(
-            credentials=CREDENTIALS, directory=folder / "simulator", durable=False
+            credentials=CREDENTIALS, directory=folder / "simulator", durable=durable
         )
         self.signing_key = Ed25519PrivateKey.generate()
         self.token = secrets.token_hex(16)
@@ -147,7 +171,8 @@ class Fleet:
         credentials.mkdir(exist_ok=True)
         for name, value in CREDENTIALS.items():
             (credentials / name).write_text(value)
-        self.authority.start()
+        for authority in self.authorities:
+            authority.start()
         if self._own_simulator:
             self.simulator.start()
         for proxy in self.proxies:
@@ -162,7 +187,8 @@ class Fleet:
     ) -> None:
         for proxy in self.proxies:
             proxy.stop()
-        self.authority.stop()
+        for authority in self.authorities:
+            authority.stop()
         if self._own_simulator:
             self.simulator.stop()
 
@@ -240,10 +266,11 @@ class Fleet:
 
     def _proxy(self, number: int, peers: tuple[str, ...] = ()) -> ProxyProcess:
         name = f"proxy-{number}"
+        authority = self.authorities[number % len(self.authorities)]
         arguments: Mapping[str, Path | str] = {
             "--name": name,
             "--state": self.folder / name,
-            "--authority": self.authority.socket,
+            "--authority": authority.socket,
             "--credentials": self.folder / "credentials",
             "--fleet": FLEET,
             "--trust": self.folder / "signing.pub",
@@ -252,7 +279,10 @@ class Fleet:
         flat = [str(part) for pair in arguments.items() for part in pair]
         for peer in peers:
             flat += ["--peer", peer]
-        return ProxyProcess(name, self.folder, [*flat, *self._options])
+        environment = (
+            dict(self._machines[number % len(self._machines)].environment) if self._machines else {}
+        )
+        return ProxyProcess(name, self.folder, [*flat, *self._options], environment)
 
 
 def _json(request: urllib.request.Request) -> tuple[int, dict[str, Any]]:

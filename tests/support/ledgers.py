@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,35 @@ from signalbox_ledger.records import Attempt, HoldPart, Run
 
 
 class AuthorityProcess:
-    """`python -m signalbox_ledger.authority`, which tests may kill, pause and start again."""
+    """`python -m signalbox_ledger.authority`, which tests may kill, pause and start again.
 
-    def __init__(self, folder: Path) -> None:
-        self.socket = folder / "a.sock"
+    On a file of SQLite in `folder`, or on the PostgreSQL database that `dsn` names.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "a",
+        dsn: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.socket = folder / f"{name}.sock"
         self.db = folder / "ledger.db"
+        self.dsn = dsn
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
+        command = [sys.executable, "-m", "signalbox_ledger.authority", "--die-with-parent"]
+        command += ["--socket", str(self.socket)]
+        environment = os.environ | self._environment
+        if self.dsn:
+            environment["SIGNALBOX_LEDGER_DSN"] = self.dsn
+        else:
+            command += ["--db", str(self.db)]
         self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "signalbox_ledger.authority", "--die-with-parent"),
-                *("--socket", str(self.socket), "--db", str(self.db)),
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
+            command, stdout=subprocess.PIPE, text=True, env=environment
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"

@@ -8,11 +8,12 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString, cast
 
 import msgspec
+import psycopg
 
 PICO_PER_NANO = 1000
 
@@ -70,9 +71,11 @@ class AttemptLine:
 
 @dataclass
 class Oracle:
-    """Reads both sides of one installation: `state` is the folder of `signalbox up`."""
+    """Reads both sides of one installation: `state` is the folder of `signalbox up`, `dsn` where
+    its ledger is, if that is PostgreSQL."""
 
     state: Path
+    dsn: str = field(default="", repr=False)
 
     @property
     def bill_path(self) -> Path:
@@ -87,6 +90,10 @@ class Oracle:
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of the ledger, read-only."""
+        if self.dsn:
+            with psycopg.connect(self.dsn, options="-c default_transaction_read_only=on") as there:
+                statement = cast("LiteralString", sql.replace("?", "%s"))
+                return there.execute(statement, values).fetchall()
         connection = sqlite3.connect(f"file:{self.state / 'ledger.db'}?mode=ro", uri=True)
         try:
             return connection.execute(sql, values).fetchall()
@@ -101,9 +108,8 @@ class Oracle:
             " a.bound_nano_usd, a.cost_nano_usd, (SELECT COUNT(*) FROM charge_record c"
             " WHERE c.run_id = a.run_id AND c.attempt = a.number)"
             " FROM attempt a JOIN inference_run r USING (run_id)"
-            " WHERE ? IS NULL OR r.agent = ? ORDER BY a.run_id, a.number",
-            agent,
-            agent,
+            f" WHERE {'TRUE' if agent is None else 'r.agent = ?'} ORDER BY a.run_id, a.number",
+            *(() if agent is None else (agent,)),
         )
         lines = []
         for run_id, number, request_id, *rest in rows:
