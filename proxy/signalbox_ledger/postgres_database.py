@@ -175,12 +175,12 @@ class PostgresDatabase:
         return int(rows[0][0])
 
     def identity(self) -> str:
-        """The cluster's identifier and its timeline: a promoted copy goes on as another one."""
-        rows = self.query(
+        """The cluster's system identifier and its timeline, which a promotion changes at once."""
+        ((identity,),) = self.query(
             "SELECT system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8)"
             " FROM pg_control_system()"
         )
-        return str(rows[0][0])
+        return str(identity)
 
     def close(self) -> None:
         """Close the connection."""
@@ -203,6 +203,18 @@ class PostgresDatabase:
                 self._connection.close()
                 raise DatabaseUnavailableError(f"PostgreSQL: {_sentence(error)}") from error
             raise DatabaseError(_sentence(error)) from error
+
+
+def connect_to_migrate(dsn: str, answer_seconds: int) -> psycopg.Connection[Row]:
+    """A connection of the driver's for Alembic, checked and prepared like any other."""
+    connection = _connect(dsn, answer_seconds)
+    try:
+        postgres_settings.prepare(connection, read_only=False, answer_seconds=answer_seconds)
+        connection.autocommit = False
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class _BoundedConnection(psycopg.Connection[Row]):
@@ -232,8 +244,8 @@ def _connect(dsn: str, answer_seconds: int) -> _BoundedConnection:
             "the DSN cannot be read: write postgresql://USER@HOST:PORT/DATABASE"
         ) from None
     patience = {
-        "connect_timeout": str(answer_seconds),
-        "tcp_user_timeout": str(answer_seconds * 1000),
+        "connect_timeout": str(ANSWER_SECONDS),
+        "tcp_user_timeout": str(ANSWER_SECONDS * 1000),
         "keepalives": "1",
         "keepalives_idle": "2",
         "keepalives_interval": "1",

@@ -17,7 +17,7 @@ _SETTINGS = (
     *("server_version_num", "server_encoding", "fsync", "full_page_writes", "synchronous_commit"),
     *("synchronous_standby_names", "default_transaction_read_only"),
 )
-_IDLE_SECONDS = 10
+_IDLE_SECONDS = 3  # an authority never waits inside a transaction: one that does is gone
 
 
 def prepare(connection: psycopg.Connection[Any], *, read_only: bool, answer_seconds: int) -> None:
@@ -39,7 +39,6 @@ def prepare(connection: psycopg.Connection[Any], *, read_only: bool, answer_seco
         "default_transaction_isolation": "read committed",
         "TimeZone": "UTC",
         "standard_conforming_strings": "on",
-        "search_path": "public",
     }
     if read_only:
         session["default_transaction_read_only"] = "on"
