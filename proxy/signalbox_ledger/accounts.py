@@ -38,7 +38,8 @@ class BudgetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the authority must know of a budget. `limit` is in `unit` (usd: nano-USD).
 
     `id` is namespace/name and outlives deletion: a budget made again under its old name goes on
-    where it stood. `per` gives each user, session or agent an account of its own.
+    where it stood. `per` gives each user, session or agent an account of its own;
+    `new_subjects` is how many of them one agent may bring into a window (None: no bound).
     """
 
     id: Name
@@ -48,6 +49,7 @@ class BudgetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     time_zone: Annotated[str, msgspec.Meta(max_length=64)]
     per: Per | None = None
+    new_subjects: Annotated[int, msgspec.Meta(ge=0, le=MAX_AMOUNT)] | None = None
 
     @property
     def basis(self) -> str:
@@ -60,17 +62,21 @@ class BudgetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Figures(msgspec.Struct, frozen=True, array_like=True):
-    """How one account stands, as the authority knows it. See the module's docstring."""
+    """How one account stands, as the authority knows it. See the module's docstring.
+
+    `held` is None where nobody had to look: it is summed over all open slices, and decides
+    nothing while there is headroom.
+    """
 
     limit: int
     granted: int
-    held: int
+    held: int | None
     overrun: int
 
     @property
     def settled(self) -> int:
-        """What runs have spent."""
-        return self.granted - self.held
+        """What runs have spent; what is granted, where nobody looked what of it is held."""
+        return self.granted - (self.held or 0)
 
     @property
     def headroom(self) -> int:
@@ -79,7 +85,8 @@ class Figures(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def remaining(self) -> int:
-        """What could be drawn if every hold were released and every idle slice came back."""
+        """What could be drawn if every hold were released and every idle slice came back; at
+        least so much, where nobody looked what is held."""
         return self.limit - self.settled - self.overrun
 
     @property
@@ -110,8 +117,3 @@ def grant_amount(
     if exact or unmet:
         return required, unmet
     return max(required, min(want, headroom // AHEAD_SHARE)), unmet
-
-
-def enforced_after(limit: int, granted: int) -> int:
-    """The bound to enforce once the limit or the grants of an account have moved."""
-    return max(limit, granted)

@@ -1,7 +1,14 @@
 -- Accounts, slices, holders: the money side of the ledger. See accounts.py for the rules.
 CREATE TABLE ledger_state (
   id INTEGER PRIMARY KEY CHECK (id = 1),
-  generation INTEGER NOT NULL CHECK (generation >= 0)
+  generation INTEGER NOT NULL CHECK (generation >= 0),
+  -- Holders whose snapshot is older than this may not draw.
+  min_generation INTEGER NOT NULL DEFAULT 0 CHECK (min_generation >= 0),
+  -- Which history of which server this is; another one than before freezes draws.
+  identity TEXT NOT NULL DEFAULT '',
+  -- Why nothing may be drawn, and since when (milliseconds); '' where draws flow.
+  frozen TEXT NOT NULL DEFAULT '',
+  frozen_at INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 INSERT INTO ledger_state (id, generation) VALUES (1, 0);
@@ -35,7 +42,11 @@ CREATE TABLE holder (
   name TEXT NOT NULL,
   journal_offset INTEGER NOT NULL DEFAULT 0 CHECK (journal_offset >= 0),
   fenced INTEGER NOT NULL DEFAULT 0 CHECK (fenced IN (0, 1)),
-  opened_at INTEGER NOT NULL
+  opened_at INTEGER NOT NULL,
+  -- Raised by each session that is opened for it: transactions of an older session are refused.
+  epoch INTEGER NOT NULL DEFAULT 0 CHECK (epoch >= 0),
+  -- When a session was opened last, in milliseconds.
+  seen_at INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- A slice that is closed leaves this table; what it spent stays in its account's `granted`.
@@ -54,7 +65,7 @@ CREATE TABLE slice (
   CHECK (spent <= amount)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX slice_by_account ON slice (budget, basis, subject, window_start, amount, spent);
+CREATE INDEX slice_by_account ON slice (budget, basis, subject, window_start);
 CREATE INDEX slice_by_holder ON slice (holder, wanted);
 
 -- Slices whose holder is gone with its journal: charged in full, without runs.
@@ -77,4 +88,30 @@ CREATE TABLE refused_record (
   reason TEXT NOT NULL,
   body BLOB NOT NULL,
   PRIMARY KEY (holder, journal_end)
+) STRICT, WITHOUT ROWID;
+
+-- Which run a client's Idempotency-Key stands for, from its dispatch until it expires. Digests
+-- only: a key or a body may say something of a person. Once `holder` is recovered, keys of runs
+-- that were not dispatched, or not billed, are free again.
+CREATE TABLE idempotency_key (
+  agent TEXT NOT NULL,
+  key_digest BLOB NOT NULL CHECK (length(key_digest) = 32),
+  body_digest BLOB NOT NULL CHECK (length(body_digest) = 32),
+  run_id TEXT NOT NULL,
+  holder TEXT NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (agent, key_digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_key_by_expiry ON idempotency_key (expires_at);
+CREATE INDEX idempotency_key_by_holder ON idempotency_key (holder);
+
+-- How many subjects (users, sessions) an agent was the first to name in a window: there is a cap.
+CREATE TABLE new_subject (
+  budget TEXT NOT NULL,
+  basis TEXT NOT NULL,
+  window_start INTEGER NOT NULL,
+  agent TEXT NOT NULL,
+  opened INTEGER NOT NULL DEFAULT 0 CHECK (opened >= 0),
+  PRIMARY KEY (budget, basis, window_start, agent)
 ) STRICT, WITHOUT ROWID;

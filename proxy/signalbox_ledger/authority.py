@@ -1,9 +1,10 @@
-"""The authority's process: the only writer of the ledger's database on one machine.
+"""The authority's process: asks the ledger's database for the proxies of one machine.
 
-    python -m signalbox_ledger.authority --socket S --db F [--die-with-parent]
+    python -m signalbox_ledger.authority --socket S (--db FILE | --postgresql) [--die-with-parent]
 
-Prints `ready` when it listens. All requests that wait in one turn of the event loop share one
-transaction (group commit), and none is answered before that is durable. Time comes from here.
+With a SQLite file it is the only writer. With PostgreSQL, whose DSN the environment variable
+SIGNALBOX_LEDGER_DSN gives, there is one authority on each machine, and the database decides
+between them. Prints `ready` when it listens. Requests and their order are in `turns`.
 """
 
 import argparse
@@ -14,179 +15,37 @@ import fcntl
 import logging
 import os
 import signal
-import sqlite3
 import sys
-import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from signalbox_ledger.framing import FrameError, FrameReader, decode_request, frame
-from signalbox_ledger.journal import JournalError
-from signalbox_ledger.protocol import Refused, Reply
-from signalbox_ledger.service import Service, Session
-from signalbox_ledger.sqlite_store import SqliteStore, StoreError
+from signalbox_ledger.database import DatabaseError
+from signalbox_ledger.migrate import ensure_schema
+from signalbox_ledger.postgres_database import PostgresDatabase
+from signalbox_ledger.sqlite_database import SqliteDatabase
+from signalbox_ledger.store import Store
+from signalbox_ledger.turns import Authority, Clock, Connection
 
 _log = logging.getLogger("signalbox.authority")
 
-MAX_WAITING = 4096
-"""Requests of one connection that may wait; beyond that it is not read."""
+DSN_VARIABLE = "SIGNALBOX_LEDGER_DSN"
+"""Environment variable with the DSN of PostgreSQL: it holds a password, so it is no option."""
 
-_TIDY_S = 600
 _PR_SET_PDEATHSIG = 1
 
 
-class Clock:
-    """Milliseconds since the epoch that never go back."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def now_ms(self) -> int:
-        """The present, or the latest instant told before."""
-        self._last = max(self._last, time.time_ns() // 1_000_000)
-        return self._last
+class InUseError(Exception):
+    """Another authority owns the file."""
 
 
-class Authority:
-    """Collects the requests of one turn, commits them together, answers."""
-
-    def __init__(self, store: SqliteStore, clock: Clock) -> None:
-        self._store = store
-        self._service = Service(store)
-        self._clock = clock
-        self._waiting: list[tuple[Connection, int, bytes]] = []
-        self._scheduled = False
-        self.connections: set[Connection] = set()
-
-    def enqueue(self, connection: "Connection", number: int, body: bytes) -> None:
-        """Answer it in the next turn."""
-        self._waiting.append((connection, number, body))
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._turn)
-
-    async def tidy(self) -> None:
-        """Every ten minutes, drop what no decision needs any more."""
-        while True:
-            try:
-                with self._store.transaction():
-                    self._store.forget_ended(self._clock.now_ms() // 1000)
-            except sqlite3.Error as error:  # a full disk, say: it is tried again
-                _log.warning("tidying failed: %s", error)
-            await asyncio.sleep(_TIDY_S)
-
-    def _turn(self) -> None:
-        self._scheduled = False
-        waiting, self._waiting = self._waiting, []
-        live = [item for item in waiting if not item[0].closed]
-        try:
-            replies = self._commit(live)
-        except Exception:  # noqa: BLE001 - whatever one request does, the others are answered
-            # One request spoiled the common transaction: each gets its own, in order.
-            replies = [self._commit_alone(item) for item in live]
-        for (connection, number, _), reply in zip(live, replies, strict=True):
-            connection.reply(number, reply)
-        for connection in {item[0] for item in live}:
-            connection.resume()
-
-    def _commit(self, items: list[tuple["Connection", int, bytes]]) -> list[Reply]:
-        now_ms = self._clock.now_ms()
-        with self._store.transaction():
-            return [self._answer(connection, body, now_ms) for connection, _, body in items]
-
-    def _commit_alone(self, item: tuple["Connection", int, bytes]) -> Reply:
-        try:
-            return self._commit([item])[0]
-        except (JournalError, ValueError) as error:
-            return Refused("invalid", str(error))
-        except Exception as error:  # noqa: BLE001 - the client hears of it and repeats
-            _log.exception("request failed")
-            return Refused("failed", f"{type(error).__name__}: {error}")
-
-    def _answer(self, connection: "Connection", body: bytes, now_ms: int) -> Reply:
-        if connection.closed:
-            return Refused("invalid", "the connection was replaced")
-        try:
-            request = decode_request(body)
-        except FrameError as error:
-            return Refused("invalid", str(error))
-        before = connection.session.holder
-        reply = self._service.answer(connection.session, request, now_ms)
-        if connection.session.holder != before:
-            self._replace_others(connection)
-        return reply
-
-    def _replace_others(self, connection: "Connection") -> None:
-        """A holder that came back on a new connection is no longer heard on the old one."""
-        for other in list(self.connections):
-            if other is not connection and other.session.holder == connection.session.holder:
-                other.close()
-
-
-class Connection(asyncio.Protocol):
-    """One client."""
-
-    def __init__(self, authority: Authority) -> None:
-        self.session = Session()
-        self.closed = False
-        self._authority = authority
-        self._reader = FrameReader()
-        self._transport: asyncio.Transport | None = None
-        self._waiting = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Part of asyncio.Protocol."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
-        self._authority.connections.add(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Part of asyncio.Protocol."""
-        try:
-            frames = self._reader.feed(data)
-        except FrameError as error:
-            _log.warning("connection closed: %s", error)
-            self.close()
-            return
-        for number, body in frames:
-            self._waiting += 1
-            self._authority.enqueue(self, number, body)
-        if self._waiting > MAX_WAITING and self._transport is not None:
-            self._transport.pause_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Part of asyncio.Protocol."""
-        self.closed = True
-        self._authority.connections.discard(self)
-
-    def reply(self, number: int, reply: Reply) -> None:
-        """Send one reply."""
-        self._waiting -= 1
-        if self.closed or self._transport is None:
-            return
-        try:
-            self._transport.write(frame(number, reply))
-        except FrameError as error:
-            self._transport.write(frame(number, Refused("failed", str(error))))
-
-    def resume(self) -> None:
-        """Read on after a turn."""
-        if not self.closed and self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def close(self) -> None:
-        """Hear no more of it; what it asked and was not answered is void."""
-        self.closed = True
-        if self._transport is not None:
-            self._transport.abort()
-
-
-async def serve(socket: Path, store: SqliteStore) -> None:
+async def serve(socket: Path, store: Store, executor: Executor | None) -> None:
     """Listen until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    authority = Authority(store, Clock())
+    authority = Authority(store, Clock(store.now_ms), executor)
     _unlink(socket)
     mask = os.umask(0o177)
     try:
@@ -220,15 +79,34 @@ def _own(db: Path) -> int:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise StoreError(f"another authority owns {db}; stop it first") from None
+        raise InUseError(f"another authority owns {db}; stop it first") from None
     return file
+
+
+def open_store(options: argparse.Namespace) -> Store:
+    """The store that the options name. Raises DatabaseError, InUseError, OSError."""
+    if options.postgresql:
+        dsn = os.environ.get(DSN_VARIABLE, "")
+        if not dsn:
+            raise DatabaseError(f"set {DSN_VARIABLE} to postgresql://USER:PASSWORD@HOST/DATABASE")
+        with contextlib.closing(PostgresDatabase(dsn)) as database:
+            ensure_schema(database, dsn)
+        return Store(partial(PostgresDatabase, dsn))
+    _own(options.db)
+    with contextlib.closing(SqliteDatabase(options.db)) as file:
+        ensure_schema(file, options.db)
+    return Store(partial(SqliteDatabase, options.db))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the process; exit code 0 after SIGTERM, 1 where it cannot start."""
     parser = argparse.ArgumentParser(prog="signalbox_ledger.authority")
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
-    parser.add_argument("--db", type=Path, required=True, help="SQLite database; made if missing")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--db", type=Path, help="SQLite database; made if missing")
+    where.add_argument(
+        "--postgresql", action="store_true", help=f"PostgreSQL, by the DSN in {DSN_VARIABLE}"
+    )
     parser.add_argument("--die-with-parent", action="store_true", help="end when the parent ends")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -236,13 +114,13 @@ def main(arguments: list[str] | None = None) -> int:
         _die_with_parent()
     os.umask(0o077)
     try:
-        _own(options.db)
-        store = SqliteStore(options.db)
-    except (StoreError, sqlite3.Error, OSError) as error:
-        _log.error("cannot open %s: %s", options.db, error)
+        store = open_store(options)
+    except (DatabaseError, InUseError, OSError) as error:
+        _log.error("cannot open the ledger: %s", error)
         return 1
-    with contextlib.closing(store):
-        asyncio.run(serve(options.socket, store))
+    with contextlib.closing(store), contextlib.ExitStack() as stack:
+        executor = stack.enter_context(ThreadPoolExecutor(1)) if options.postgresql else None
+        asyncio.run(serve(options.socket, store, executor))
     return 0
 
 

@@ -15,7 +15,12 @@ from signalbox_ledger.accounts import Amount, BudgetSpec, Figures, Name
 MAX_ITEMS = 10_000
 
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-RefusalReason = Literal["fenced", "unknown_holder", "invalid", "gap", "failed"]
+Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+RefusalReason = Literal[
+    "fenced", "unknown_holder", "replaced", "invalid", "gap", "failed", "frozen", "unavailable"
+]
+"""unavailable: the database does not answer, and the request may have been done. frozen: nothing
+is granted until somebody readmits. replaced: the holder has a newer connection."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
@@ -26,11 +31,35 @@ class Item(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     """Base of what stands in lists."""
 
 
+class PresentedSlice(Item, frozen=True):
+    """A slice that its holder has; `amount` is what it has not given back, `spent` of it what it
+    was told is settled. `basis` as in `DrawItem`."""
+
+    slice_id: Name
+    budget: Name
+    basis: Annotated[str, msgspec.Meta(max_length=256)]
+    subject: Name
+    window_start: int
+    window_end: int
+    amount: Amount
+    spent: Amount
+
+
 class Hello(Message, frozen=True):
-    """Open, or take up again, the incarnation `holder` of the proxy `name` on this connection."""
+    """Open, or take up again, the incarnation `holder` of the proxy `name` on this connection.
+
+    `acknowledged` is how much of its journal it was told is settled. With the slices it shows
+    whether the database still knows everything that it acknowledged.
+    """
 
     name: Name
     holder: Name
+    acknowledged: Offset = 0
+    slices: Annotated[list[PresentedSlice], msgspec.Meta(max_length=100_000)] = []
+
+
+class Readmit(Message, frozen=True):
+    """A person says that all live holders have presented their slices: draws flow again."""
 
 
 class Configure(Message, frozen=True):
@@ -44,7 +73,8 @@ class DrawItem(Item, frozen=True):
     """One slice to draw. `upcoming` asks for the window after the present one.
 
     `basis` is what the holder takes the budget to count: where the authority knows it in another
-    form, as after it was deleted and made again, there is nothing to draw.
+    form, as after it was deleted and made again, there is nothing to draw. `agent` is who brings
+    the subject, where that is new.
     """
 
     slice_id: Name
@@ -55,6 +85,7 @@ class DrawItem(Item, frozen=True):
     want: Amount
     basis: Annotated[str, msgspec.Meta(max_length=256)] = ""
     upcoming: bool = False
+    agent: Name = ""
 
 
 class Draw(Message, frozen=True):
@@ -87,6 +118,31 @@ class Settle(Message, frozen=True):
 
 class Poll(Message, frozen=True):
     """What is wanted back of this connection's holder?"""
+
+
+class RequireGeneration(Message, frozen=True):
+    """Something was taken away in this generation of the snapshot: whoever is configured by an
+    older one draws nothing more. The highest wins."""
+
+    generation: Offset
+
+
+class ClaimKey(Message, frozen=True):
+    """An `Idempotency-Key` of `agent` is about to be used by `run_id`, whose request has
+    `body_digest`. See `signalbox_ledger.idempotency`."""
+
+    agent: Name
+    key_digest: Digest
+    body_digest: Digest
+    run_id: Name
+
+
+class ReleaseKey(Message, frozen=True):
+    """The run that claimed this key ended, and nothing of it can have been billed."""
+
+    agent: Name
+    key_digest: Digest
+    run_id: Name
 
 
 class Fence(Message, frozen=True):
@@ -122,16 +178,34 @@ class Status(Message, frozen=True):
 
 
 Request = (
-    Hello | Configure | Draw | Return | Settle | Poll | Fence | Finish | PostLoss | FindRun | Status
+    Hello
+    | Configure
+    | Draw
+    | Return
+    | Settle
+    | Poll
+    | Fence
+    | Finish
+    | PostLoss
+    | FindRun
+    | Status
+    | Readmit
+    | RequireGeneration
+    | ClaimKey
+    | ReleaseKey
 )
 
 
 class Welcome(Message, frozen=True):
-    """The authority's clock, and how much of the holder's journal is settled."""
+    """The authority's clock, and how much of the holder's journal is settled.
+
+    `min_generation`, here and below, is the generation that a holder's snapshot has to have.
+    """
 
     now_ms: int
     offset: int
     generation: int
+    min_generation: int = 0
 
 
 class Configured(Message, frozen=True):
@@ -142,20 +216,45 @@ class Configured(Message, frozen=True):
 
 class Grant(Item, frozen=True):
     """The answer to one `DrawItem`. Without a slice, `amount` is 0; an unknown or deleted
-    budget has no figures."""
+    budget has no figures. `too_many`: the item's agent has brought so many subjects into this
+    window already, and may bring no more."""
 
     slice_id: str
     amount: int
     window_start: int
     window_end: int
     figures: Figures | None
+    too_many: int = 0
 
 
 class Drawn(Message, frozen=True):
-    """Answers in the order of the draw's items."""
+    """Answers in the order of the draw's items. `wanted` as in `Polled`, where it was looked at."""
 
     now_ms: int
     grants: list[Grant]
+    min_generation: int = 0
+    wanted: list[str] | None = None
+
+
+class Outdated(Message, frozen=True):
+    """Nothing was drawn: the holder's snapshot is older than what was taken away since."""
+
+    min_generation: int
+
+
+class Required(Message, frozen=True):
+    """The generation that is needed at least."""
+
+    min_generation: int
+
+
+class Claimed(Message, frozen=True):
+    """Whose the key is: the asking run's own, or that of an earlier run, which may have ended and
+    whose request was the same or another."""
+
+    run_id: str
+    same_body: bool
+    ended: bool
 
 
 class Done(Message, frozen=True):
@@ -163,9 +262,10 @@ class Done(Message, frozen=True):
 
 
 class Settled(Message, frozen=True):
-    """Journal bytes before `offset` are settled."""
+    """Journal bytes before `offset` are settled. `wanted` as in `Polled`, where it was looked at."""
 
     offset: int
+    wanted: list[str] | None = None
 
 
 class Polled(Message, frozen=True):
@@ -173,6 +273,7 @@ class Polled(Message, frozen=True):
 
     now_ms: int
     wanted: list[str]
+    min_generation: int = 0
 
 
 class Lost(Message, frozen=True):
@@ -241,4 +342,7 @@ Reply = (
     | FoundRun
     | StatusReport
     | Refused
+    | Outdated
+    | Required
+    | Claimed
 )

@@ -6,10 +6,11 @@ No sockets and no clock of its own; `authority` brings both.
 from dataclasses import dataclass, field
 
 from signalbox_ledger import protocol, run_lookup, status
+from signalbox_ledger.holder_store import HolderRefusedError
 from signalbox_ledger.journal import encode_run
 from signalbox_ledger.protocol import Refused, Reply, Request
 from signalbox_ledger.settlement import GapError, settle
-from signalbox_ledger.sqlite_store import FencedError, SqliteStore
+from signalbox_ledger.store import Store
 
 
 @dataclass(slots=True, eq=False)
@@ -17,40 +18,38 @@ class Session:
     """What one connection may do: draw for its holder, settle for those it fenced."""
 
     holder: str = ""
+    epoch: int = 0
     recovers: set[str] = field(default_factory=set)
 
 
 class Service:
     """Answers requests, inside a transaction that the caller opened."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
 
     def answer(self, session: Session, request: Request, now_ms: int) -> Reply:
         """The reply, or a refusal that says why. Errors of the database pass through."""
         try:
             return self._answer(session, request, now_ms)
-        except FencedError as error:
-            reason: protocol.RefusalReason = (
-                "fenced" if "fenced" in str(error) else "unknown_holder"
-            )
-            return Refused(reason, str(error))
+        except HolderRefusedError as error:
+            return Refused(error.problem, str(error))
 
     def _answer(self, session: Session, request: Request, now_ms: int) -> Reply:
         match request:
             case protocol.Draw(items):
                 return self._draw(session, items, now_ms)
             case protocol.Return(items):
-                for item in items:
-                    self._store.accounts.give_back(session.holder, item)
+                self._check(session)
+                self._store.accounts.give_back(session.holder, items)
                 return protocol.Done()
             case protocol.Settle():
                 return self._settle(session, request)
             case protocol.Poll():
-                self._store.check_holder(session.holder)
+                self._check(session)
                 return protocol.Polled(now_ms, self._store.accounts.wanted(session.holder))
             case protocol.FindRun(run_id):
-                run = run_lookup.find_run(self._store.connection, run_id)
+                run = run_lookup.find_run(self._store.database, run_id)
                 return protocol.FoundRun(None if run is None else encode_run(run))
             case protocol.Status(top):
                 return status.report(self._store, top=top, now_ms=now_ms)
@@ -62,20 +61,23 @@ class Service:
 
     def _answer_lifecycle(self, session: Session, request: Request, now_ms: int) -> Reply:
         match request:
-            case protocol.Hello(name, holder):
-                offset = self._store.open_holder(holder, name, now_ms)
-                session.holder = holder
-                return protocol.Welcome(now_ms, offset, self._store.generation)
+            case protocol.Hello():
+                opened = self._store.open_holder(request, now_ms)
+                session.holder, session.epoch = request.holder, opened.epoch
+                return protocol.Welcome(now_ms, opened.offset, self._store.generation)
+            case protocol.Readmit():
+                self._store.readmit()
+                return protocol.Done()
             case protocol.Fence(holder, name):
-                offset = self._store.fence(holder, name, now_ms)
+                offset = self._store.holders.fence(holder, name, now_ms)
                 session.recovers.add(holder)
                 return protocol.Settled(offset)
             case protocol.Finish(holder):
                 self._entitled(session, holder)
-                self._store.finish_holder(holder)
+                self._store.holders.finish(holder)
                 return protocol.Done()
             case protocol.PostLoss(holder):
-                totals = self._store.post_loss(holder, now_ms)
+                totals = self._store.holders.post_loss(holder, now_ms)
                 amounts = {unit: amount for unit, (_, amount) in totals.items()}
                 return protocol.Lost(sum(count for count, _ in totals.values()), amounts)
             case _:
@@ -85,18 +87,22 @@ class Service:
         if holder in session.recovers:
             return
         if holder != session.holder:
-            raise FencedError(f"holder {holder} is not this connection's; fence it first")
-        self._store.check_holder(holder)
+            raise HolderRefusedError(
+                "fenced", f"holder {holder} is not this connection's; fence it first"
+            )
+        self._check(session)
+
+    def _check(self, session: Session) -> None:
+        self._store.holders.check(session.holder, session.epoch)
 
     def _draw(self, session: Session, items: list[protocol.DrawItem], now_ms: int) -> Reply:
-        self._store.check_holder(session.holder)
-        now = now_ms // 1000
-        grants = []
-        for item in items:
-            spec = self._store.specs.get(item.budget)
-            if spec is not None and spec.basis != item.basis:
-                spec = None
-            grants.append(self._store.accounts.draw(session.holder, item, spec, now=now))
+        self._check(session)
+        if frozen := self._store.state.frozen:
+            return Refused("frozen", f"draws are frozen: {frozen}")
+        self._store.hold_specs()
+        grants = self._store.granting.draw(
+            session.holder, items, self._store.specs, now=now_ms // 1000
+        )
         return protocol.Drawn(now_ms, grants)
 
     def _settle(self, session: Session, request: protocol.Settle) -> Reply:

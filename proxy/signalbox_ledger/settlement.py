@@ -5,12 +5,13 @@ ones alike. The holder's offset is compared and set, so that bytes that come twi
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from signalbox_ledger import run_store
+from signalbox_ledger.account_store import Account
 from signalbox_ledger.journal import RECORD, JournalError, decode_run, encode_run, entries
 from signalbox_ledger.records import HoldPart, Run
-from signalbox_ledger.sqlite_store import SqliteStore
+from signalbox_ledger.store import Store
 
 _log = logging.getLogger("signalbox.authority")
 
@@ -26,18 +27,18 @@ class GapError(Exception):
         self.offset = offset
 
 
-def settle(store: SqliteStore, holder: str, start: int, data: bytes) -> int:
+def settle(store: Store, holder: str, start: int, data: bytes) -> int:
     """Settle whole entries; give the offset behind them.
 
     Bytes settled before are answered with the offset that was reached. Raises GapError for
-    bytes that begin elsewhere, JournalError for bytes that are not whole entries, FencedError
-    for an unknown holder.
+    bytes that begin elsewhere, JournalError for bytes that are not whole entries,
+    HolderRefusedError for an unknown holder.
     """
-    offset = store.offset(holder)
+    offset = store.holders.offset(holder)
     end = start + len(data)
     if end <= offset:
         return offset
-    if start != offset or not store.advance_offset(holder, start, end):
+    if start != offset or not store.holders.advance_offset(holder, start, end):
         raise GapError(offset)
     recorded: list[Recorded] = []
     reached = start
@@ -52,21 +53,21 @@ def settle(store: SqliteStore, holder: str, start: int, data: bytes) -> int:
     return end
 
 
-def _insert(store: SqliteStore, holder: str, recorded: Sequence[Recorded]) -> None:
+def _insert(store: Store, holder: str, recorded: Sequence[Recorded]) -> None:
     """Insert the runs. One that the tables refuse is set aside: it must not stop the others,
     and what it spent counts all the same."""
     try:
-        run_store.insert_runs(store.connection, [run for _, run in recorded])
+        run_store.insert_runs(store.database, [run for _, run in recorded])
     except run_store.RecordRefusedError:
         for end, run in recorded:
             try:
-                run_store.insert_runs(store.connection, [run])
+                run_store.insert_runs(store.database, [run])
             except run_store.RecordRefusedError as error:
                 _log.error("run %s is set aside: %s", run.run_id, error)
-                store.set_aside(holder, end, (run.run_id, error.reason, encode_run(run)))
+                store.holders.set_aside(holder, end, (run.run_id, error.reason, encode_run(run)))
 
 
-def _spend(store: SqliteStore, holder: str, runs: Sequence[Run]) -> None:
+def _spend(store: Store, holder: str, runs: Sequence[Run]) -> None:
     within: dict[str, int] = {}
     above: dict[tuple[str, str, str, int], int] = {}
     any_part: dict[str, tuple[HoldPart, int]] = {}
@@ -85,20 +86,28 @@ def _spend(store: SqliteStore, holder: str, runs: Sequence[Run]) -> None:
             any_part[part.slice_id] = (part, instant)
             if part.spent > borne:
                 add_above(part, instant, part.spent - borne)
-    for slice_id, spent in within.items():
-        if unborne := store.accounts.spend(holder, slice_id, spent):
-            add_above(*any_part[slice_id], unborne)
+    for slice_id, unborne in store.accounts.spend(holder, within).items():
+        add_above(*any_part[slice_id], unborne)
+    if above:
+        _post_overruns(store, holder, above)
+
+
+def _post_overruns(
+    store: Store, holder: str, above: Mapping[tuple[str, str, str, int], int]
+) -> None:
+    """Post what no slice bears: to the slice's account, or where that slice is closed to the
+    account of the instant, if its budget is still there and counts the same."""
+    accounts = store.accounts.accounts_of(holder, [slice_id for slice_id, *_ in above])
+    overruns: dict[Account, int] = {}
+    opened: dict[Account, tuple[int, int]] = {}
     for (slice_id, budget, subject, instant), amount in above.items():
-        _overrun(store, (slice_id, budget, subject), instant, amount)
-
-
-def _overrun(store: SqliteStore, part: tuple[str, str, str], instant: int, amount: int) -> None:
-    slice_id, budget, subject = part
-    account = store.accounts.account_of_slice(slice_id)
-    spec = store.specs.get(budget)
-    if account is not None:
-        store.accounts.add_overrun(account, amount, end=0, limit=0)
-    elif spec is not None:
-        start, end = spec.window(instant)
-        account = (spec.id, spec.basis, subject, start)
-        store.accounts.add_overrun(account, amount, end=end, limit=spec.limit)
+        account = accounts.get(slice_id)
+        spec = store.specs.get(budget)
+        if account is None and spec is not None:
+            start, end = spec.window(instant)
+            account = (spec.id, spec.basis, subject, start)
+            opened[account] = (end, spec.limit)
+        if account is not None:
+            overruns[account] = overruns.get(account, 0) + amount
+    store.accounts.open_accounts(opened)
+    store.accounts.add_overrun(overruns)

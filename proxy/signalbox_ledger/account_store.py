@@ -1,0 +1,210 @@
+"""Accounts and slices in the database: what is granted, spent, given back.
+
+Part of `store`; every method is one step inside the caller's transaction. The rules themselves
+are pure and live in `accounts`, draws in `granting`. Statements go out in batches, one round trip
+each, and rows of accounts are touched in the order of their keys, so that two authorities on one
+database do not wait for each other in a circle.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from signalbox_ledger.accounts import BudgetSpec, Figures
+from signalbox_ledger.database import Database
+from signalbox_ledger.protocol import PresentedSlice, ReturnItem
+
+Account = tuple[str, str, str, int]
+"""Identity of an account: budget, basis, subject, start of the window."""
+
+OF_ACCOUNT = "budget = ? AND basis = ? AND subject = ? AND window_start = ?"
+
+
+class AccountStore:
+    """The tables `account` and `slice`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # Figures
+
+    def figures(
+        self, accounts: Iterable[Account], *, for_update: bool = False
+    ) -> dict[Account, Figures]:
+        """How accounts stand, without what is held; those where nothing was ever drawn are
+        absent."""
+        wanted = list(accounts)
+        lock = self._database.update_lock if for_update else ""
+        found = self._database.query_many(
+            f"SELECT limit_amount, granted, overrun FROM account WHERE {OF_ACCOUNT}{lock}",  # noqa: S608
+            wanted,
+        )
+        return {
+            account: Figures(limit=rows[0][0], granted=rows[0][1], held=None, overrun=rows[0][2])
+            for account, rows in zip(wanted, found, strict=True)
+            if rows
+        }
+
+    def held(self, accounts: Iterable[Account]) -> dict[Account, int]:
+        """What open slices of these accounts hold and have not spent."""
+        wanted = list(accounts)
+        found = self._database.query_many(
+            "SELECT CAST(COALESCE(SUM(amount - spent), 0) AS BIGINT) FROM slice "  # noqa: S608
+            f"WHERE {OF_ACCOUNT}",
+            wanted,
+        )
+        return {account: rows[0][0] for account, rows in zip(wanted, found, strict=True)}
+
+    def open_accounts(self, accounts: Mapping[Account, tuple[int, int]]) -> None:
+        """Make rows for accounts that have none yet, with the end of their window and their
+        limit."""
+        self._database.execute_many(
+            "INSERT INTO account (budget, basis, subject, window_start, window_end, limit_amount, "
+            "enforced) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [(*account, end, limit, limit) for account, (end, limit) in sorted(accounts.items())],
+        )
+
+    def wanted(self, holder: str) -> list[str]:
+        """Slices of the holder that are wanted back."""
+        rows = self._database.query(
+            "SELECT id FROM slice WHERE holder = ? AND wanted = 1 LIMIT 10000", (holder,)
+        )
+        return [id_ for (id_,) in rows]
+
+    # Returns
+
+    def give_back(self, holder: str, items: Sequence[ReturnItem]) -> None:
+        """Shrink slices to what their holder keeps, or close them. Idempotent."""
+        slices = self._slices(holder, [item.slice_id for item in items])
+        released: dict[Account, int] = {}
+        shrunk: dict[str, int] = {}
+        closed: set[str] = set()
+        for item in items:
+            found = slices.get(item.slice_id)
+            if found is None or item.slice_id in closed:
+                continue
+            account, amount, spent = found
+            amount = shrunk.get(item.slice_id, amount)
+            keep = spent if item.close else max(spent, min(item.keep, amount))
+            if keep < amount:
+                released[account] = released.get(account, 0) + amount - keep
+                shrunk[item.slice_id] = keep
+            if item.close:
+                closed.add(item.slice_id)
+        self._database.execute_many(
+            "UPDATE slice SET amount = ? WHERE id = ?",
+            [(amount, id_) for id_, amount in shrunk.items() if id_ not in closed],
+        )
+        self._database.execute_many("DELETE FROM slice WHERE id = ?", [(id_,) for id_ in closed])
+        self._release(released)
+
+    def close_all(self, holder: str) -> None:
+        """Give back what the holder's slices did not spend; what they spent stays."""
+        rows = self._database.query(
+            "SELECT budget, basis, subject, window_start, amount - spent FROM slice "
+            "WHERE holder = ?",
+            (holder,),
+        )
+        self._database.execute("DELETE FROM slice WHERE holder = ?", (holder,))
+        released: dict[Account, int] = {}
+        for budget, basis, subject, start, amount in rows:
+            account = (budget, basis, subject, start)
+            released[account] = released.get(account, 0) + amount
+        self._release(released)
+
+    def _slices(self, holder: str, slice_ids: Sequence[str]) -> dict[str, tuple[Account, int, int]]:
+        rows = self._database.query(
+            "SELECT id, budget, basis, subject, window_start, amount, spent FROM slice "  # noqa: S608
+            f"WHERE {self._database.any_of('id')} AND holder = ?",
+            (self._database.listed(slice_ids), holder),
+        )
+        return {row[0]: ((row[1], row[2], row[3], row[4]), row[5], row[6]) for row in rows}
+
+    def _release(self, released: Mapping[Account, int]) -> None:
+        """Take back what was granted; the bound that is enforced falls with it to the limit."""
+        self._database.execute_many(
+            "UPDATE account SET granted = granted - ?, enforced = CASE "  # noqa: S608
+            "WHEN granted - ? > limit_amount THEN granted - ? ELSE limit_amount END "
+            f"WHERE {OF_ACCOUNT}",
+            [
+                (amount, amount, amount, *account)
+                for account, amount in sorted(released.items())
+                if amount
+            ],
+        )
+
+    # Spending
+
+    def spend(self, holder: str, spent: Mapping[str, int]) -> dict[str, int]:
+        """Add to what slices spent; what each could not bear. Unknown ones bear nothing."""
+        slices = self._slices(holder, list(spent))
+        borne = {
+            id_: min(spent[id_], amount - already) for id_, (_, amount, already) in slices.items()
+        }
+        self._database.execute_many(
+            "UPDATE slice SET spent = spent + ? WHERE id = ?",
+            [(amount, id_) for id_, amount in borne.items() if amount],
+        )
+        return {
+            id_: amount - borne.get(id_, 0)
+            for id_, amount in spent.items()
+            if amount > borne.get(id_, 0)
+        }
+
+    def accounts_of(self, holder: str, slice_ids: Sequence[str]) -> dict[str, Account]:
+        """The accounts of open slices."""
+        return {id_: found[0] for id_, found in self._slices(holder, slice_ids).items()}
+
+    def add_overrun(self, overruns: Mapping[Account, int]) -> None:
+        """Post what providers billed above holds; later draws subtract it. The accounts exist."""
+        self._database.execute_many(
+            f"UPDATE account SET overrun = overrun + ? WHERE {OF_ACCOUNT}",  # noqa: S608
+            [(amount, *account) for account, amount in sorted(overruns.items())],
+        )
+
+    # What a database that lost commits does not know any more
+
+    def adopt(
+        self, holder: str, presented: Sequence[PresentedSlice], specs: Mapping[str, BudgetSpec]
+    ) -> int:
+        """Take up slices that a live holder has and the database does not; how many.
+
+        They were granted, so they count, above the limit if need be: draws have to wait for them.
+        """
+        known = self._slices(holder, [one.slice_id for one in presented])
+        lost = [one for one in presented if one.slice_id not in known]
+        limits: dict[Account, tuple[int, int]] = {}
+        amounts: dict[Account, int] = {}
+        for one in lost:
+            account = (one.budget, one.basis, one.subject, one.window_start)
+            spec = specs.get(one.budget)
+            limit = spec.limit if spec is not None and spec.basis == one.basis else 0
+            limits[account] = (one.window_end, limit)
+            amounts[account] = amounts.get(account, 0) + one.amount
+        self.open_accounts(limits)
+        self._database.execute_many(
+            "UPDATE account SET granted = granted + ?, enforced = CASE "  # noqa: S608
+            "WHEN granted + ? > limit_amount THEN granted + ? ELSE limit_amount END "
+            f"WHERE {OF_ACCOUNT}",
+            [(amount, amount, amount, *account) for account, amount in sorted(amounts.items())],
+        )
+        self._database.execute_many(
+            "INSERT INTO slice (id, holder, budget, basis, subject, window_start, amount, spent) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    *(one.slice_id, holder, one.budget, one.basis, one.subject),
+                    *(one.window_start, one.amount, one.spent),
+                )
+                for one in lost
+            ],
+        )
+        return len(lost)
+
+    def forget_ended(self, before: int) -> int:
+        """Drop accounts of users, sessions and agents whose window ended before; how many."""
+        return self._database.execute(
+            "DELETE FROM account WHERE subject <> '' AND window_end <> 0 AND window_end < ? "
+            "AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.budget = account.budget "
+            "AND slice.basis = account.basis AND slice.subject = account.subject "
+            "AND slice.window_start = account.window_start)",
+            (before,),
+        )

@@ -1,0 +1,189 @@
+"""Draws: slices granted to holders, in batches, by the one conditional update.
+
+Part of `store`, inside the caller's transaction. What may be granted is decided by the pure rules
+of `accounts` on figures that were just read; whether it is, by the database: the update raises
+`granted` only where the account's limit still allows it, and a constraint stands behind that.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from signalbox_ledger.account_store import OF_ACCOUNT, Account, AccountStore
+from signalbox_ledger.accounts import BudgetSpec, Figures, grant_amount
+from signalbox_ledger.database import ConflictError, Database
+from signalbox_ledger.protocol import DrawItem, Grant
+
+_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where one item of a draw draws from."""
+
+    account: Account
+    end: int
+    spec: BudgetSpec
+
+
+class Granting:
+    """Grants slices of accounts."""
+
+    def __init__(self, database: Database, accounts: AccountStore) -> None:
+        self._database = database
+        self._accounts = accounts
+
+    def draw(
+        self,
+        holder: str,
+        items: Sequence[DrawItem],
+        specs: Mapping[str, BudgetSpec],
+        *,
+        now: int,
+    ) -> list[Grant]:
+        """Grant slices as the rules of their accounts allow; the same slice again for an id that
+        was granted before. Raises ConflictError where another authority was faster, again and
+        again."""
+        drawn = self._drawn_before(holder, items)
+        targets = {
+            item.slice_id: target
+            for item in items
+            if item.slice_id not in drawn and (target := _target(item, specs, now)) is not None
+        }
+        accounts = sorted({target.account for target in targets.values()})
+        standing = self._accounts.figures(accounts)
+        amounts, unmet = self._take(items, targets, standing)
+        self._database.execute_many(
+            "INSERT INTO slice (id, holder, budget, basis, subject, window_start, amount) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(id_, holder, *targets[id_].account, amount) for id_, amount in amounts.items()],
+        )
+        lacking = sorted({targets[id_].account for id_ in unmet})
+        self._recall(lacking, holder)
+        for account, held in self._accounts.held(lacking).items():
+            known = standing.get(account)
+            if known is not None:
+                standing[account] = msgspec.structs.replace(known, held=held)
+        return [
+            drawn[item.slice_id]
+            if item.slice_id in drawn
+            else _grant(item, targets.get(item.slice_id), amounts, standing)
+            for item in items
+        ]
+
+    def _drawn_before(self, holder: str, items: Sequence[DrawItem]) -> dict[str, Grant]:
+        of_slice = self._database.any_of("slice.id")
+        rows = self._database.query(
+            "SELECT slice.id, slice.amount, slice.window_start, window_end, limit_amount, granted, "  # noqa: S608
+            "overrun FROM slice JOIN account ON account.budget = slice.budget "
+            "AND account.basis = slice.basis AND account.subject = slice.subject "
+            f"AND account.window_start = slice.window_start WHERE {of_slice} AND holder = ?",
+            (self._database.listed([item.slice_id for item in items]), holder),
+        )
+        return {
+            id_: Grant(id_, amount, start, end, Figures(limit, granted, None, overrun))
+            for id_, amount, start, end, limit, granted, overrun in rows
+        }
+
+    def _take(
+        self,
+        items: Sequence[DrawItem],
+        targets: Mapping[str, _Target],
+        standing: dict[Account, Figures],
+    ) -> tuple[dict[str, int], set[str]]:
+        """Raise what is granted, account by account; amounts by slice, and slices whose needs
+        are not all covered. `standing` is brought up to date."""
+        amounts: dict[str, int] = {}
+        unmet: set[str] = set()
+        waiting = [item for item in items if item.slice_id in targets]
+        for _ in range(_ROUNDS):
+            sums = _share_out(waiting, targets, standing, amounts, unmet)
+            lost = self._raise_granted(sums, {t.account: t for t in targets.values()})
+            if not lost:
+                return {id_: amount for id_, amount in amounts.items() if amount}, unmet
+            # Another authority drew between our look and our update: look again, under a lock.
+            for account in lost:
+                standing.pop(account, None)
+            standing.update(self._accounts.figures(sorted(lost), for_update=True))
+            waiting = [item for item in waiting if targets[item.slice_id].account in lost]
+            for item in waiting:
+                amounts.pop(item.slice_id, None)
+                unmet.discard(item.slice_id)
+        raise ConflictError("accounts change faster than they can be drawn from")
+
+    def _raise_granted(
+        self, sums: Mapping[Account, int], targets: Mapping[Account, _Target]
+    ) -> set[Account]:
+        """Add to `granted` where the account's limit allows it; the accounts where it did not."""
+        wanted = [(account, amount) for account, amount in sorted(sums.items()) if amount]
+        self._accounts.open_accounts(
+            {account: (targets[account].end, targets[account].spec.limit) for account, _ in wanted}
+        )
+        changed = self._database.execute_many(
+            f"UPDATE account SET granted = granted + ? WHERE {OF_ACCOUNT} "  # noqa: S608
+            "AND granted + overrun + ? <= limit_amount",
+            [(amount, *account, amount) for account, amount in wanted],
+        )
+        return {account for (account, _), rows in zip(wanted, changed, strict=True) if rows == 0}
+
+    def _recall(self, accounts: Sequence[Account], holder: str) -> None:
+        self._database.execute_many(
+            f"UPDATE slice SET wanted = 1 WHERE {OF_ACCOUNT} "  # noqa: S608
+            "AND wanted = 0 AND holder <> ?",
+            [(*account, holder) for account in accounts],
+        )
+
+
+def _target(item: DrawItem, specs: Mapping[str, BudgetSpec], now: int) -> _Target | None:
+    """The account of a draw; None where the budget is unknown, or counts otherwise by now."""
+    spec = specs.get(item.budget)
+    if spec is None or spec.basis != item.basis:
+        return None
+    start, end = spec.window(now)
+    if item.upcoming and end:
+        start, end = spec.window(end)
+    return _Target((spec.id, spec.basis, item.subject, start), end, spec)
+
+
+def _share_out(
+    items: Sequence[DrawItem],
+    targets: Mapping[str, _Target],
+    standing: dict[Account, Figures],
+    amounts: dict[str, int],
+    unmet: set[str],
+) -> dict[Account, int]:
+    """What each item gets, in order, as if it were alone with the figures that `standing` has
+    by then; the sums by account."""
+    sums: dict[Account, int] = {}
+    for item in items:
+        target = targets[item.slice_id]
+        figures = standing.get(target.account) or Figures(target.spec.limit, 0, None, 0)
+        amount, lacks = grant_amount(
+            figures.headroom,
+            needs=item.needs,
+            free=item.free,
+            want=item.want,
+            exact=target.spec.per is not None and item.subject != "",
+        )
+        amounts[item.slice_id] = amount
+        if lacks:
+            unmet.add(item.slice_id)
+        sums[target.account] = sums.get(target.account, 0) + amount
+        standing[target.account] = msgspec.structs.replace(
+            figures, granted=figures.granted + amount
+        )
+    return sums
+
+
+def _grant(
+    item: DrawItem,
+    target: _Target | None,
+    amounts: Mapping[str, int],
+    standing: Mapping[Account, Figures],
+) -> Grant:
+    if target is None:
+        return Grant(item.slice_id, 0, 0, 0, None)
+    figures = standing[target.account]
+    amount = amounts.get(item.slice_id, 0)
+    return Grant(item.slice_id, amount, target.account[3], target.end, figures)

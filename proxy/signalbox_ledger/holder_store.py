@@ -1,0 +1,146 @@
+"""Holders in the database: incarnations of proxies, their sessions, and what became of them.
+
+Part of `store`, inside the caller's transaction.
+"""
+
+from typing import Literal, NamedTuple
+
+from signalbox_ledger import run_store
+from signalbox_ledger.account_store import AccountStore
+from signalbox_ledger.database import Database
+from signalbox_ledger.protocol import Hello
+
+HolderProblem = Literal["fenced", "unknown_holder", "replaced"]
+
+
+class HolderRefusedError(Exception):
+    """A holder is not heard: it is unknown, fenced, or spoke on a session since replaced."""
+
+    def __init__(self, problem: HolderProblem, message: str) -> None:
+        super().__init__(message)
+        self.problem = problem
+
+
+class Opened(NamedTuple):
+    """A session of a holder: how much of its journal is settled, and the session's number."""
+
+    offset: int
+    epoch: int
+
+
+class HolderStore:
+    """The tables `holder`, `slice_loss` and `refused_record`."""
+
+    def __init__(self, database: Database, accounts: AccountStore) -> None:
+        self._database = database
+        self._accounts = accounts
+
+    def open(self, hello: Hello, now_ms: int) -> Opened:
+        """Register an incarnation, or a new session of one. Raises HolderRefusedError."""
+        ((offset, fenced, epoch),) = self._database.query(
+            "INSERT INTO holder (id, name, opened_at, epoch, seen_at) VALUES (?, ?, ?, 1, ?) "
+            "ON CONFLICT (id) DO UPDATE SET epoch = holder.epoch + 1, seen_at = excluded.seen_at "
+            "RETURNING journal_offset, fenced, epoch",
+            (hello.holder, hello.name, now_ms, now_ms),
+        )
+        if fenced:
+            raise _fenced(hello.holder)
+        return Opened(int(offset), int(epoch))
+
+    def check(self, holder: str, epoch: int) -> None:
+        """Hold it in this session until the transaction ends. Raises HolderRefusedError."""
+        rows = self._database.query(
+            f"SELECT fenced, epoch FROM holder WHERE id = ?{self._database.share_lock}",  # noqa: S608
+            (holder,),
+        )
+        if not rows:
+            raise _unknown(holder)
+        if rows[0][0]:
+            raise _fenced(holder)
+        if rows[0][1] != epoch:
+            raise HolderRefusedError("replaced", f"holder {holder} has a newer connection")
+
+    def fence(self, holder: str, name: str, now_ms: int) -> int:
+        """Refuse the incarnation from now on; give its settled offset. Idempotent."""
+        self._database.execute(
+            "INSERT INTO holder (id, name, opened_at, fenced) VALUES (?, ?, ?, 1) "
+            "ON CONFLICT (id) DO UPDATE SET fenced = 1",
+            (holder, name, now_ms),
+        )
+        return self.offset(holder)
+
+    def offset(self, holder: str) -> int:
+        """How much of its journal is settled, fenced or not. Raises HolderRefusedError."""
+        rows = self._database.query("SELECT journal_offset FROM holder WHERE id = ?", (holder,))
+        if not rows:
+            raise _unknown(holder)
+        return int(rows[0][0])
+
+    def advance_offset(self, holder: str, start: int, end: int) -> bool:
+        """Compare and set the settled offset."""
+        changed = self._database.execute(
+            "UPDATE holder SET journal_offset = ? WHERE id = ? AND journal_offset = ?",
+            (end, holder, start),
+        )
+        return changed == 1
+
+    def finish(self, holder: str) -> None:
+        """Close every slice of the incarnation and fence it."""
+        self._accounts.close_all(holder)
+        self._database.execute("UPDATE holder SET fenced = 1 WHERE id = ?", (holder,))
+
+    def post_loss(self, holder: str, now_ms: int) -> dict[str, tuple[int, int]]:
+        """Charge the open slices of a holder in full; give (slices, amount) by unit."""
+        self.offset(holder)
+        lost = self._database.query(
+            "INSERT INTO slice_loss (slice_id, holder, budget, basis, subject, window_start, "
+            "amount, posted_at) SELECT id, holder, budget, basis, subject, window_start, "
+            "amount - spent, ? FROM slice WHERE holder = ? AND amount > spent "
+            "RETURNING slice_id, budget, basis, amount",
+            (now_ms, holder),
+        )
+        self._database.execute("UPDATE slice SET spent = amount WHERE holder = ?", (holder,))
+        self.finish(holder)
+        charges = [
+            run_store.SliceLoss(
+                slice_id=id_, budget=budget, holder=holder, amount_nano=amount, posted_at=now_ms
+            )
+            for id_, budget, basis, amount in lost
+            if _unit(basis) == "usd"
+        ]
+        run_store.insert_slice_losses(self._database, charges)
+        return self._losses(holder)
+
+    def _losses(self, holder: str) -> dict[str, tuple[int, int]]:
+        rows = self._database.query(
+            "SELECT basis, COUNT(*), CAST(SUM(amount) AS BIGINT) FROM slice_loss "
+            "WHERE holder = ? GROUP BY basis",
+            (holder,),
+        )
+        totals: dict[str, tuple[int, int]] = {}
+        for basis, count, amount in rows:
+            slices, amounts = totals.get(_unit(basis), (0, 0))
+            totals[_unit(basis)] = (slices + count, amounts + amount)
+        return totals
+
+    def set_aside(self, holder: str, end: int, record: tuple[str, str, bytes]) -> None:
+        """Keep a record (run id, reason, body) that the tables of runs do not take."""
+        self._database.execute(
+            "INSERT INTO refused_record (holder, journal_end, run_id, reason, body) "
+            "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (holder, end, *record),
+        )
+
+
+def _unknown(holder: str) -> HolderRefusedError:
+    return HolderRefusedError("unknown_holder", f"holder {holder} is not known; say hello first")
+
+
+def _fenced(holder: str) -> HolderRefusedError:
+    return HolderRefusedError(
+        "fenced", f"holder {holder} is fenced: its process was taken to be gone"
+    )
+
+
+def _unit(basis: str) -> str:
+    return basis.partition("/")[0]

@@ -1,0 +1,239 @@
+"""The ledger's database, as the authority uses it: budgets, holders, and what state it is in.
+
+Every method is one step inside a transaction that the caller opened with `transaction()`; several
+steps may share it (group commit). Accounts and slices are in `account_store` and `granting`,
+holders in `holder_store`, runs in `run_store`. Several authorities may stand on one PostgreSQL
+database: nothing is remembered between two transactions that another one could have changed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import msgspec
+
+from signalbox_ledger.account_store import AccountStore
+from signalbox_ledger.accounts import BudgetSpec
+from signalbox_ledger.database import ConflictError, Database, DatabaseUnavailableError
+from signalbox_ledger.granting import Granting
+from signalbox_ledger.holder_store import HolderStore, Opened
+from signalbox_ledger.protocol import Hello
+
+_KEPT_SECONDS = 7 * 86_400
+
+
+class State(NamedTuple):
+    """The one row of `ledger_state`. `frozen` says why nothing may be drawn, or is empty."""
+
+    generation: int
+    min_generation: int
+    identity: str
+    frozen: str
+    frozen_at: int
+
+
+class Store:
+    """Budgets and holders, on one connection that is renewed when it is lost."""
+
+    def __init__(self, connect: Callable[[], Database]) -> None:
+        self._connect = connect
+        self._database: Database | None = None
+        self._specs: dict[str, BudgetSpec] = {}
+        self._specs_generation = -1
+        self.state = State(0, 0, "", "", 0)
+        self._open()
+
+    @property
+    def database(self) -> Database:
+        """The connection. Raises DatabaseUnavailableError while it is lost."""
+        if self._database is None:
+            raise DatabaseUnavailableError("the database is not connected")
+        return self._database
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch by the database's clock."""
+        return self.database.now_ms()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, durable at the end. Connects anew where the connection was lost.
+
+        Raises DatabaseUnavailableError: then it may have been committed all the same.
+        """
+        if self._database is None:
+            self._open()
+        try:
+            with self.database.transaction():
+                self._read_state()
+                yield
+        except DatabaseUnavailableError:
+            self.close()
+            raise
+        except BaseException:
+            self._specs_generation = -1
+            raise
+
+    def _open(self) -> None:
+        database = self._connect()
+        self._database = database
+        self.accounts = AccountStore(database)
+        self.granting = Granting(database, self.accounts)
+        self.holders = HolderStore(database, self.accounts)
+        self._specs_generation = -1
+        try:
+            with self.transaction():
+                self._recognise(database.identity())
+        except BaseException:
+            self.close()
+            raise
+
+    def _recognise(self, identity: str) -> None:
+        """Freeze draws where this is not the database that it was."""
+        if self.state.identity == identity:
+            return
+        if self.state.identity:
+            self.freeze(
+                f"the database is another one than before ({self.state.identity} then, "
+                f"{identity} now): it may have lost what was drawn",
+                self.now_ms(),
+            )
+        self.database.execute("UPDATE ledger_state SET identity = ?", (identity,))
+
+    def _read_state(self) -> None:
+        (row,) = self.database.query(
+            "SELECT generation, min_generation, identity, frozen, frozen_at FROM ledger_state"
+        )
+        self.state = State(*row)
+        if self.state.generation != self._specs_generation:
+            rows = self.database.query("SELECT id, spec FROM budget WHERE deleted = 0")
+            self._specs = {id_: msgspec.json.decode(spec, type=BudgetSpec) for id_, spec in rows}
+            self._specs_generation = self.state.generation
+
+    # Freezing
+
+    def freeze(self, reason: str, now_ms: int) -> None:
+        """Let nobody draw until somebody readmits. The first reason stays."""
+        self.database.execute(
+            "UPDATE ledger_state SET frozen = ?, frozen_at = ? WHERE frozen = ''", (reason, now_ms)
+        )
+        self.state = self.state._replace(frozen=self.state.frozen or reason)
+
+    def readmit(self) -> None:
+        """A person says that every live holder has presented its slices: draws flow again."""
+        self.database.execute("UPDATE ledger_state SET frozen = '', frozen_at = 0")
+        self.state = self.state._replace(frozen="", frozen_at=0)
+
+    # Budgets
+
+    @property
+    def specs(self) -> Mapping[str, BudgetSpec]:
+        """The budgets in force, by id."""
+        return self._specs
+
+    @property
+    def generation(self) -> int:
+        """The generation of the snapshot that the budgets came with."""
+        return self.state.generation
+
+    def hold_specs(self) -> None:
+        """Let no budget change before this transaction ends. Raises ConflictError if one did."""
+        lock = self.database.share_lock
+        if not lock:
+            return
+        ((generation,),) = self.database.query(f"SELECT generation FROM ledger_state{lock}")  # noqa: S608
+        if generation != self._specs_generation:
+            raise ConflictError("the budgets changed meanwhile")
+
+    def configure(self, generation: int, specs: Sequence[BudgetSpec], now: int) -> int:
+        """Take the budgets of a snapshot, if it is newer; give the generation in force.
+
+        Raises ValueError for a window that cannot be computed.
+        """
+        if generation <= self.generation:
+            return self.generation
+        changed = self.database.execute(
+            "UPDATE ledger_state SET generation = ? WHERE generation < ?", (generation, generation)
+        )
+        if not changed:
+            raise ConflictError("another authority configured a newer generation")
+        before = self._specs
+        for spec in specs:
+            if before.get(spec.id) != spec:
+                _check_window(spec, now)
+                self._write_budget(spec, generation)
+                self._move_limit(spec, now)
+        gone = before.keys() - {spec.id for spec in specs}
+        self.database.execute_many(
+            "UPDATE budget SET deleted = 1, generation = ? WHERE id = ?",
+            [(generation, id_) for id_ in sorted(gone)],
+        )
+        self.database.execute_many(
+            "UPDATE slice SET wanted = 1 WHERE budget = ?", [(id_,) for id_ in sorted(gone)]
+        )
+        self._specs = {spec.id: spec for spec in specs}
+        self._specs_generation = generation
+        self.state = self.state._replace(generation=generation)
+        return generation
+
+    def _write_budget(self, spec: BudgetSpec, generation: int) -> None:
+        self.database.execute(
+            "INSERT INTO budget (id, spec, generation) VALUES (?, ?, ?) ON CONFLICT (id) DO "
+            "UPDATE SET spec = excluded.spec, generation = excluded.generation, deleted = 0",
+            (spec.id, msgspec.json.encode(spec).decode(), generation),
+        )
+
+    def _move_limit(self, spec: BudgetSpec, now: int) -> None:
+        self.database.execute(
+            "UPDATE account SET limit_amount = ?, "
+            "enforced = CASE WHEN granted > ? THEN granted ELSE ? END "
+            "WHERE budget = ? AND basis = ? AND (window_end = 0 OR window_end > ?)",
+            (spec.limit, spec.limit, spec.limit, spec.id, spec.basis, now),
+        )
+        self.database.execute(
+            "UPDATE slice SET wanted = 1 WHERE wanted = 0 AND budget = ? AND (basis <> ? OR EXISTS "
+            "(SELECT 1 FROM account WHERE account.budget = slice.budget "
+            "AND account.basis = slice.basis AND account.subject = slice.subject "
+            "AND account.window_start = slice.window_start AND granted + overrun > limit_amount))",
+            (spec.id, spec.basis),
+        )
+
+    # Holders
+
+    def open_holder(self, hello: Hello, now_ms: int) -> Opened:
+        """Register an incarnation, or a new session of one. Raises HolderRefusedError.
+
+        A holder that knows of more than the database does freezes all draws: then commits were
+        lost that had been acknowledged.
+        """
+        opened = self.holders.open(hello, now_ms)
+        adopted = self.accounts.adopt(hello.holder, hello.slices, self._specs)
+        if adopted or hello.acknowledged > opened.offset:
+            self.freeze(
+                f"holder {hello.holder} was told of commits that the database does not have: "
+                f"{adopted} slices, {max(0, hello.acknowledged - opened.offset)} bytes of journal",
+                now_ms,
+            )
+        return opened
+
+    def forget_ended(self, now: int) -> None:
+        """Drop what no decision needs any more: small accounts and holders that ended long ago."""
+        before = now - _KEPT_SECONDS
+        self.accounts.forget_ended(before)
+        self.database.execute(
+            "DELETE FROM holder WHERE fenced = 1 AND opened_at < ? "
+            "AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.holder = holder.id)",
+            (before * 1000,),
+        )
+
+
+def _check_window(spec: BudgetSpec, now: int) -> None:
+    try:
+        spec.window(spec.window(now)[1])
+    except (KeyError, ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"budget {spec.id}: no window {spec.basis!r}: {error}") from error
