@@ -47,6 +47,13 @@ class Enforcement(StrEnum):
     DRY_RUN = "DryRun"
 
 
+class OnExhausted(StrEnum):
+    """What happens to a request whose preferred lane a budget cannot hold."""
+
+    REFUSE = "Refuse"
+    CHEAPER_LANE = "CheaperLane"
+
+
 class Scope(Part):
     """Whose requests count: exactly one of the fields."""
 
@@ -162,6 +169,9 @@ class Window(Part):
         return self
 
 
+MAX_NEW_SUBJECTS: Final = 10_000_000
+"""Most that `maxNewSubjectsPerAgent` may say."""
+
 Percent = Annotated[int, Strict(), Field(ge=1, le=99)]
 
 _FIXED = "cannot be changed, as the account would change its meaning; make a new Budget"
@@ -183,6 +193,18 @@ class BudgetSpec(Part):
     """When counting starts anew. Cannot be changed."""
     max_per_request: MaxPerRequest | None = None
     """The most that one request may cost under this budget, in the unit of limit."""
+    max_new_subjects_per_agent: (
+        Annotated[int, Strict(), Field(ge=1, le=MAX_NEW_SUBJECTS)] | None
+    ) = None
+    """With per user or session: how many users or sessions one agent may bring into each window.
+    One more is refused with too_many_subjects, as each would have the whole limit for itself.
+    Those that are there go on. Absent: 10000."""
+    on_exhausted: OnExhausted = OnExhausted.REFUSE
+    """When this budget cannot hold the lane that is preferred: Refuse refuses, so that nobody is
+    served by another lane because of this budget. CheaperLane tries the other acceptable lanes,
+    the cheapest first, though a policy prefers faster or better ones; what the request may not
+    use, such as another model than the one asked for, it does not get. Where several budgets stand
+    in the way, all have to say CheaperLane."""
     warn_at_percent: Annotated[tuple[Percent, ...], Field(max_length=8), UNIQUE] = ()
     """Steps, in per cent of the limit, at which status warns."""
     enforcement: Enforcement = Enforcement.ENFORCE
@@ -198,6 +220,12 @@ class BudgetSpec(Part):
             "!has(self.maxPerRequest) || (has(self.maxPerRequest.usd) == has(self.limit.usd)"
             " && has(self.maxPerRequest.tokens) == has(self.limit.tokens))",
             "maxPerRequest is not in the unit of limit; write a second Budget for the other unit",
+        ),
+        Rule(
+            "!has(self.maxNewSubjectsPerAgent)"
+            " || (has(self.per) && self.per in ['user', 'session'])",
+            "maxNewSubjectsPerAgent means nothing here; it needs per: user or per: session, as"
+            " callers cannot invent agents",
         ),
         Rule("self.scope == oldSelf.scope", f"scope {_FIXED}"),
         Rule(
@@ -216,6 +244,13 @@ class BudgetSpec(Part):
     def _missing_only_where_possible(self) -> Self:
         if self.when_missing is not None and self.per not in (Per.USER, Per.SESSION):
             raise ValueError(self.rules[0].message)
+        return self
+
+    @model_validator(mode="after")
+    def _new_subjects_only_where_possible(self) -> Self:
+        named = self.per in (Per.USER, Per.SESSION)
+        if self.max_new_subjects_per_agent is not None and not named:
+            raise ValueError(self.rules[2].message)
         return self
 
     @model_validator(mode="after")

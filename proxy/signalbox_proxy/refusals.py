@@ -31,9 +31,14 @@ Code = Literal[
     "no_budget",
     "budget_exhausted",
     "budget_held",
+    "too_many_subjects",
     "rate_limited",
     "store_unavailable",
     "not_ready",
+    "snapshot_outdated",
+    "idempotency_key_used",
+    "idempotency_key_in_flight",
+    "idempotency_key_reused",
     "surface_not_governed",
     "run_not_found",
     "provider_rejected",
@@ -65,9 +70,14 @@ STATUS: dict[Code, int] = {
     "no_budget": 402,
     "budget_exhausted": 402,
     "budget_held": 503,
+    "too_many_subjects": 402,
     "rate_limited": 429,
     "store_unavailable": 503,
     "not_ready": 503,
+    "snapshot_outdated": 503,
+    "idempotency_key_used": 409,
+    "idempotency_key_in_flight": 409,
+    "idempotency_key_reused": 422,
     "surface_not_governed": 404,
     "run_not_found": 404,
     "provider_rejected": 400,
@@ -83,6 +93,7 @@ RETRYABLE: frozenset[Code] = frozenset(
         "rate_limited",
         "store_unavailable",
         "not_ready",
+        "snapshot_outdated",
         "no_lane",
         "provider_failed",
         "provider_timeout",
@@ -100,6 +111,8 @@ class Refusal(Exception):  # noqa: N818  the field calls it a refusal
 
     `param` is the field of the request that is at fault, "" where none is. `retry_after_s` is
     rounded up by the renderer. `status` overrides the code's own (provider_rejected only).
+    `is_final` says that repeating cannot help, whatever the code. `earlier_run` is the run that
+    used the request's Idempotency-Key.
     """
 
     code: Code
@@ -107,6 +120,8 @@ class Refusal(Exception):  # noqa: N818  the field calls it a refusal
     param: str = ""
     retry_after_s: float | None = None
     status: int | None = None
+    is_final: bool = False
+    earlier_run: str = ""
 
     @property
     def http_status(self) -> int:

@@ -1,7 +1,8 @@
 """Reserve: every budget that applies holds the most that one attempt may cost, or it is not made.
 
 One hold per attempt, all budgets or none. Where the preferred candidate cannot be held, its
-output is lowered (only if the client set no limit), then the next candidate is tried; where only
+output is lowered (only if the client set no limit). If that is not enough, and the budget in the
+way says `onExhausted: CheaperLane`, the next candidates are tried, the cheapest first. Where only
 open holds stand in the way, it waits. Budgets in DryRun are held apart and never refuse.
 """
 
@@ -12,12 +13,19 @@ from dataclasses import dataclass, field, replace
 from signalbox_ledger.client import Claim, Hold, ProxyLedger, Shortage
 from signalbox_ledger.records import HoldPart
 from signalbox_proxy.accounts import Account
-from signalbox_proxy.amounts import quantity
 from signalbox_proxy.model_request import CacheWrite
 from signalbox_proxy.quotes import MIN_OUTPUT, Quote, Quoter
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.run_draft import RunDraft
-from signalbox_proxy.shortages import Short, most_hopeful, shortage_record, shortage_refusal
+from signalbox_proxy.shortages import (
+    Short,
+    dry_run_refusal,
+    may_go_cheaper,
+    most_hopeful,
+    move_record,
+    shortage_record,
+    shortage_refusal,
+)
 
 WAIT_S = 2.0
 """Longest wait for holds of others to end, over all candidates of one attempt."""
@@ -51,6 +59,12 @@ class Reservation:
             parts.extend(ledger.settle(hold, [spent[unit]]))
         return parts
 
+    def release(self, ledger: ProxyLedger) -> None:
+        """End the hold of an attempt that is not made: it counts nowhere."""
+        for hold in (self.hold, *(hold for _, hold in self.dry)):
+            if hold is not None:
+                ledger.release(hold)
+
 
 class Reserver:
     """Takes the holds of one run, attempt by attempt."""
@@ -71,17 +85,46 @@ class Reserver:
         self._run = run
 
     async def reserve(self, ranking: Sequence[Quote], failure: Refusal | None) -> Reservation:
-        """Hold the first of `ranking` that can be held.
+        """Hold the first of `ranking`, or a cheaper one where every budget in its way lets it.
 
-        Raises the `Refusal` if none can: `failure`, if an attempt before it has failed, since
-        that is what kept the client from its answer.
+        Raises the `Refusal` if none can be held: `failure`, if an attempt before it has failed,
+        since that is what kept the client from its answer.
         """
-        shorts: list[Short] = []
-        for quote in ranking:
-            found = await self._hold(quote, wait_s=0.0, lower_when_held=False)
+        found = await self._hold(ranking[0], wait_s=0.0, lower_when_held=False)
+        if isinstance(found, Reservation):
+            return await self._admitted(found)
+        in_the_way = found
+        shorts = [found]
+        served = await self._cheaper(ranking[1:], shorts) or await self._after_waiting(shorts)
+        if served is None:
+            short = most_hopeful(shorts)
+            self._run.decision["shortage"] = shortage_record(short.shortage)
+            raise failure or shortage_refusal(short, self._quoter, self._ledger.now_ms() // 1000)
+        if served.quote.lane is not in_the_way.quote.lane:
+            moves = self._run.decision.setdefault("cheaper_lane", [])
+            moves.append(move_record(in_the_way, served.quote, len(self._run.attempts) + 1))
+        return await self._admitted(served)
+
+    async def _cheaper(self, others: Sequence[Quote], shorts: list[Short]) -> Reservation | None:
+        """The cheapest of `others` that can be held at once; `shorts` grow by what cannot."""
+        if not may_go_cheaper(shorts[0]):
+            return None
+        found: Reservation | Short | None
+        for quote in sorted(others, key=lambda quote: (quote.worst_nano, quote.lane.id)):
+            if shorts[-1].shortage.reason == "unavailable":
+                found = self._hold_at_hand(quote)
+            elif all(self._may_fit(quote, short.shortage) for short in shorts):
+                found = await self._hold(quote, wait_s=0.0, lower_when_held=False)
+            else:
+                continue
             if isinstance(found, Reservation):
-                return await self._admitted(found)
-            shorts.append(found)
+                return found
+            if found is not None:
+                shorts.append(found)
+        return None
+
+    async def _after_waiting(self, shorts: list[Short]) -> Reservation | None:
+        """The first that can be held once holds of others end."""
         deadline = asyncio.get_running_loop().time() + WAIT_S
         for index, short in enumerate(shorts):
             if short.shortage.reason != "held":
@@ -89,11 +132,24 @@ class Reserver:
             wait = max(0.0, deadline - asyncio.get_running_loop().time())
             found = await self._hold(short.quote, wait_s=wait, lower_when_held=True)
             if isinstance(found, Reservation):
-                return await self._admitted(found)
+                return found
             shorts[index] = found
-        short = most_hopeful(shorts)
-        self._run.decision["shortage"] = shortage_record(short.shortage)
-        raise failure or shortage_refusal(short, self._quoter, self._ledger.now_ms() // 1000)
+        return None
+
+    def _may_fit(self, quote: Quote, shortage: Shortage) -> bool:
+        """Whether what was left when another candidate failed could be enough for this one."""
+        room = shortage.remaining
+        if quote.amount(shortage.unit) <= room:
+            return True
+        if self._quoter.request.output_limit is not None or shortage.unit == "requests":
+            return False
+        return self._quoter.largest_output(quote, shortage.unit, room) >= MIN_OUTPUT
+
+    def _hold_at_hand(self, quote: Quote) -> Reservation | None:
+        """A hold out of the slices at hand, while nobody answers for more."""
+        accounts = self._counting(enforced=True)
+        hold = self._ledger.try_hold([self._claim(account, quote) for account in accounts])
+        return None if hold is None else self._reservation(quote, accounts, hold)
 
     async def _admitted(self, reservation: Reservation) -> Reservation:
         """The attempt is admitted: hold what is only watched, and count the request."""
@@ -111,11 +167,7 @@ class Reserver:
             hold = self._ledger.try_hold((claim,)) or await self._ledger.hold((claim,), wait_s=0.0)
             if isinstance(hold, Shortage):
                 if hold.reason != "unavailable" and self._first:
-                    self._run.dry_run_refusals.append(
-                        f"budget_{hold.reason}: {account.budget.id} has "
-                        f"{quantity(max(hold.remaining, 0), hold.unit)} left, "
-                        f"{quantity(hold.needed, hold.unit)} needed"
-                    )
+                    self._run.dry_run_refusals.append(dry_run_refusal(hold))
             else:
                 reservation.dry.append((account.budget.unit, hold))
 
@@ -150,8 +202,14 @@ class Reserver:
             if hold is None:
                 found = await self._ledger.hold(claims, wait_s=wait_s)
                 if isinstance(found, Shortage):
-                    return Short(quote, _account_of(accounts, found), found)
+                    agent = self._run.agent.agent.id
+                    return Short(quote, _account_of(accounts, found), found, agent)
                 hold = found
+        return self._reservation(quote, accounts, hold)
+
+    def _reservation(
+        self, quote: Quote, accounts: Sequence[Account], hold: Hold | None
+    ) -> Reservation:
         return Reservation(
             quote=quote,
             units=tuple([account.budget.unit for account in accounts]),
@@ -167,7 +225,7 @@ class Reserver:
         """
         if self._quoter.request.output_limit is not None or quote.output_limit is None:
             return None
-        if shortage.unit == "requests" or shortage.reason == "unavailable":
+        if shortage.unit == "requests" or shortage.reason in ("unavailable", "subjects"):
             return None
         if shortage.reason == "held" and not lower_when_held:
             return None
@@ -186,7 +244,9 @@ class Reserver:
         ]
 
     def _claim(self, account: Account, quote: Quote) -> Claim:
-        return Claim(account.budget.id, account.subject, quote.amount(account.budget.unit))
+        budget = account.budget
+        agent = self._run.agent.agent.id if account.subject else ""
+        return Claim(budget.id, account.subject, quote.amount(budget.unit), agent)
 
 
 def _account_of(accounts: Sequence[Account], shortage: Shortage) -> Account:

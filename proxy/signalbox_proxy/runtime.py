@@ -141,8 +141,15 @@ def _agent(
         domain=domain,
         domains=(domain.id, *domain.ancestors),
         models=None if agent.models is None else frozenset(agent.models),
-        budgets=tuple(budgets[name] for name in agent.budgets),
+        budgets=tuple(
+            # Budgets that refuse come first, so that a shortage of theirs is told before others.
+            sorted((budgets[name] for name in agent.budgets), key=_allows_cheaper)
+        ),
     )
+
+
+def _allows_cheaper(budget: Budget) -> bool:
+    return budget.on_exhausted == "CheaperLane"
 
 
 def _keys_by_agent(agents: Iterable[Agent]) -> dict[str, tuple[Agent, tuple[Key, ...]]]:
@@ -169,6 +176,7 @@ def _spec(budget: Budget) -> BudgetSpec:
         count=budget.window.count,
         time_zone=budget.window.time_zone,
         per=budget.per,
+        new_subjects=budget.new_subjects,
     )
 
 

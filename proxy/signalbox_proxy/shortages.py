@@ -17,11 +17,12 @@ _WINDOW_S = {"minute": 60, "hour": 3600}
 
 @dataclass(frozen=True, slots=True)
 class Short:
-    """A quote that could not be held, and by which account."""
+    """A quote that could not be held, by which account, for whom."""
 
     quote: Quote
     account: Account
     shortage: Shortage
+    agent: str = ""
 
 
 def most_hopeful(shorts: Sequence[Short]) -> Short:
@@ -43,6 +44,43 @@ def shortage_record(shortage: Shortage) -> dict[str, str | int]:
     }
 
 
+def may_go_cheaper(short: Short) -> bool:
+    """Whether the budget in the way lets a request be served by a cheaper lane instead."""
+    if short.shortage.reason == "subjects" or short.shortage.unit == "requests":
+        return False  # every lane needs the same
+    return short.account.budget.on_exhausted == "CheaperLane"
+
+
+def move_record(short: Short, served: Quote, attempt: int) -> dict[str, str | int]:
+    """Which budget moved an attempt from the preferred lane to another, as the run's decision
+    keeps it."""
+    return {
+        "attempt": attempt,
+        "budget": short.shortage.budget,
+        "subject": short.shortage.subject,
+        "unit": short.shortage.unit,
+        "reason": short.shortage.reason,
+        "needed": short.shortage.needed,
+        "remaining": short.shortage.remaining,
+        "preferred": short.quote.lane.id,
+        "served": served.lane.id,
+    }
+
+
+def dry_run_refusal(shortage: Shortage) -> str:
+    """What a budget in DryRun would have refused, in one line of the run."""
+    if shortage.reason == "subjects":
+        return (
+            f"too_many_subjects: {shortage.budget} lets an agent bring {shortage.most_subjects} "
+            "new ones into a window"
+        )
+    return (
+        f"budget_{shortage.reason}: {shortage.budget} has "
+        f"{quantity(max(shortage.remaining, 0), shortage.unit)} left, "
+        f"{quantity(shortage.needed, shortage.unit)} needed"
+    )
+
+
 def shortage_refusal(short: Short, quoter: Quoter, now_s: int) -> Refusal:
     """The refusal for a shortage."""
     shortage, budget = short.shortage, short.account.budget
@@ -55,6 +93,8 @@ def shortage_refusal(short: Short, quoter: Quoter, now_s: int) -> Refusal:
             f"{name} cannot be asked at the moment, and nothing runs without it. Try again.",
             retry_after_s=2,
         )
+    if shortage.reason == "subjects":
+        return Refusal("too_many_subjects", _too_many(short, now_s))
     if shortage.reason == "held":
         return Refusal(
             "budget_held",
@@ -92,11 +132,24 @@ def _exhausted(short: Short, name: str, quoter: Quoter, now_s: int) -> str:
     )
 
 
+def _too_many(short: Short, now_s: int) -> str:
+    shortage, budget = short.shortage, short.account.budget
+    wait = f", wait until {until(shortage.window_end, now_s)}" if shortage.window_end else ""
+    return (
+        f"Budget {budget.id} has an account per {budget.per}, and agent {short.agent} has brought "
+        f"{shortage.most_subjects} new ones into this window, as many as it may. Send the "
+        f"x-signalbox-{budget.per} of one that is known{wait} or ask the budget's owner to raise "
+        "maxNewSubjectsPerAgent."
+    )
+
+
 def _hope(short: Short) -> int:
     if short.shortage.reason == "unavailable":
         return 0
     if short.shortage.reason == "held":
         return 1
+    if short.shortage.reason == "subjects":
+        return 4
     return 2 if _is_rate(short.account) else 3
 
 

@@ -26,6 +26,7 @@ Objective = Literal["cheapest", "fastest", "best"]
 Unit = Literal["usd", "tokens", "requests"]
 Every = Literal["minute", "hour", "day", "week", "month", "quarter", "lifetime"]
 Per = Literal["user", "session", "agent"]
+OnExhausted = Literal["Refuse", "CheaperLane"]
 
 
 class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -199,7 +200,9 @@ class Budget(Wire, frozen=True):
     `workload` restricts it to one workload, "" to none. `per` gives each user, session or agent
     an account of its own. `when_missing` says what a request without that name does: share one
     account, or be refused. `scope` says whom it covers: `all`, `domain ns/name`, `agent ns/name`
-    or `workload name`; which agents that are stands in `Agent.budgets`.
+    or `workload name`; which agents that are stands in `Agent.budgets`. `new_subjects` is how many
+    users or sessions one agent may bring into a window, None without bound (`per` agent, or none).
+    `on_exhausted` says whether a cheaper lane may serve where the preferred one cannot be held.
     """
 
     id: str
@@ -213,6 +216,8 @@ class Budget(Wire, frozen=True):
     max_per_request: int | None
     warn_at_percent: list[int]
     enforcement: Enforcement
+    on_exhausted: OnExhausted = "Refuse"
+    new_subjects: int | None = None
 
 
 class Match(Wire, frozen=True):

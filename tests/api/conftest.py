@@ -115,6 +115,8 @@ COMPLETE: dict[str, dict[str, Any]] = {
         "limit": {"usd": "0.20"},
         "window": {"every": "minute", "count": 5, "timeZone": "Europe/Berlin"},
         "maxPerRequest": {"usd": "0.05"},
+        "maxNewSubjectsPerAgent": 500,
+        "onExhausted": "CheaperLane",
         "warnAtPercent": [50, 80],
         "enforcement": "DryRun",
     },

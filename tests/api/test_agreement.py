@@ -79,7 +79,18 @@ RULES = [
     Case("Budget", {"spec.maxPerRequest": {}}, "maxPerRequest names none or both"),
     Case("Budget", {"spec.per": GONE}, "whenMissing means nothing here"),
     Case("Budget", {"spec.per": "agent"}, "whenMissing means nothing here"),
-    Case("Budget", {"spec.per": "agent", "spec.whenMissing": GONE}),
+    Case(
+        "Budget",
+        {"spec.per": "agent", "spec.whenMissing": GONE, "spec.maxNewSubjectsPerAgent": GONE},
+    ),
+    Case(
+        "Budget",
+        {"spec.per": "agent", "spec.whenMissing": GONE},
+        "maxNewSubjectsPerAgent means nothing here",
+    ),
+    Case("Budget", {"spec.maxNewSubjectsPerAgent": 0}, "spec.maxNewSubjectsPerAgent"),
+    Case("Budget", {"spec.maxNewSubjectsPerAgent": 10_000_001}, "spec.maxNewSubjectsPerAgent"),
+    Case("Budget", {"spec.onExhausted": "cheaperLane"}, "spec.onExhausted"),
     *(
         Case("Budget", {"spec.window": {"every": "minute", "count": count}}, refusal)
         for count in range(31)
@@ -198,7 +209,11 @@ CHANGES = [
     ({"spec.scope": {"domain": "retail"}}, "scope cannot be changed"),
     ({"spec.scope": {"agent": "bot"}}, "scope cannot be changed"),
     ({"spec.per": "session"}, "per cannot be changed"),
-    ({"spec.per": GONE, "spec.whenMissing": GONE}, "per cannot be changed"),
+    ({"spec.maxNewSubjectsPerAgent": GONE, "spec.onExhausted": "Refuse"}, None),
+    (
+        {"spec.per": GONE, "spec.whenMissing": GONE, "spec.maxNewSubjectsPerAgent": GONE},
+        "per cannot be changed",
+    ),
     (
         {"spec.limit": {"tokens": 5}, "spec.maxPerRequest": GONE},
         "the unit of limit cannot be changed",

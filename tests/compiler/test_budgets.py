@@ -106,6 +106,8 @@ def test_everything_else_is_carried() -> None:
                 maxPerRequest={"usd": "0.05"},
                 warnAtPercent=[80, 50],
                 enforcement="DryRun",
+                onExhausted="CheaperLane",
+                maxNewSubjectsPerAgent=500,
             )
         )
     ).snapshot.budgets[0]
@@ -121,6 +123,8 @@ def test_everything_else_is_carried() -> None:
         max_per_request=50_000_000,
         warn_at_percent=[50, 80],
         enforcement="DryRun",
+        on_exhausted="CheaperLane",
+        new_subjects=500,
     )
 
 
@@ -154,3 +158,15 @@ def test_a_budget_made_again_under_its_old_name_is_a_new_object() -> None:
     assert gone.snapshot.budgets == []
     again = compiled(fleet(budget("day", window={"every": "week"})), gone)
     assert again.snapshot.budgets[0].window.every == "week"
+
+
+@pytest.mark.parametrize(
+    ("per", "new_subjects"), [("user", 10_000), ("session", 10_000), ("agent", None), (None, None)]
+)
+def test_who_does_not_say_how_many_names_an_agent_may_bring_gets_a_bound(
+    per: str | None, new_subjects: int | None
+) -> None:
+    """Callers choose names of users and sessions, but not of agents."""
+    spec = {} if per is None else {"per": per}
+    (found,) = compiled(fleet(budget("day", **spec))).snapshot.budgets
+    assert found.new_subjects == new_subjects

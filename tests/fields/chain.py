@@ -6,7 +6,7 @@ Nothing here decides or computes: it hands what one part says to the next, as th
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +35,7 @@ from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.routing import Decision, decide
 from signalbox_proxy.run_draft import AttemptDraft, RunDraft
 from signalbox_proxy.runtime import Runtime
-from signalbox_proxy.shortages import Short, shortage_refusal
+from signalbox_proxy.shortages import Short, may_go_cheaper, shortage_refusal
 from signalbox_proxy.surfaces import SURFACES
 from signalbox_snapshot import codec
 
@@ -228,8 +228,17 @@ class Company:
         """What the authority is told of a budget."""
         return next(spec for spec in self.runtime.budget_specs if spec.id == name)
 
-    def when_spent(self, ask: Ask, name: str) -> Refusal:
+    def when_spent(self, ask: Ask, name: str, **changes: Any) -> Refusal:
         """What is said when nothing is left of a budget."""
+        short = self.short(ask, name, **changes)
+        return shortage_refusal(short, Quoter(self.answer(ask).request), ask.now)
+
+    def goes_cheaper(self, ask: Ask, name: str) -> bool:
+        """Whether another lane may serve when nothing is left of a budget."""
+        return may_go_cheaper(self.short(ask, name))
+
+    def short(self, ask: Ask, name: str, **changes: Any) -> Short:
+        """That nothing is left of a budget, or what `changes` say."""
         answer = self.answer(ask)
         found = accounts_for(self.runtime.agents[ask.agent], answer.facts)
         account = next(each for each in found if each.budget.id == name)
@@ -246,7 +255,7 @@ class Company:
             affordable=0,
             window_end=spec.window(ask.now)[1],
         )
-        return shortage_refusal(Short(quote, account, shortage), Quoter(answer.request), ask.now)
+        return Short(quote, account, replace(shortage, **changes), ask.agent)
 
     def window(self, name: str) -> str:
         """A budget's window at noon."""

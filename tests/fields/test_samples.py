@@ -182,6 +182,19 @@ def budget_per_user(it: Company) -> None:
     assert it.accounts(ask(safety_identifier="ann")) == ann
     assert it.accounts(ask(x_user="ann")) == ann
     assert it.accounts(ask()) == ["shop/bot-user", DAY]
+    said = it.when_spent(ask(user="ann"), "shop/bot-user", reason="subjects", most_subjects=500)
+    assert (said.http_status, said.code) == (402, "too_many_subjects")
+    assert "agent shop/bot has brought 500 new ones into this window" in said.message
+    assert "wait until" in said.message
+    assert it.budget("shop/bot-user").new_subjects == 500
+
+
+@claim
+def budget_cheaper_lane(it: Company) -> None:
+    drafts = ask(x_workload="drafts")
+    assert it.lanes(drafts) == ["gpt-5/us", "gpt-5-mini/us"]
+    assert it.goes_cheaper(drafts, DAY)
+    assert it.lanes(ask()) == ["gpt-5-mini/us"]
 
 
 @claim

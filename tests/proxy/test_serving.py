@@ -345,22 +345,42 @@ def test_output_that_nobody_limited_is_lowered_to_what_the_budget_affords(fleet:
     assert "has $0.00" in told.message
 
 
-def test_the_next_candidate_is_taken_where_the_first_cannot_be_held(fleet: Fleet) -> None:
+def push_two_models(fleet: Fleet, **changes: Any) -> None:
     """Both are as good, and the first by id does not fit into the budget."""
     best = policy(candidates=[f"{PLATFORM}/mini", f"{PLATFORM}/small"], objective="best")
     fleet.push(
         snapshot(
             models=[mini(), small()],
             policies=[best],
-            budgets=[budget("retail/next", nano("0.003")), budget("wealth/day")],
+            budgets=[budget("retail/next", nano("0.003"), **changes), budget("wealth/day")],
             agents=[agent("retail/support", budgets=["retail/next"]), agent("wealth/advisor")],
         )
     )
+
+
+def test_a_cheaper_lane_serves_where_the_budget_says_so_and_the_run_tells_which(
+    fleet: Fleet,
+) -> None:
+    push_two_models(fleet, on_exhausted="CheaperLane")
     with chat(fleet) as client:
         raw = client.chat.completions.with_raw_response.create(
             model="auto", messages=HELLO, max_completion_tokens=3000
         )
     assert raw.headers["x-signalbox-model"] == "small"
+    run = fleet.run(raw.headers["x-signalbox-run-id"], agent_key=SUPPORT)
+    (move,) = run["decision"]["cheaper_lane"]
+    assert (move["budget"], move["reason"], move["attempt"]) == ("retail/next", "exhausted", 1)
+    assert (move["preferred"], move["served"]) == (f"{PLATFORM}/mini/us", f"{PLATFORM}/small/us")
+    assert move["needed"] > move["remaining"]
+
+
+def test_otherwise_a_budget_at_its_end_refuses_and_nobody_gets_another_lane_instead(
+    fleet: Fleet,
+) -> None:
+    push_two_models(fleet)
+    with chat(fleet) as client, pytest.raises(openai.APIStatusError) as refused:
+        client.chat.completions.create(model="auto", messages=HELLO, max_completion_tokens=3000)
+    assert (refused.value.status_code, refused.value.code) == (402, "budget_exhausted")
 
 
 def test_requests_and_tokens_by_the_minute_are_rates(fleet: Fleet) -> None:

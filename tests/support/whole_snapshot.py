@@ -105,6 +105,8 @@ def whole_snapshot() -> wire.Snapshot:
                 max_per_request=50_000_000,
                 warn_at_percent=[50, 80],
                 enforcement="Enforce",
+                on_exhausted="CheaperLane",
+                new_subjects=500,
             )
         ],
         policies=[

@@ -12,13 +12,17 @@ import msgspec
 
 from signalbox_api import Budget, Resource, ResourceKey
 from signalbox_api.amounts import nano_usd
-from signalbox_api.budget import BudgetSpec
+from signalbox_api.budget import BudgetSpec, Per
 from signalbox_api.conditions import Reason
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.references import World, find_governed
 from signalbox_snapshot import snapshot as wire
 
 ALL = "all"
+
+DEFAULT_NEW_SUBJECTS = 10_000
+"""Users or sessions that one agent may bring into a window, where a budget does not say. Names come
+from callers and each gets the whole limit: without a bound, one that invents names had no limit."""
 
 
 def build_budget(
@@ -46,6 +50,8 @@ def build_budget(
         max_per_request=None if most is None else _amount(most.usd, most.tokens, None),
         warn_at_percent=sorted(spec.warn_at_percent),
         enforcement=spec.enforcement.value,
+        on_exhausted=spec.on_exhausted.value,
+        new_subjects=_new_subjects(spec),
     )
 
 
@@ -83,6 +89,12 @@ def _scope(world: World, budget: Budget, case: Case) -> str | None:
     kind, reference = ("Domain", scope.domain) if scope.domain else ("Agent", scope.agent or "")
     found = find_governed(world, case, kind, reference, f"spec.scope.{kind.lower()}")
     return None if found is None else f"{kind.lower()} {found}"
+
+
+def _new_subjects(spec: BudgetSpec) -> int | None:
+    if spec.per not in (Per.USER, Per.SESSION):
+        return None
+    return spec.max_new_subjects_per_agent or DEFAULT_NEW_SUBJECTS
 
 
 def _amount(usd: str | None, tokens: int | None, requests: int | None) -> int:
