@@ -21,9 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from signalbox_ledger.database import DatabaseError
-from signalbox_ledger.migrate import ensure_schema
-from signalbox_ledger.postgres_database import PostgresDatabase
-from signalbox_ledger.sqlite_database import SqliteDatabase
+from signalbox_ledger.opening import open_database
 from signalbox_ledger.store import Store
 from signalbox_ledger.turns import Authority, Clock, Connection
 
@@ -85,17 +83,13 @@ def _own(db: Path) -> int:
 
 def open_store(options: argparse.Namespace) -> Store:
     """The store that the options name. Raises DatabaseError, InUseError, OSError."""
-    if options.postgresql:
-        dsn = os.environ.get(DSN_VARIABLE, "")
-        if not dsn:
-            raise DatabaseError(f"set {DSN_VARIABLE} to postgresql://USER:PASSWORD@HOST/DATABASE")
-        with contextlib.closing(PostgresDatabase(dsn)) as database:
-            ensure_schema(database, dsn)
-        return Store(partial(PostgresDatabase, dsn))
-    _own(options.db)
-    with contextlib.closing(SqliteDatabase(options.db)) as file:
-        ensure_schema(file, options.db)
-    return Store(partial(SqliteDatabase, options.db))
+    if not options.postgresql:
+        _own(options.db)
+        return Store(partial(open_database, options.db))
+    dsn = os.environ.get(DSN_VARIABLE, "")
+    if not dsn:
+        raise DatabaseError(f"set {DSN_VARIABLE} to postgresql://USER:PASSWORD@HOST/DATABASE")
+    return Store(partial(open_database, dsn))
 
 
 def main(arguments: list[str] | None = None) -> int:
