@@ -1,6 +1,6 @@
 """A run as rows of the record's tables, and back.
 
-Pure: `run_store` writes these rows, `reading` reads them. The tables stand in runs_schema.sql.
+Pure: `run_store` writes these rows, `reading` reads them. The tables stand in migrations/runs.sql.
 """
 
 import hashlib
