@@ -51,6 +51,7 @@ class Controller:
         self.catalogue = Catalogue(settings)
         self.applied: Applied | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._required = 0
 
     async def apply(self) -> Applied:
         """Reads the folder and releases what it says; what cannot be released changes nothing."""
@@ -105,6 +106,7 @@ class Controller:
         rollout = self.applied.rollout if self.applied is not None else None
         if rollout is None:
             return
+        await self._require(rollout)
         refused = {each.proxy for each in rollout.rejections}
         for address, status in zip(self._fleet.addresses, proxies, strict=True):
             behind = status is not None and (status.generation or 0) < rollout.head.generation
@@ -127,6 +129,18 @@ class Controller:
             f"{each.proxy} refuses the snapshot: {each.path}: {each.reason}"
             for each in rollout.rejections
         )
+        await self._require(rollout)
         if not problem:
             self.catalogue.accepted(whole.compilation.in_force)
         return Applied(reading, whole, rollout, changes if rollout.changed else (), problem)
+
+    async def _require(self, rollout: Rollout) -> None:
+        """Has proxies that cannot be reached stop, where the release took something away.
+
+        Not while a proxy refuses it: then the last good snapshot is what serves.
+        """
+        bound = rollout.head.envelope.min_generation
+        if rollout.rejections or bound <= self._required:
+            return
+        if await self._fleet.require_generation(bound):
+            self._required = bound

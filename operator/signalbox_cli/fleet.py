@@ -14,6 +14,7 @@ from signalbox_cli.keeper import Care, Keeper
 from signalbox_cli.ports import free_port
 from signalbox_cli.settings import UpSettings
 from signalbox_cli.state import FLEET
+from signalbox_ledger.asking import require_generation
 from signalbox_ledger.connection import LedgerUnavailableError
 from signalbox_ledger.recovery import recover_all
 from signalbox_operator.control_port import ProxyAddress
@@ -99,6 +100,17 @@ class Fleet:
                 lost = f", {each.unknown} of them in flight: charged in full" * bool(each.unknown)
                 self._tell(f"settled {each.runs + each.unknown} runs of {each.holder}{lost}")
 
+    async def require_generation(self, generation: int) -> bool:
+        """Tells the authority that nothing older may be served by; whether it was told.
+
+        Proxies tell it too: this is for when none of them can be reached.
+        """
+        try:
+            await require_generation(self._state.authority_socket, generation)
+        except LedgerUnavailableError:
+            return False
+        return True
+
     async def stop(self) -> None:
         """Ends the proxies, which drain, then the simulated provider, then the authority."""
         await asyncio.gather(*(keeper.stop(PROXY_GRACE_S) for keeper in self._proxies.values()))
@@ -117,6 +129,8 @@ class Fleet:
         arguments += ["--trust", str(state.verification_key)]
         arguments += ["--credentials", str(settings.credentials_folder)]
         address = self.addresses[number]
+        for peer in self.addresses:
+            arguments += ["--peer", peer.url] if peer != address else []
         care = Care(self._tell, self.recover, lambda: self._hand_over(address))
         return self._keeper(name, "signalbox_proxy", arguments, care)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from signalbox_ledger.connection import LedgerUnavailableError
 from signalbox_ledger.framing import HEADER, MAX_FRAME, FrameError, decode_reply, frame
-from signalbox_ledger.protocol import Reply, Request
+from signalbox_ledger.protocol import Reply, Request, Required, RequireGeneration
 
 Ask = Callable[[Request], Awaitable[Reply]]
 
@@ -43,3 +43,14 @@ async def connected(socket: Path) -> AsyncIterator[Ask]:
         yield ask
     finally:
         writer.close()
+
+
+async def require_generation(socket: Path, generation: int) -> None:
+    """Nobody configured by an older snapshot draws any more: something was taken away in this one.
+
+    Raises LedgerUnavailableError.
+    """
+    async with connected(socket) as ask:
+        reply = await ask(RequireGeneration(generation))
+    if not isinstance(reply, Required):
+        raise LedgerUnavailableError(f"the authority refuses: {reply}")

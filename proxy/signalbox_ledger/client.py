@@ -26,6 +26,7 @@ from signalbox_ledger.framing import FrameError, frame
 from signalbox_ledger.holder import Claim, Hold, Holdings
 from signalbox_ledger.housekeeping import Housekeeper
 from signalbox_ledger.journal import Journal, JournalError
+from signalbox_ledger.key_claims import KeyClaims
 from signalbox_ledger.protocol import (
     Configure,
     FindRun,
@@ -76,6 +77,7 @@ class ProxyLedger:
             holder=journal.holder,
             flush=self._flusher.hurry,
         )
+        self.keys = KeyClaims(self._connection)
         self._dispatched: dict[str, bytes] = {}
         self._unwritten: list[Run] = []
         self._closed = False
@@ -139,6 +141,20 @@ class ProxyLedger:
                     raise ValueError(reply.message)  # noqa: TRY004 - a value, not a type
         self._take_up({spec.id: spec for spec in specs})
         self._housekeeper.stir()
+
+    @property
+    def min_generation(self) -> int:
+        """The generation that a snapshot has to have to be served by, as far as known here."""
+        return self._connection.min_generation
+
+    async def require_generation(self, generation: int) -> None:
+        """Something was taken away in this generation: nobody draws by an older one any more.
+
+        Where the authority does not answer within two seconds it is told once it does.
+        """
+        with contextlib.suppress(TimeoutError, LedgerUnavailableError):
+            async with asyncio.timeout(_ANSWER_S if self._connection.is_up else 0):
+                await self._connection.require_generation(generation)
 
     def _take_up(self, specs: dict[str, BudgetSpec]) -> None:
         """What was drawn under a higher limit, or counts otherwise, is used no more."""
@@ -224,6 +240,7 @@ class ProxyLedger:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.keys.close()
         settled = False
         with contextlib.suppress(TimeoutError, LedgerUnavailableError, JournalError):
             async with asyncio.timeout(_CLOSE_S):

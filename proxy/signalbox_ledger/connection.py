@@ -18,6 +18,13 @@ _log = logging.getLogger("signalbox.ledger")
 _RETRY_MS = (20, 50, 100, 200)
 _HANDSHAKE_S = 5
 _CLOCK_SLACK_MS = 200
+_TELLS_GENERATION = (
+    protocol.Drawn,
+    protocol.Settled,
+    protocol.Polled,
+    protocol.Outdated,
+    protocol.Required,
+)
 
 
 class LedgerUnavailableError(Exception):
@@ -124,17 +131,21 @@ class AuthorityConnection:
     ) -> None:
         self._on_fenced = on_fenced
         self.configuration: protocol.Configure | None = None
+        self.min_generation = 0
         self.fenced = False
+        self.down_since: float | None = None
         self._socket = socket
         self._hello = hello
         self._clock = clock
         self._on_connect = on_connect
         self._link: _Link | None = None
+        self._required = 0
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, *, patience_s: float) -> bool:
         """Begin; whether the authority was reached within `patience_s`."""
+        self.down_since = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._keep())
         return await self.wait_up(patience_s)
 
@@ -158,6 +169,8 @@ class AuthorityConnection:
         if isinstance(reply, Refused) and reply.reason == "fenced":
             self._set_fenced(reply)
             raise LedgerUnavailableError(reply.message)
+        if isinstance(reply, _TELLS_GENERATION):
+            self._told_generation(reply.min_generation)
         return reply
 
     async def until_answered(self, request: Request) -> Reply:
@@ -173,6 +186,14 @@ class AuthorityConnection:
                 if not self.fenced:
                     self._up.clear()
         raise LedgerUnavailableError("this holder is fenced; its process has to end")
+
+    async def require_generation(self, generation: int) -> None:
+        """Tell the authority, now and on every later connection: nothing older may draw."""
+        if generation <= self._required:
+            return
+        self._required = generation
+        self._told_generation(generation)
+        await self.until_answered(protocol.RequireGeneration(generation))
 
     async def stop(self) -> None:
         """Close for good."""
@@ -195,9 +216,11 @@ class AuthorityConnection:
                 continue
             failures = 0
             self._link = link
+            self.down_since = None
             self._up.set()
             self._on_connect()
             await link.lost
+            self.down_since = asyncio.get_running_loop().time()
             self._up.clear()
 
     async def _connect(self) -> _Link:
@@ -209,6 +232,8 @@ class AuthorityConnection:
                 self._welcomed(welcome)
                 if self.configuration is not None:
                     await link.call(self.configuration)
+                if self._required:
+                    await link.call(protocol.RequireGeneration(self._required))
         except BaseException:
             link.close()
             raise
@@ -217,10 +242,15 @@ class AuthorityConnection:
     def _welcomed(self, reply: Reply) -> None:
         if isinstance(reply, protocol.Welcome):
             self._clock.told(reply.now_ms)
+            self._told_generation(reply.min_generation)
             return
         if isinstance(reply, Refused) and reply.reason == "fenced":
             self._set_fenced(reply)
         raise ConnectionLostError(f"the authority does not welcome us: {reply}")
+
+    def _told_generation(self, min_generation: int) -> None:
+        """It only rises: a database that went back knows less than it said."""
+        self.min_generation = max(self.min_generation, min_generation)
 
     def _set_fenced(self, reply: Refused) -> None:
         if not self.fenced:

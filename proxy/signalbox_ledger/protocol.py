@@ -200,12 +200,15 @@ class Welcome(Message, frozen=True):
     """The authority's clock, and how much of the holder's journal is settled.
 
     `min_generation`, here and below, is the generation that a holder's snapshot has to have.
+    `strays` are open slices of the holder that it did not present, told after lost commits: it
+    closes those that it does not have once its journal is settled again.
     """
 
     now_ms: int
     offset: int
     generation: int
     min_generation: int = 0
+    strays: list[str] = []
 
 
 class Configured(Message, frozen=True):
@@ -266,6 +269,7 @@ class Settled(Message, frozen=True):
 
     offset: int
     wanted: list[str] | None = None
+    min_generation: int = 0
 
 
 class Polled(Message, frozen=True):

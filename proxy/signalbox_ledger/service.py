@@ -5,7 +5,7 @@ No sockets and no clock of its own; `authority` brings both.
 
 from dataclasses import dataclass, field
 
-from signalbox_ledger import protocol, run_lookup, status
+from signalbox_ledger import idempotency, protocol, run_lookup, status
 from signalbox_ledger.holder_store import HolderRefusedError
 from signalbox_ledger.journal import encode_run
 from signalbox_ledger.protocol import Refused, Reply, Request
@@ -15,10 +15,12 @@ from signalbox_ledger.store import Store
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """What one connection may do: draw for its holder, settle for those it fenced."""
+    """What one connection may do: draw for its holder, settle for those it fenced. `generation` is
+    that of the snapshot which it was configured by."""
 
     holder: str = ""
     epoch: int = 0
+    generation: int = 0
     recovers: set[str] = field(default_factory=set)
 
 
@@ -47,7 +49,8 @@ class Service:
                 return self._settle(session, request)
             case protocol.Poll():
                 self._check(session)
-                return protocol.Polled(now_ms, self._store.accounts.wanted(session.holder))
+                wanted = self._store.accounts.wanted(session.holder)
+                return protocol.Polled(now_ms, wanted, self._store.state.min_generation)
             case protocol.FindRun(run_id):
                 run = run_lookup.find_run(self._store.database, run_id)
                 return protocol.FoundRun(None if run is None else encode_run(run))
@@ -55,16 +58,28 @@ class Service:
                 return status.report(self._store, top=top, now_ms=now_ms)
             case protocol.Configure(generation, specs):
                 current = self._store.configure(generation, specs, now_ms // 1000)
+                session.generation = generation
                 return protocol.Configured(current)
+            case protocol.ClaimKey():
+                self._check(session)
+                return idempotency.claim(self._store.database, request, session.holder, now_ms)
+            case protocol.ReleaseKey(agent, key_digest, run_id):
+                idempotency.release(self._store.database, agent, key_digest, run_id)
+                return protocol.Done()
             case _:
                 return self._answer_lifecycle(session, request, now_ms)
 
     def _answer_lifecycle(self, session: Session, request: Request, now_ms: int) -> Reply:
         match request:
             case protocol.Hello():
-                opened = self._store.open_holder(request, now_ms)
+                opened, strays = self._store.open_holder(request, now_ms)
                 session.holder, session.epoch = request.holder, opened.epoch
-                return protocol.Welcome(now_ms, opened.offset, self._store.generation)
+                state = self._store.state
+                return protocol.Welcome(
+                    now_ms, opened.offset, state.generation, state.min_generation, strays
+                )
+            case protocol.RequireGeneration(generation):
+                return protocol.Required(self._store.require_generation(generation))
             case protocol.Readmit():
                 self._store.readmit()
                 return protocol.Done()
@@ -75,6 +90,7 @@ class Service:
             case protocol.Finish(holder):
                 self._entitled(session, holder)
                 self._store.holders.finish(holder)
+                idempotency.release_unbilled(self._store.database, holder)
                 return protocol.Done()
             case protocol.PostLoss(holder):
                 totals = self._store.holders.post_loss(holder, now_ms)
@@ -97,13 +113,16 @@ class Service:
 
     def _draw(self, session: Session, items: list[protocol.DrawItem], now_ms: int) -> Reply:
         self._check(session)
+        needed = self._store.state.min_generation
+        if session.generation < needed:
+            return protocol.Outdated(needed)
         if frozen := self._store.state.frozen:
             return Refused("frozen", f"draws are frozen: {frozen}")
         self._store.hold_specs()
         grants = self._store.granting.draw(
             session.holder, items, self._store.specs, now=now_ms // 1000
         )
-        return protocol.Drawn(now_ms, grants)
+        return protocol.Drawn(now_ms, grants, min_generation=needed)
 
     def _settle(self, session: Session, request: protocol.Settle) -> Reply:
         self._entitled(session, request.holder)
@@ -111,4 +130,4 @@ class Service:
             end = settle(self._store, request.holder, request.start, request.data)
         except GapError as error:
             return Refused("gap", str(error), error.offset)
-        return protocol.Settled(end)
+        return protocol.Settled(end, min_generation=self._store.state.min_generation)

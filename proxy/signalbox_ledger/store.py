@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from signalbox_ledger import idempotency
 from signalbox_ledger.account_store import AccountStore
 from signalbox_ledger.accounts import BudgetSpec
 from signalbox_ledger.database import ConflictError, Database, DatabaseUnavailableError
@@ -181,6 +182,16 @@ class Store:
         self.state = self.state._replace(generation=generation)
         return generation
 
+    def require_generation(self, generation: int) -> int:
+        """Let only holders of this snapshot or a newer one draw; give what is needed now."""
+        changed = self.database.execute(
+            "UPDATE ledger_state SET min_generation = ? WHERE min_generation < ?",
+            (generation, generation),
+        )
+        if changed:
+            self.state = self.state._replace(min_generation=generation)
+        return self.state.min_generation
+
     def _write_budget(self, spec: BudgetSpec, generation: int) -> None:
         self.database.execute(
             "INSERT INTO budget (id, spec, generation) VALUES (?, ?, ?) ON CONFLICT (id) DO "
@@ -205,11 +216,12 @@ class Store:
 
     # Holders
 
-    def open_holder(self, hello: Hello, now_ms: int) -> Opened:
-        """Register an incarnation, or a new session of one. Raises HolderRefusedError.
+    def open_holder(self, hello: Hello, now_ms: int) -> tuple[Opened, list[str]]:
+        """Register an incarnation, or a new session of one; and which of its slices it does not
+        know, where commits were lost. Raises HolderRefusedError.
 
-        A holder that knows of more than the database does freezes all draws: then commits were
-        lost that had been acknowledged.
+        A holder that was told of more than the database has freezes all draws: commits were lost
+        that had been acknowledged.
         """
         opened = self.holders.open(hello, now_ms)
         adopted = self.accounts.adopt(hello.holder, hello.slices, self._specs)
@@ -219,7 +231,10 @@ class Store:
                 f"{adopted} slices, {max(0, hello.acknowledged - opened.offset)} bytes of journal",
                 now_ms,
             )
-        return opened
+        if not self.state.frozen:
+            return opened, []
+        presented = {one.slice_id for one in hello.slices}
+        return opened, [id_ for id_ in self.accounts.open_slices(hello.holder) if id_ not in presented]
 
     def forget_ended(self, now: int) -> None:
         """Drop what no decision needs any more: small accounts and holders that ended long ago."""
@@ -230,6 +245,7 @@ class Store:
             "AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.holder = holder.id)",
             (before * 1000,),
         )
+        idempotency.forget_expired(self.database, now * 1000)
 
 
 def _check_window(spec: BudgetSpec, now: int) -> None:

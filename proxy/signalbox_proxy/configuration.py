@@ -26,6 +26,7 @@ from signalbox_snapshot.snapshot import Snapshot
 
 PULL_TIMEOUT_S = 10.0
 PULL_EVERY_S = 1.0
+LOOK_EVERY_S = 0.1
 CREDENTIALS_EVERY_S = 2.0
 
 _log = logging.getLogger("signalbox.control")
@@ -100,11 +101,12 @@ class Configuration:
             await self._pull(peers)
 
     async def keep_pulling(self, peers: tuple[str, ...]) -> None:
-        """Ask peers again, until somebody gave a snapshot or the control plane pushed one."""
-        while peers and self._envelope is None:
-            await asyncio.sleep(PULL_EVERY_S)
-            if self._envelope is None:
+        """Ask peers while there is no snapshot, or one that is too old to be served by."""
+        while peers:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self._envelope is None or self._services.is_outdated:
                 await self._pull(peers)
+                await asyncio.sleep(PULL_EVERY_S)
 
     def status(self) -> dict[str, Any]:
         """What the control port tells of this proxy."""
@@ -175,6 +177,8 @@ class Configuration:
                 }
             },
         )
+        # Only now: a snapshot that one proxy cannot take up must not stop those that run.
+        await services.ledger.require_generation(envelope.min_generation)
         return envelope
 
     def _reject(self, reason: str, path: str) -> None:

@@ -15,7 +15,9 @@ MAX_BODY = 10 * 1024 * 1024
 BODY_DEADLINE_S = 30.0
 """From the end of the headers to the end of the body, whatever trickles in between."""
 
-_SINGLE = frozenset({"authorization", "x-api-key", "content-type", "content-encoding"})
+_SINGLE = frozenset(
+    {"authorization", "x-api-key", "content-type", "content-encoding", "idempotency-key"}
+)
 _PREFIX = "x-signalbox-"
 
 

@@ -14,13 +14,16 @@ from signalbox_proxy.decision_record import decision_record
 from signalbox_proxy.declarations import read_declarations
 from signalbox_proxy.delivery import Delivery
 from signalbox_proxy.exchange import Exchange
+from signalbox_proxy.idempotency import IdempotencyKey
 from signalbox_proxy.identity import identify
 from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.quotes import Quote, Quoter
 from signalbox_proxy.recording import Recording
 from signalbox_proxy.refusals import Refusal
-from signalbox_proxy.reservation import Reserver
+from signalbox_proxy.reservation import Reservation, Reserver
 from signalbox_proxy.routing import decide
+from signalbox_proxy.run_draft import RunDraft
+from signalbox_proxy.services import Services
 from signalbox_proxy.surfaces.decoding import decode_body
 
 
@@ -41,7 +44,7 @@ async def serve(exchange: Exchange) -> StreamResponse:
         exchange.headers.get("x-api-key", ""),
         now_s,
     )
-    async with Recording(exchange, runtime, caller) as run:
+    async with Recording(exchange, runtime, caller) as run, IdempotencyKey(exchange, run) as key:
         # 2. Understand: what is asked, and does all of it have a bound?
         request = run.request = await understand(exchange)
 
@@ -69,13 +72,16 @@ async def serve(exchange: Exchange) -> StreamResponse:
         while remaining and len(run.attempts) < decision.attempts:
             reservation = await reserver.reserve(remaining, failure)
             remaining = without(remaining, reservation.quote)
+            # 6. Admit: its Idempotency-Key is this run's now, and no newer snapshot forbids it.
+            await admit(services, run, key, reservation)
             with AttemptInFlight(ledger, run, reservation) as attempt:
-                # 6. Call: until the first byte that the client sees, another lane may take over.
+                # 7. Call: until the first byte that the client sees, another lane may take over.
                 answer = await provider.call(attempt)
                 if isinstance(answer, Failure):
                     failure = answer.refusal
                     continue
-                # 7. Deliver, evaluate, settle; leaving the recording writes the run.
+
+                # 8. Deliver, evaluate, settle; leaving the recording writes the run.
                 return await Delivery(exchange, run, request, accounts, attempt).deliver(answer)
         raise failure or Refusal(
             "no_lane",
@@ -90,6 +96,18 @@ async def understand(exchange: Exchange) -> ModelRequest:
     raw = await exchange.body()
     body = decode_body(raw, headers.get("content-type", ""), headers.get("content-encoding", ""))
     return exchange.surface.parse(body, headers)
+
+
+async def admit(
+    services: Services, run: RunDraft, key: IdempotencyKey, reservation: Reservation
+) -> None:
+    """The last word before an attempt; whoever is refused here counts in no budget."""
+    try:
+        await key.claim()
+        services.check_in_force(run.runtime)
+    except BaseException:
+        reservation.release(services.ledger)
+        raise
 
 
 def without(ranking: list[Quote], used: Quote) -> list[Quote]:

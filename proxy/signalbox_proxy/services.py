@@ -31,13 +31,33 @@ class Services:
 
     @property
     def ready(self) -> bool:
-        """Whether it may get traffic: it has a snapshot and is not about to stop."""
-        return self.runtime is not None and not self.stopping
+        """Whether it may get traffic: it has a snapshot that is not too old, and is not about to
+        stop."""
+        return self.runtime is not None and not self.is_outdated and not self.stopping
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether something was taken away that the snapshot in force still permits."""
+        return self.runtime is not None and self.runtime.generation < self.ledger.min_generation
 
     def current_runtime(self) -> Runtime:
-        """The snapshot in force, or `Refusal("not_ready")`."""
-        if self.runtime is None:
+        """The snapshot in force, or `Refusal` with `not_ready` or `snapshot_outdated`."""
+        runtime = self.runtime
+        if runtime is None:
             raise Refusal(
                 "not_ready", "This proxy has no configuration yet. Try again.", retry_after_s=2
             )
-        return self.runtime
+        self.check_in_force(runtime)
+        return runtime
+
+    def check_in_force(self, runtime: Runtime) -> None:
+        """Nothing was taken away since this snapshot, or `Refusal("snapshot_outdated")`."""
+        needed = self.ledger.min_generation
+        if runtime.generation < needed:
+            raise Refusal(
+                "snapshot_outdated",
+                "Keys, agents or residency locks have changed, and this proxy has not the "
+                f"configuration yet: it needs generation {needed} and this request began under "
+                f"{runtime.generation}. Try again.",
+                retry_after_s=1,
+            )

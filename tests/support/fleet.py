@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -82,7 +83,9 @@ class ProxyProcess:
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line.startswith("ready"), self.log.read_text()
+        if not line.startswith("ready"):
+            self.kill()
+            raise AssertionError(self.log.read_text())
         pairs = (item.partition("=") for item in line.split()[1:])
         self.ports = {name: int(value) for name, _, value in pairs}
 
@@ -171,12 +174,17 @@ class Fleet:
         credentials.mkdir(exist_ok=True)
         for name, value in CREDENTIALS.items():
             (credentials / name).write_text(value)
-        for authority in self.authorities:
-            authority.start()
-        if self._own_simulator:
-            self.simulator.start()
-        for proxy in self.proxies:
-            proxy.start()
+        with ExitStack() as started:
+            for authority in self.authorities:
+                authority.start()
+                started.callback(authority.stop)
+            if self._own_simulator:
+                self.simulator.start()
+                started.callback(self.simulator.stop)
+            for proxy in self.proxies:
+                proxy.start()
+                started.callback(proxy.stop)
+            started.pop_all()
         return self
 
     def __exit__(
@@ -210,10 +218,16 @@ class Fleet:
             assert status == 200, answer
         return self.generation
 
-    def seal(self, given: Snapshot, generation: int, *, move: bool = True) -> bytes:
+    def seal(
+        self, given: Snapshot, generation: int, *, move: bool = True, min_generation: int = 0
+    ) -> bytes:
         moved = simulated(given, self.simulator.url) if move else given
         sealed = envelope.seal(
-            self.signing_key, fleet=FLEET, generation=generation, payload=codec.encode(moved)
+            self.signing_key,
+            fleet=FLEET,
+            generation=generation,
+            payload=codec.encode(moved),
+            min_generation=min_generation,
         )
         return envelope.encode(sealed)
 

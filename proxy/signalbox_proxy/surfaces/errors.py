@@ -104,8 +104,11 @@ def _headers(refusal: Refusal, run_id: str) -> dict[str, str]:
     headers = {"content-type": "application/json"}
     if run_id:
         headers["x-signalbox-run-id"] = run_id
+    if refusal.earlier_run:
+        headers["x-signalbox-earlier-run-id"] = refusal.earlier_run
     wait = refusal.retry_after_s
-    if refusal.code not in RETRYABLE or (wait is not None and wait > MAX_RETRY_AFTER_S):
+    too_long = wait is not None and wait > MAX_RETRY_AFTER_S
+    if refusal.code not in RETRYABLE or refusal.is_final or too_long:
         headers["x-should-retry"] = "false"
     else:
         seconds = _DEFAULT_RETRY_AFTER_S if wait is None else max(1, math.ceil(wait))
