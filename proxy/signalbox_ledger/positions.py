@@ -15,13 +15,9 @@ from signalbox_ledger.database import Database
 _MARK = 1 << 62
 """Set in the keys of these locks, apart from any other advisory lock in the database."""
 
-_SEQUENCE = "inference_run_position_seq"
+_FACTS = ("inference_run", "charge_record")
+"""The tables with positions."""
 
-_ANNOUNCE = (
-    "SELECT pg_advisory_xact_lock_shared("  # noqa: S608 - a constant
-    f"{_MARK} + (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {_SEQUENCE}))"
-)
-_LAST = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {_SEQUENCE}"  # noqa: S608
 _LOWEST_ANNOUNCED = (
     "SELECT min((classid::bigint << 32) + objid::bigint) FROM pg_locks"
     " WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted AND objsubid = 1"
@@ -30,10 +26,17 @@ _LOWEST_ANNOUNCED = (
 )
 
 
-def announce(database: Database) -> None:
-    """Say that this transaction is about to write runs; before it does."""
-    if database.dialect == "postgresql":
-        database.query(_ANNOUNCE)
+def announce(database: Database) -> tuple[int, int]:
+    """Say that this transaction is about to write runs; before it does.
+
+    The positions of runs and of charges behind which it will write.
+    """
+    runs, charges = (_last(database, table) for table in _FACTS)
+    lock = f"pg_advisory_xact_lock_shared({_MARK} + ({runs}))"
+    locked = f", {lock}" if database.dialect == "postgresql" else ""
+    # Read first, lock afterwards: another one's settlement in between only makes it too careful.
+    ((run, charge, *_),) = database.query(f"SELECT ({runs}), ({charges}){locked}")
+    return int(run), int(charge)
 
 
 def settled(database: Database) -> int:
@@ -42,8 +45,16 @@ def settled(database: Database) -> int:
     Outside of a transaction, or in a READ COMMITTED one, and on the primary: a standby does not
     know its primary's locks.
     """
+    ((last,),) = database.query(_last(database, "inference_run"))
     if database.dialect != "postgresql":
-        return int(database.query("SELECT coalesce(max(position), 0) FROM inference_run")[0][0])
-    last = int(database.query(_LAST)[0][0])
-    lowest = database.query(_LOWEST_ANNOUNCED)[0][0]
-    return last if lowest is None else min(last, int(lowest) - _MARK)
+        return int(last)
+    ((lowest,),) = database.query(_LOWEST_ANNOUNCED)
+    return int(last) if lowest is None else min(int(last), int(lowest) - _MARK)
+
+
+def _last(database: Database, table: str) -> str:
+    """The query for the last position that was handed out."""
+    if database.dialect == "sqlite":
+        return f"SELECT coalesce(max(position), 0) FROM {table}"  # noqa: S608
+    sequence = f"{table}_position_seq"
+    return f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}"  # noqa: S608

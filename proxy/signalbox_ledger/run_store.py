@@ -46,7 +46,6 @@ def insert_runs(database: Database, runs: Sequence[Run]) -> int:
     fresh = _without_known(database, runs)
     if not fresh:
         return 0
-    positions.announce(database)
     try:
         with database.savepoint():
             _insert(database, fresh)
@@ -72,9 +71,7 @@ def insert_corrections(
     )
     if not known:
         raise RecordRefusedError(run_id, "no such run: a correction needs one")
-    ((last,),) = database.query(
-        "SELECT coalesce(max(position), 0) FROM charge_record WHERE run_id = ?", (run_id,)
-    )
+    _, last = positions.announce(database)
     try:
         with database.savepoint():
             rows = run_rows.charge_rows(run_id, posted_at, corrections)
@@ -141,6 +138,7 @@ def _without_known(database: Database, runs: Sequence[Run]) -> list[tuple[Run, b
 
 def _insert(database: Database, fresh: Sequence[tuple[Run, bytes]]) -> None:
     runs = [run for run, _ in fresh]
+    after = positions.announce(database)
     run_table = (run_rows.run_row(run, digest) for run, digest in fresh)
     database.insert("inference_run", run_rows.RUN_COLUMNS, run_table)
     for table, columns, rows in (
@@ -151,7 +149,7 @@ def _insert(database: Database, fresh: Sequence[tuple[Run, bytes]]) -> None:
     ):
         database.insert(table, columns, (row for run in runs for row in rows(run)))
     writer = _writer(database, runs[0].holder)
-    run_sums.add_runs(database, [run.run_id for run in runs], writer=writer)
+    run_sums.add_runs(database, [run.run_id for run in runs], after=after, writer=writer)
 
 
 def _charge_rows(run: Run) -> list[run_rows.Row]:

@@ -4,6 +4,7 @@ What is added up stands in the views `run_fact` and `charge_fact`, what it becom
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 from signalbox_ledger.database import Database
 
@@ -26,17 +27,24 @@ SUM_MEASURES = (
 """What sums add up."""
 
 
-def add_runs(database: Database, run_ids: Sequence[str], *, writer: int) -> None:
-    """Add all facts of these runs, which were not there before."""
-    chosen = database.any_of("run_id")
+def add_runs(
+    database: Database, run_ids: Sequence[str], *, after: tuple[int, int], writer: int
+) -> None:
+    """Add all facts of these runs, which were not there before.
+
+    They stand behind the positions `after` of runs and of charges: see `positions.announce`.
+    """
+    # The ids choose: others may have written in between. The positions lead there by an index.
+    condition = f"WHERE position > ? AND {database.any_of('run_id')}"
     ids = database.listed(run_ids)
-    database.execute(_adding(f"WHERE {chosen}", f"WHERE {chosen}"), (ids, ids, *_keys(writer)))
+    values = (after[0], ids, after[1], ids, *_keys(writer))
+    database.execute(_adding(condition, condition), values)
 
 
 def add_charges(database: Database, run_id: str, *, after: int, writer: int) -> None:
     """Add the charges of a run behind the position `after`."""
-    statement = _adding(None, "WHERE run_id = ? AND position > ?")
-    database.execute(statement, (run_id, after, *_keys(writer)))
+    statement = _adding(None, "WHERE position > ? AND run_id = ?")
+    database.execute(statement, (after, run_id, *_keys(writer)))
 
 
 def rebuild(database: Database) -> None:
@@ -49,6 +57,7 @@ def _keys(writer: int) -> list[int]:
     return [writer] * len(SUM_SPANS)
 
 
+@cache
 def _adding(runs: str | None, charges: str) -> str:
     """The statement: facts are read once, into the shortest span, and longer ones add that up.
 

@@ -44,7 +44,8 @@ def test_negative_factors_are_refused(tokens: int, price: int) -> None:
 
 
 MONEY_MODULES = (
-    *("money", "accounts", "windows", "holder", "settlement", "sqlite_store", "sqlite_accounts"),
+    *("money", "accounts", "windows", "holder", "held_account", "settlement"),
+    *("store", "account_store", "granting", "holder_store"),
     *("recovery", "records", "protocol", "status", "shortage"),
 )
 FLOAT = re.compile(r"\bfloat\b|\b\d+\.\d+\b|\bREAL\b|[^/]/[^/]|\bround\(")
@@ -58,7 +59,7 @@ def test_no_float_comes_near_money(module: str) -> None:
 
 
 def test_no_table_of_accounts_holds_a_float() -> None:
-    schema = (Path(signalbox_ledger.__file__).parent / "accounts_schema.sql").read_text("utf-8")
+    schema = (Path(signalbox_ledger.__file__).parent / "migrations/accounts.sql").read_text("utf-8")
     tables = schema.split("CREATE TABLE")[1:]
     assert tables
     for table in tables:

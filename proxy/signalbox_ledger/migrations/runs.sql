@@ -217,7 +217,7 @@ CREATE TABLE period_sum (
 -- The same sums, fact by fact: what period_sum is made of, and what answers for broken hours.
 -- CROSS JOIN fixes the order of SQLite's loops: from the rows in question to what hangs on them.
 CREATE VIEW run_fact AS
-  SELECT run_id, timestamp, domain, agent, model, lane, region, workload, focus_account,
+  SELECT position, run_id, timestamp, domain, agent, model, lane, region, workload, focus_account,
          1 AS runs, CASE WHEN outcome = 'answered' THEN 1 ELSE 0 END AS answered,
          CASE WHEN outcome = 'refused' THEN 1 ELSE 0 END AS refused,
          CASE WHEN failed_verdicts > 0 THEN 1 ELSE 0 END AS failed_floor,
@@ -230,8 +230,8 @@ CREATE VIEW run_fact AS
          0 AS batch_saving_nano_usd
     FROM inference_run
   UNION ALL
-  SELECT r.run_id, r.timestamp, r.domain, r.agent, a.model, a.lane, a.region, r.workload,
-         r.focus_account, 0, 0, 0, 0, 0, 0, 0, 0,
+  SELECT r.position, r.run_id, r.timestamp, r.domain, r.agent, a.model, a.lane, a.region,
+         r.workload, r.focus_account, 0, 0, 0, 0, 0, 0, 0, 0,
          a.tokens_input + a.tokens_cache_write_5m + a.tokens_cache_write_1h, a.tokens_cached,
          a.tokens_output, 0, 0, 0, 0, 0
     FROM inference_run AS r CROSS JOIN attempt AS a

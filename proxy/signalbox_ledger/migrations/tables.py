@@ -11,7 +11,7 @@ from importlib.resources import files
 
 from signalbox_ledger.database import Dialect
 
-_TEXTS = ("../accounts_schema.sql", "runs.sql")
+_TEXTS = ("accounts.sql", "runs.sql")
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 _POSTGRESQL_WORDS = (

@@ -20,6 +20,14 @@ CREATE TABLE budget (
   deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1))
 ) STRICT;
 
+-- What a budget counted, from which generation on: one that is made again may count otherwise.
+CREATE TABLE budget_basis (
+  budget TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  basis TEXT NOT NULL,
+  PRIMARY KEY (budget, since)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE account (
   budget TEXT NOT NULL,
   basis TEXT NOT NULL,
@@ -36,6 +44,17 @@ CREATE TABLE account (
 
 CREATE INDEX account_by_window ON account (budget, basis, window_start, granted, overrun);
 CREATE INDEX account_by_window_end ON account (window_end);
+
+-- How many users or sessions an agent brought into a window.
+CREATE TABLE new_subject (
+  budget TEXT NOT NULL,
+  basis TEXT NOT NULL,
+  window_start INTEGER NOT NULL,
+  agent TEXT NOT NULL,
+  window_end INTEGER NOT NULL,
+  opened INTEGER NOT NULL CHECK (opened > 0),
+  PRIMARY KEY (budget, basis, window_start, agent)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE holder (
   id TEXT PRIMARY KEY,
@@ -105,13 +124,3 @@ CREATE TABLE idempotency_key (
 
 CREATE INDEX idempotency_key_by_expiry ON idempotency_key (expires_at);
 CREATE INDEX idempotency_key_by_holder ON idempotency_key (holder);
-
--- How many subjects (users, sessions) an agent was the first to name in a window: there is a cap.
-CREATE TABLE new_subject (
-  budget TEXT NOT NULL,
-  basis TEXT NOT NULL,
-  window_start INTEGER NOT NULL,
-  agent TEXT NOT NULL,
-  opened INTEGER NOT NULL DEFAULT 0 CHECK (opened >= 0),
-  PRIMARY KEY (budget, basis, window_start, agent)
-) STRICT, WITHOUT ROWID;
