@@ -53,20 +53,27 @@ class AccountStore:
         )
         return {account: rows[0][0] for account, rows in zip(wanted, found, strict=True)}
 
-    def open_accounts(self, accounts: Mapping[Account, tuple[int, int]]) -> None:
+    def open_accounts(self, accounts: Mapping[Account, tuple[int, int]]) -> set[Account]:
         """Make rows for accounts that have none yet, with the end of their window and their
-        limit."""
-        self._database.execute_many(
+        limit; which ones were made."""
+        wanted = sorted(accounts.items())
+        made = self._database.execute_many(
             "INSERT INTO account (budget, basis, subject, window_start, window_end, limit_amount, "
             "enforced) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            [(*account, end, limit, limit) for account, (end, limit) in sorted(accounts.items())],
+            [(*account, end, limit, limit) for account, (end, limit) in wanted],
         )
+        return {account for (account, _), rows in zip(wanted, made, strict=True) if rows}
 
     def wanted(self, holder: str) -> list[str]:
         """Slices of the holder that are wanted back."""
         rows = self._database.query(
             "SELECT id FROM slice WHERE holder = ? AND wanted = 1 LIMIT 10000", (holder,)
         )
+        return [id_ for (id_,) in rows]
+
+    def open_slices(self, holder: str) -> list[str]:
+        """The holder's open slices."""
+        rows = self._database.query("SELECT id FROM slice WHERE holder = ? ORDER BY id", (holder,))
         return [id_ for (id_,) in rows]
 
     # Returns
@@ -199,12 +206,15 @@ class AccountStore:
         )
         return len(lost)
 
-    def forget_ended(self, before: int) -> int:
-        """Drop accounts of users, sessions and agents whose window ended before; how many."""
+    def forget_ended(self, before: int, most: int) -> int:
+        """Drop up to `most` accounts of users, sessions and agents whose window ended before and
+        of which nobody holds anything; how many."""
         return self._database.execute(
-            "DELETE FROM account WHERE subject <> '' AND window_end <> 0 AND window_end < ? "
+            "DELETE FROM account WHERE (budget, basis, subject, window_start) IN ("
+            "SELECT budget, basis, subject, window_start FROM account "
+            "WHERE subject <> '' AND window_end > 0 AND window_end < ? "
             "AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.budget = account.budget "
             "AND slice.basis = account.basis AND slice.subject = account.subject "
-            "AND slice.window_start = account.window_start)",
-            (before,),
+            "AND slice.window_start = account.window_start) LIMIT ?)",
+            (before, most),
         )

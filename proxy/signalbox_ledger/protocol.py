@@ -265,7 +265,7 @@ class Done(Message, frozen=True):
 
 
 class Settled(Message, frozen=True):
-    """Journal bytes before `offset` are settled. `wanted` as in `Polled`, where it was looked at."""
+    """Journal bytes before `offset` are settled. `wanted` as in `Drawn`."""
 
     offset: int
     wanted: list[str] | None = None

@@ -5,10 +5,11 @@ No sockets and no clock of its own; `authority` brings both.
 
 from dataclasses import dataclass, field
 
-from signalbox_ledger import idempotency, protocol, run_lookup, status
+from signalbox_ledger import desk, idempotency, protocol, run_lookup, status
+from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
 from signalbox_ledger.holder_store import HolderRefusedError
 from signalbox_ledger.journal import encode_run
-from signalbox_ledger.protocol import Refused, Reply, Request
+from signalbox_ledger.protocol import Refused, Reply
 from signalbox_ledger.settlement import GapError, settle
 from signalbox_ledger.store import Store
 
@@ -30,14 +31,14 @@ class Service:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def answer(self, session: Session, request: Request, now_ms: int) -> Reply:
+    def answer(self, session: Session, request: AnyRequest, now_ms: int) -> AnyReply:
         """The reply, or a refusal that says why. Errors of the database pass through."""
         try:
             return self._answer(session, request, now_ms)
         except HolderRefusedError as error:
             return Refused(error.problem, str(error))
 
-    def _answer(self, session: Session, request: Request, now_ms: int) -> Reply:
+    def _answer(self, session: Session, request: AnyRequest, now_ms: int) -> AnyReply:
         match request:
             case protocol.Draw(items):
                 return self._draw(session, items, now_ms)
@@ -69,7 +70,7 @@ class Service:
             case _:
                 return self._answer_lifecycle(session, request, now_ms)
 
-    def _answer_lifecycle(self, session: Session, request: Request, now_ms: int) -> Reply:
+    def _answer_lifecycle(self, session: Session, request: AnyRequest, now_ms: int) -> AnyReply:
         match request:
             case protocol.Hello():
                 opened, strays = self._store.open_holder(request, now_ms)
@@ -97,7 +98,7 @@ class Service:
                 amounts = {unit: amount for unit, (_, amount) in totals.items()}
                 return protocol.Lost(sum(count for count, _ in totals.values()), amounts)
             case _:
-                return Refused("invalid", f"{type(request).__name__} is not answered here")
+                return desk.answer(self._store, request, now_ms)
 
     def _entitled(self, session: Session, holder: str) -> None:
         if holder in session.recovers:

@@ -22,6 +22,11 @@ from signalbox_ledger.protocol import Hello
 
 _KEPT_SECONDS = 7 * 86_400
 
+_KEPT_ACCOUNT_SECONDS = 60
+"""An account of a user, session or agent stays so long after its window: its last holds settle."""
+
+_DROPPED_AT_ONCE = 2_000
+
 
 class State(NamedTuple):
     """The one row of `ledger_state`. `frozen` says why nothing may be drawn, or is empty."""
@@ -192,7 +197,22 @@ class Store:
             self.state = self.state._replace(min_generation=generation)
         return self.state.min_generation
 
+    def counts_as(self, spec: BudgetSpec, generation: int, *, unknown: bool = True) -> bool:
+        """Whether the budget counted under this generation what `spec` counts. `unknown` is the
+        answer for a generation from before the first that is known."""
+        rows = self.database.query(
+            "SELECT basis FROM budget_basis WHERE budget = ? AND since <= ? "
+            "ORDER BY since DESC LIMIT 1",
+            (spec.id, generation),
+        )
+        return bool(rows[0][0] == spec.basis) if rows else unknown
+
     def _write_budget(self, spec: BudgetSpec, generation: int) -> None:
+        if not self.counts_as(spec, generation, unknown=False):
+            self.database.execute(
+                "INSERT INTO budget_basis (budget, since, basis) VALUES (?, ?, ?)",
+                (spec.id, generation, spec.basis),
+            )
         self.database.execute(
             "INSERT INTO budget (id, spec, generation) VALUES (?, ?, ?) ON CONFLICT (id) DO "
             "UPDATE SET spec = excluded.spec, generation = excluded.generation, deleted = 0",
@@ -234,18 +254,25 @@ class Store:
         if not self.state.frozen:
             return opened, []
         presented = {one.slice_id for one in hello.slices}
-        return opened, [id_ for id_ in self.accounts.open_slices(hello.holder) if id_ not in presented]
+        return opened, [
+            id_ for id_ in self.accounts.open_slices(hello.holder) if id_ not in presented
+        ]
 
-    def forget_ended(self, now: int) -> None:
-        """Drop what no decision needs any more: small accounts and holders that ended long ago."""
+    def forget_ended(self, now: int) -> bool:
+        """Drop what no decision needs any more: small accounts, and holders that ended long ago.
+
+        Whether there is more to drop: so many accounts at a time that nobody has to wait.
+        """
         before = now - _KEPT_SECONDS
-        self.accounts.forget_ended(before)
+        dropped = self.accounts.forget_ended(now - _KEPT_ACCOUNT_SECONDS, _DROPPED_AT_ONCE)
+        self.granting.subjects.forget_ended(now - _KEPT_ACCOUNT_SECONDS)
         self.database.execute(
             "DELETE FROM holder WHERE fenced = 1 AND opened_at < ? "
             "AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.holder = holder.id)",
             (before * 1000,),
         )
         idempotency.forget_expired(self.database, now * 1000)
+        return dropped == _DROPPED_AT_ONCE
 
 
 def _check_window(spec: BudgetSpec, now: int) -> None:

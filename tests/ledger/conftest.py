@@ -2,12 +2,15 @@
 
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from signalbox_ledger.client import ProxyLedger
+from signalbox_ledger.opening import open_database
+from signalbox_ledger.store import Store
 from support.ledgers import AuthorityProcess
 
 
@@ -39,5 +42,29 @@ async def open_ledger(authority: AuthorityProcess, folder: Path) -> AsyncIterato
             )
             stack.push_async_callback(ledger.close)
             return ledger
+
+        yield open_
+
+
+OpenStore = Callable[[], Store]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def where(request: pytest.FixtureRequest, folder: Path) -> Path | str:
+    """An empty ledger: a file, and a database of a real server."""
+    if request.param == "sqlite":
+        return folder / "ledger.db"
+    return str(request.getfixturevalue("postgres_dsn"))
+
+
+@pytest.fixture
+def open_store(where: Path | str) -> Iterator[OpenStore]:
+    """Opens the ledger, as often as an authority would."""
+    with ExitStack() as stack:
+
+        def open_() -> Store:
+            store = Store(partial(open_database, where))
+            stack.callback(store.close)
+            return store
 
         yield open_

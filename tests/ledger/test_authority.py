@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -24,7 +23,6 @@ from signalbox_ledger.framing import (
     decode_request,
     frame,
 )
-from signalbox_ledger.sqlite_store import SqliteStore, StoreError
 from support.ledgers import budget
 
 
@@ -133,25 +131,6 @@ def test_a_holder_on_a_new_connection_is_not_heard_on_the_old_one(authority) -> 
 async def test_nobody_answers_where_nobody_listens(folder) -> None:
     with pytest.raises(LedgerUnavailableError, match="listens"):
         await status.fetch(folder / "a.sock")
-
-
-def test_a_database_of_another_release_is_refused(folder) -> None:
-    path = folder / "l.db"
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version=99")
-    connection.close()
-    with pytest.raises(StoreError, match="schema 99"):
-        SqliteStore(path)
-
-
-def test_the_database_is_durable_and_strict(folder) -> None:
-    store = SqliteStore(folder / "l.db")
-    settings = [
-        store.connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("journal_mode", "synchronous", "foreign_keys")
-    ]
-    store.close()
-    assert settings == ["wal", 2, 1]
 
 
 @given(st.binary(max_size=200), st.integers(1, 50))
