@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from signalbox_ledger import journal as journals
 from signalbox_ledger.accounts import BudgetSpec
 from signalbox_ledger.connection import (
     AuthorityConnection,
@@ -36,6 +35,7 @@ from signalbox_ledger.protocol import (
     Refused,
 )
 from signalbox_ledger.records import HoldPart, Run
+from signalbox_ledger.run_journal import RunJournal
 from signalbox_ledger.shortage import Shortage
 
 __all__ = [
@@ -69,24 +69,29 @@ class ProxyLedger:
             on_connect=self._connected,
             on_fenced=self._holdings.drain_all,
         )
-        self._flusher = Flusher(journal, self._holdings, self._connection)
+        self._flusher = Flusher(
+            journal, self._holdings, self._connection, on_wanted=self._learn_wanted
+        )
         self._drawer = Drawer(
             self._holdings,
             self._connection,
             self._clock,
             holder=journal.holder,
             flush=self._flusher.hurry,
+            on_wanted=self._learn_wanted,
         )
         self.keys = KeyClaims(self._connection)
-        self._dispatched: dict[str, bytes] = {}
-        self._unwritten: list[Run] = []
+        self._runs = RunJournal(journal, self._flusher)
         self._closed = False
         self._failed = False
         self._housekeeper = Housekeeper(
-            self._holdings, self._connection, self._flusher, self._drawer, self._write_late
+            self._holdings,
+            self._connection,
+            self._flusher,
+            self._drawer,
+            on_second=self._runs.look_after,
         )
         self._tasks: list[asyncio.Task[None]] = []
-        self._flusher.appended(journal.end, None)
 
     @classmethod
     async def open(cls, *, name: str, socket: Path, journal_dir: Path) -> "ProxyLedger":
@@ -158,11 +163,13 @@ class ProxyLedger:
 
     def _take_up(self, specs: dict[str, BudgetSpec]) -> None:
         """What was drawn under a higher limit, or counts otherwise, is used no more."""
-        for id_, spec in self._drawer.specs.items():
-            now = specs.get(id_)
-            if now is None or now.basis != spec.basis or now.limit < spec.limit:
-                self._holdings.drain_budget(id_)
-        self._drawer.specs = specs
+        orders = self._drawer.orders
+        self._holdings.drain_budgets(
+            id_
+            for id_, spec in orders.specs.items()
+            if (now := specs.get(id_)) is None or now.basis != spec.basis or now.limit < spec.limit
+        )
+        orders.specs = specs
 
     def try_hold(self, claims: Sequence[Claim]) -> Hold | None:
         """All claims out of the slices at hand, or None. No I/O."""
@@ -199,21 +206,17 @@ class ProxyLedger:
 
     def dispatching(self, run: Run) -> None:
         """Journal that the run's last attempt is about to leave. Raises JournalError: then it
-        must not."""
-        if self._unwritten:
-            self._write_late()
-        entry = journals.frame_run(journals.DISPATCHING, run)
-        self._flusher.appended(self._append(entry), None)
-        self._dispatched[run.run_id] = entry
+        must not. So it is where the disk of the journal is almost full."""
+        self._runs.dispatching(run)
+
+    def attempt_ended(self, run: Run) -> None:
+        """Journal how the run's last attempt ended, where the run goes on. Never fails."""
+        self._runs.attempt_ended(run)
 
     def record(self, run: Run) -> None:
         """Journal a run that ended; it is settled in the background. Never fails: without room
         on disk the run waits in memory, and nothing more is dispatched until it is written."""
-        self._unwritten.append(run)
-        try:
-            self._write_late()
-        except JournalError:
-            _log.exception("run %s waits for room in the journal", run.run_id)
+        self._runs.record(run)
 
     async def find_run(self, run_id: str) -> Run | None:
         """A recorded run. Raises LedgerUnavailableError within two seconds."""
@@ -244,30 +247,17 @@ class ProxyLedger:
         settled = False
         with contextlib.suppress(TimeoutError, LedgerUnavailableError, JournalError):
             async with asyncio.timeout(_CLOSE_S):
-                self._write_late()
+                self._runs.write_late()
                 await self._flusher.flush()
                 await self._housekeeper.give_back(self.now_ms() // 1000, everything=True)
-                if not self._dispatched:
+                if self._runs.is_settled:
                     await self._connection.until_answered(Finish(self.holder_id))
                     settled = True
         await self._connection.stop()
         self._journal.close(settled=settled)
 
-    def _write_late(self) -> None:
-        while self._unwritten:
-            run = self._unwritten[0]
-            entry = journals.frame_run(journals.RECORD, run)
-            end = self._append(entry)
-            parts = tuple(part for attempt in run.attempts for part in attempt.holds)
-            self._flusher.appended(end, parts)
-            self._dispatched.pop(run.run_id, None)
-            del self._unwritten[0]
-
-    def _append(self, entry: bytes) -> int:
-        if self._journal.segment_is_full:
-            self._journal.rotate(list(self._dispatched.values()))
-            self._flusher.appended(self._journal.end, None)
-        return self._journal.append(entry)
+    def _learn_wanted(self, slice_ids: Sequence[str]) -> None:
+        self._housekeeper.wanted(slice_ids)
 
     def _connected(self) -> None:
         self._drawer.nudge()

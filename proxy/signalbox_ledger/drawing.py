@@ -7,12 +7,10 @@ answer (`unavailable`). Never refused for what merely lies idle elsewhere.
 
 import asyncio
 import contextlib
-import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
-from signalbox_ledger.accounts import BudgetSpec
 from signalbox_ledger.connection import AuthorityConnection, Clock, LedgerUnavailableError
+from signalbox_ledger.draw_orders import BATCH, DrawOrders
 from signalbox_ledger.holder import Claim, HeldAccount, Hold, Holdings, Key
 from signalbox_ledger.protocol import Draw, DrawItem, Drawn, Grant
 from signalbox_ledger.shortage import (
@@ -23,24 +21,23 @@ from signalbox_ledger.shortage import (
     shortage_of,
     tightest,
 )
+from signalbox_ledger.waiting import Waiter
 
-_POLL_S = 0.04
-_BATCH = 1_000
-"""Claims, and accounts drawn ahead, of one draw: with the longest names they fit into a frame."""
+_ASK_AGAIN_S = (0.04, 0.32)
+"""While holds wait for money of others, draws are repeated at first and at last so often: a
+thousand proxies that wait for one account must not keep the database from freeing it."""
 
-_ANSWER_S = (0.19, 0.04)
+_FRESH_S = 0.05
+"""An answer that is older is asked for once more before a hold is refused for what others hold."""
+
+_ANSWER_S = (0.16, 0.03)
 """How long a hold waits for a first answer: twice, so that a stall of our own does not count."""
 
+_SILENT_S = 0.01
+"""And where the authority has not answered for so long already."""
 
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    claims: Sequence[Claim]
-    future: "asyncio.Future[Hold | Shortage]"
-    asked_in: int = 0
-    answered: bool = False
-    impatient: bool = False
-    lacks: dict[Key, Grant] = field(default_factory=dict)
-    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+_MANY_WAITERS = 100
+_MANY_WAITERS_S = 0.005
 
 
 class Drawer:
@@ -54,27 +51,32 @@ class Drawer:
         *,
         holder: str,
         flush: Callable[[], None],
+        on_wanted: Callable[[Sequence[str]], None],
     ) -> None:
-        self.specs: Mapping[str, BudgetSpec] = {}
-        self.waiters: list[_Waiter] = []
+        self.orders = DrawOrders(holdings, holder)
+        self.waiters: list[Waiter] = []
         self._holdings = holdings
         self._connection = connection
         self._clock = clock
-        self._holder = holder
+        self._on_wanted = on_wanted
         self._flush = flush
         self._wake = asyncio.Event()
-        self._refills: dict[tuple[Key, bool], HeldAccount] = {}
-        self._drawn = 0
         self._draws = 0
+        self._asked_at: float | None = None
+        self._answered_at = 0.0
+        self._in_vain = 0
+        self._is_serving = False
 
     async def hold(self, claims: Sequence[Claim], wait_s: float) -> Hold | Shortage:
         """Wait for a hold. Cancelled, it leaves nothing held. Raises ValueError for a claim
         that no account could bear."""
         check_claims(claims)
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(claims, loop.create_future())
+        waiter = Waiter(claims, loop.create_future())
+        silent = self._is_silent(loop.time())
+        patience_s = _SILENT_S if silent else _ANSWER_S[0]
         waiter.timers = [
-            loop.call_later(_ANSWER_S[0], self._check_answered, waiter),
+            loop.call_later(patience_s, self._check_answered, waiter, silent),
             loop.call_later(wait_s, self._give_up, waiter),
         ]
         self.waiters.append(waiter)
@@ -94,69 +96,105 @@ class Drawer:
                 self.waiters.remove(waiter)
 
     def nudge(self) -> None:
-        """Something was freed: serve who waits, were a draw in flight or not."""
+        """Something was freed: serve who waits soon, were a draw in flight or not."""
+        if self._is_serving:
+            return
+        self._is_serving = True
+        loop = asyncio.get_running_loop()
+        loop.call_later(
+            _MANY_WAITERS_S if len(self.waiters) > _MANY_WAITERS else 0, self._serve_nudged
+        )
+
+    def _serve_nudged(self) -> None:
+        self._is_serving = False
         self._serve()
 
-    def refill(self, account: HeldAccount, *, upcoming: bool) -> None:
-        """Draw ahead of need, for the present or the upcoming window."""
-        self._refills[(account.budget, account.subject), upcoming] = account
-        self._wake.set()
+    def look_ahead(self, now: int) -> None:
+        """Once a second: draw ahead of need."""
+        self.orders.look_ahead(now)
+        if not self.orders.is_empty:
+            self._wake.set()
 
     async def run(self) -> None:
         """Serve until cancelled."""
         loop = asyncio.get_running_loop()
-        next_poll = loop.time()
+        ask_again = loop.time()
         while True:
             await self._wake.wait()
             self._wake.clear()
             self._serve()
-            while self.waiters or self._refills:
+            while self.waiters or not self.orders.is_empty:
                 unasked = any(not waiter.asked_in for waiter in self.waiters)
-                if unasked or self._refills or loop.time() >= next_poll:
+                hurried = any(waiter.impatient for waiter in self.waiters)
+                if unasked or hurried or not self.orders.is_empty or loop.time() >= ask_again:
                     await self._draw()
-                    next_poll = loop.time() + _POLL_S
+                    ask_again = loop.time() + self._pause_s()
                     if not unasked:
                         continue
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(next_poll):
+                    async with asyncio.timeout_at(ask_again):
                         await self._wake.wait()
                 self._wake.clear()
                 self._serve()
 
+    def _pause_s(self) -> float:
+        first, last = _ASK_AGAIN_S
+        return min(last, first * float(1 << min(self._in_vain, 8)))
+
     async def _draw(self) -> None:
+        loop = asyncio.get_running_loop()
         asked = self._next_batch()
         self._draws += 1
         for waiter in asked:
             waiter.asked_in = self._draws
-        accounts, items = self._items(asked)
+        now = self._clock.now_ms() // 1000
+        accounts, items = self.orders.next([waiter.claims for waiter in asked], now)
         if not items:
             self._serve()
             return
+        self._asked_at = loop.time()
         reply = await self._ask(items)
+        self._asked_at = None
         if reply is None:
             self._fail_all()
             return
-        self._clock.told(reply.now_ms)
-        grants: dict[Key, Grant] = {}
-        for account, item, grant in zip(accounts, items, reply.grants, strict=True):
-            self._holdings.granted(account, grant)
-            if not item.upcoming:
-                grants[account.budget, account.subject] = grant
-        for waiter in asked:
-            waiter.answered = True
-            keys = {(claim.budget, claim.subject) for claim in waiter.claims}
-            waiter.lacks.update({key: grants[key] for key in keys & grants.keys()})
+        self._answered_at = loop.time()
+        self._take_up(asked, (accounts, items), reply)
+        waiting = len(self.waiters)
         self._serve()
+        self._in_vain = self._in_vain + 1 if waiting and len(self.waiters) == waiting else 0
         for waiter in asked:
             if waiter.impatient:
-                self._give_up(waiter)
+                self._refuse_held(waiter)
         if self.waiters:
             self._flush()
 
-    def _next_batch(self) -> list[_Waiter]:
+    def _take_up(
+        self,
+        asked: Sequence[Waiter],
+        order: tuple[Sequence[HeldAccount], Sequence[DrawItem]],
+        reply: Drawn,
+    ) -> None:
+        self._clock.told(reply.now_ms)
+        answers: dict[Key, tuple[str, Grant]] = {}
+        for account, item, grant in zip(*order, reply.grants, strict=True):
+            self._holdings.granted(account, grant, upcoming=item.upcoming)
+            if not item.upcoming:
+                answers[account.budget, account.subject] = item.agent, grant
+        for waiter in asked:
+            waiter.told(answers)
+        if reply.wanted is not None:
+            self._on_wanted(reply.wanted)
+
+    def _is_silent(self, now: float) -> bool:
+        """Whether the authority has let others wait in vain already."""
+        since = self._asked_at if self._asked_at is not None else self._connection.down_since
+        return since is not None and now - since > sum(_ANSWER_S)
+
+    def _next_batch(self) -> list[Waiter]:
         """Whom to draw for, in order; where not all fit, those who waited longest for a draw."""
-        room = _BATCH
-        chosen: set[_Waiter] = set()
+        room = BATCH
+        chosen: set[Waiter] = set()
         for waiter in sorted(self.waiters, key=lambda waiter: waiter.asked_in):
             room -= len(waiter.claims)
             if room < 0 and chosen:
@@ -171,50 +209,6 @@ class Drawer:
                 return reply
         return None
 
-    def _items(self, waiters: Sequence[_Waiter]) -> tuple[list[HeldAccount], list[DrawItem]]:
-        now = self._clock.now_ms() // 1000
-        needs: dict[Key, list[int]] = {}
-        for waiter in waiters:
-            for claim in waiter.claims:
-                if claim.amount:
-                    needs.setdefault((claim.budget, claim.subject), []).append(claim.amount)
-        refills = dict(itertools.islice(self._refills.items(), _BATCH))
-        for refill in refills:
-            del self._refills[refill]
-        accounts: list[HeldAccount] = []
-        items: list[DrawItem] = []
-        for key, amounts in needs.items():
-            account = self._account(key)
-            refills.pop((key, False), None)
-            account.used_at = now
-            accounts.append(account)
-            items.append(self._item(account, amounts, account.free_at(now)))
-        for (_, upcoming), account in refills.items():
-            accounts.append(account)
-            free = 0 if upcoming else account.free_at(now)
-            items.append(self._item(account, [], free, upcoming=upcoming))
-        return accounts, items
-
-    def _item(
-        self, account: HeldAccount, needs: list[int], free: int, *, upcoming: bool = False
-    ) -> DrawItem:
-        self._drawn += 1
-        return DrawItem(
-            slice_id=f"{self._holder}.{self._drawn}",
-            budget=account.budget,
-            subject=account.subject,
-            needs=needs,
-            free=free,
-            want=max(0, account.wanted_ahead - free),
-            basis=spec.basis if (spec := self.specs.get(account.budget)) else "",
-            upcoming=upcoming,
-        )
-
-    def _account(self, key: Key) -> HeldAccount:
-        spec = self.specs.get(key[0])
-        exact = spec is not None and spec.per is not None and key[1] != ""
-        return self._holdings.account(*key, exact=exact)
-
     def _serve(self) -> None:
         now = self._clock.now_ms() // 1000
         for waiter in list(self.waiters):
@@ -223,49 +217,51 @@ class Drawer:
             hold = self._holdings.try_hold(waiter.claims, now)
             if hold is not None:
                 self._finish(waiter, hold)
-            elif (lack := self._exhausted(waiter)) is not None:
-                self._refuse(waiter, "exhausted", lack)
-            elif any(grant.figures is None for grant in waiter.lacks.values()):
+            elif (lack := waiter.hopeless) is not None:
+                self._refuse(waiter, *lack)
+            elif waiter.is_unknown:
                 self._refuse(waiter, "unavailable", None)
 
-    def _exhausted(self, waiter: _Waiter) -> Claim | None:
-        for claim in waiter.claims:
-            grant = waiter.lacks.get((claim.budget, claim.subject))
-            if grant and grant.figures and grant.figures.remaining < claim.amount:
-                return claim
-        return None
-
-    def _check_answered(self, waiter: _Waiter, *, last: bool = False) -> None:
+    def _check_answered(self, waiter: Waiter, last: bool) -> None:
         if waiter.answered or waiter.future.done():
             return
         if last:
             self._refuse(waiter, "unavailable", None)
             return
         loop = asyncio.get_running_loop()
-        waiter.timers.append(
-            loop.call_later(_ANSWER_S[1], lambda: self._check_answered(waiter, last=True))
-        )
+        waiter.timers.append(loop.call_later(_ANSWER_S[1], self._check_answered, waiter, True))
 
-    def _give_up(self, waiter: _Waiter) -> None:
-        """Its time is over; the first answer of the authority is waited for all the same."""
+    def _give_up(self, waiter: Waiter) -> None:
+        """Its time is over; an answer of the authority is waited for all the same, if the last
+        one is not fresh."""
         if waiter.future.done():
             return
+        now = asyncio.get_running_loop().time()
+        if waiter.answered and (now - self._answered_at < _FRESH_S or self._is_silent(now)):
+            self._refuse_held(waiter)
+            return
+        waiter.impatient = True
         if waiter.answered:
+            waiter.timers.append(
+                asyncio.get_running_loop().call_later(sum(_ANSWER_S), self._refuse_held, waiter)
+            )
+            self._wake.set()
+
+    def _refuse_held(self, waiter: Waiter) -> None:
+        if not waiter.future.done():
             self._refuse(waiter, "held", None)
-        else:
-            waiter.impatient = True
 
     def _fail_all(self) -> None:
         for waiter in list(self.waiters):
             if not waiter.future.done():
                 self._refuse(waiter, "unavailable", None)
 
-    def _finish(self, waiter: _Waiter, result: Hold | Shortage) -> None:
+    def _finish(self, waiter: Waiter, result: Hold | Shortage) -> None:
         waiter.future.set_result(result)
         with contextlib.suppress(ValueError):
             self.waiters.remove(waiter)
 
-    def _refuse(self, waiter: _Waiter, reason: ShortageReason, claim: Claim | None) -> None:
+    def _refuse(self, waiter: Waiter, reason: ShortageReason, claim: Claim | None) -> None:
         now = self._clock.now_ms() // 1000
         lacking = claim or tightest(waiter.claims, self._holdings, now)
         key = (lacking.budget, lacking.subject)
@@ -275,7 +271,7 @@ class Drawer:
             reason,
             account=self._holdings.accounts.get(key),
             grant=waiter.lacks.get(key),
-            spec=self.specs.get(lacking.budget),
+            spec=self.orders.specs.get(lacking.budget),
             now=now,
         )
         self._finish(waiter, shortage)

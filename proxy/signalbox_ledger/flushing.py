@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Callable, Sequence
 
 from signalbox_ledger.connection import AuthorityConnection
 from signalbox_ledger.holder import Holdings
@@ -14,6 +15,10 @@ from signalbox_ledger.records import HoldPart
 _log = logging.getLogger("signalbox.ledger")
 
 _INTERVAL_S = 0.1
+_SLOWNESS = 20
+_LONGEST_INTERVAL_S = 1.0
+"""A database that takes long to settle is asked to at most once in so many times as long."""
+
 _BATCH_RUNS = 200
 _BATCH_BYTES = 256 * 1024
 _REFUSED_PAUSE_S = 1.0
@@ -25,11 +30,18 @@ class Flusher:
     """What is in the journal and not settled yet."""
 
     def __init__(
-        self, journal: Journal, holdings: Holdings, connection: AuthorityConnection
+        self,
+        journal: Journal,
+        holdings: Holdings,
+        connection: AuthorityConnection,
+        *,
+        on_wanted: Callable[[Sequence[str]], None],
     ) -> None:
         self._journal = journal
         self._holdings = holdings
         self._connection = connection
+        self._on_wanted = on_wanted
+        self._answer_s = 0.0
         self._entries: deque[tuple[int, Parts | None]] = deque()
         self._acknowledged = 0
         self._records = 0
@@ -61,7 +73,7 @@ class Flusher:
         while True:
             await self._due.wait()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_INTERVAL_S):
+                async with asyncio.timeout(self._interval_s()):
                     await self._urgent.wait()
             self._urgent.clear()
             self._due.clear()
@@ -71,6 +83,9 @@ class Flusher:
                 _log.exception("the journal cannot be read")
                 await asyncio.sleep(_REFUSED_PAUSE_S)
                 self._due.set()
+
+    def _interval_s(self) -> float:
+        return max(_INTERVAL_S, min(_LONGEST_INTERVAL_S, _SLOWNESS * self._answer_s))
 
     async def flush(self) -> None:
         """Settle all that was recorded before this call.
@@ -90,7 +105,11 @@ class Flusher:
             end = entry_end
         data = self._journal.read(self._acknowledged, end)
         request = Settle(self._journal.holder, self._acknowledged, data)
+        began = asyncio.get_running_loop().time()
         reply = await self._connection.until_answered(request)
+        self._answer_s = asyncio.get_running_loop().time() - began
+        if isinstance(reply, Settled) and reply.wanted is not None:
+            self._on_wanted(reply.wanted)
         if isinstance(reply, Settled | Refused) and reply.offset > self._acknowledged:
             self._acknowledge(reply.offset)
         else:

@@ -1,36 +1,35 @@
 """What a proxy holds of accounts: slices, and the holds inside them.
 
-In memory and without I/O: this is the part of money that runs once or twice per request. A slice
-is split into what is free, what open holds took, what settled holds spent and the authority does
-not know yet (`pending`), and what it does (`spent`).
+In memory and without I/O: this is the part of money that runs once or twice per request. What is
+done besides costs as much as accounts were touched since, not as many as there are: a proxy may
+hold slices of a hundred thousand users.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
-from signalbox_ledger.accounts import AHEAD_SECONDS, AHEAD_SHARE, Figures
+from signalbox_ledger.held_account import ENDLESS, HeldAccount, HeldSlice
 from signalbox_ledger.protocol import Grant, ReturnItem
 from signalbox_ledger.records import HoldPart
 
-ENDLESS = 2**62
-"""The end of a window that has none."""
-
-IDLE_SECONDS = 10
-IDLE_SECONDS_EXACT = 2
-"""An account that was not used for so long gives its free amounts back."""
+__all__ = ["ENDLESS", "Claim", "HeldAccount", "HeldSlice", "Hold", "Holdings", "Key"]
 
 Key = tuple[str, str]
 """Budget and subject."""
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What one attempt may cost one account, in its unit. Subject "" is the shared account."""
+    """What one attempt may cost one account, in its unit. Subject "" is the shared account.
+
+    `agent` is who asks, for accounts that a request may open.
+    """
 
     budget: str
     subject: str
     amount: int
+    agent: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,80 +41,39 @@ class Hold:
     is_open: bool = True
 
 
-@dataclass(slots=True, eq=False)
-class HeldSlice:
-    """One slice of one account, pinned to its window."""
-
-    id: str
-    start: int
-    end: int
-    free: int
-    open: int = 0
-    pending: int = 0
-    spent: int = 0
-    draining: bool = False
-
-    @property
-    def kept(self) -> int:
-        """What cannot go back: open holds and what was spent."""
-        return self.open + self.pending + self.spent
-
-    @property
-    def is_settled(self) -> bool:
-        """Nothing in it is open, and the authority knows all that was spent."""
-        return self.open == 0 and self.pending == 0
-
-
-@dataclass(slots=True, eq=False)
-class HeldAccount:
-    """The slices of one account, and how fast they are used."""
-
-    budget: str
-    subject: str
-    exact: bool
-    slices: list[HeldSlice] = field(default_factory=list)
-    used_at: int = 0
-    taken: int = 0
-    rate: int = 0
-    largest: int = 0
-    figures: Figures | None = None
-    spent_since: int = 0
-
-    def free_at(self, now: int) -> int:
-        """What can be held without a draw."""
-        return sum(s.free for s in self.slices if not s.draining and s.start <= now < s.end)
-
-    @property
-    def is_tight(self) -> bool:
-        """Near its limit: a slice drawn ahead would not cover one hold."""
-        figures = self.figures
-        return figures is None or figures.headroom // AHEAD_SHARE < self.largest
-
-    @property
-    def wanted_ahead(self) -> int:
-        """What the present rate uses up in the time that a slice should last."""
-        return 0 if self.exact else AHEAD_SECONDS * max(self.rate, self.taken)
-
-    def measure(self) -> None:
-        """Once a second: the rate of holds, smoothed over about three seconds."""
-        self.rate = (2 * self.rate + self.taken) // 3
-        self.taken = 0
-
-
 class Holdings:
     """Every slice of one holder."""
 
     def __init__(self) -> None:
         self.accounts: dict[Key, HeldAccount] = {}
+        self.shared: dict[Key, HeldAccount] = {}
         self._slices: dict[str, tuple[HeldAccount, HeldSlice]] = {}
+        self._touched: dict[HeldAccount, None] = {}
+        self._calendar: dict[int, list[HeldAccount]] = {}
+        self.near_limit = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no slice is held: nothing that others could want."""
+        return not self._slices
 
     def account(self, budget: str, subject: str, *, exact: bool) -> HeldAccount:
         """The account, empty where nothing was drawn yet."""
         found = self.accounts.get((budget, subject))
         if found is None:
             found = HeldAccount(budget, subject, exact)
-            self.accounts[budget, subject] = found
+            self._keep(found)
         return found
+
+    def _keep(self, account: HeldAccount) -> None:
+        self.accounts[account.budget, account.subject] = account
+        if not account.exact:
+            self.shared[account.budget, account.subject] = account
+        self._touched[account] = None
+
+    def touch(self, account: HeldAccount) -> None:
+        """Look at it in the next `collect`."""
+        self._touched[account] = None
 
     def try_hold(self, claims: Sequence[Claim], now: int) -> Hold | None:
         """Take every claim, or nothing. `now` in seconds by the authority's clock."""
@@ -185,7 +143,9 @@ class Holdings:
             held.open -= part.amount
             held.pending += within
             held.free += part.amount - within
+            account.returned += part.amount - within
             account.spent_since += within + above
+            self._touched[account] = None
         return HoldPart(
             slice_id=part.slice_id,
             budget=part.budget,
@@ -202,12 +162,22 @@ class Holdings:
                 within = min(part.spent, part.amount)
                 found[1].pending -= within
                 found[1].spent += within
+                self._touched[found[0]] = None
 
-    def granted(self, account: HeldAccount, grant: Grant) -> None:
+    def granted(self, account: HeldAccount, grant: Grant, *, upcoming: bool = False) -> None:
         """Take up what the authority answered to a draw."""
-        account = self.accounts.setdefault((account.budget, account.subject), account)
-        account.figures = grant.figures
-        account.spent_since = 0
+        known = self.accounts.get((account.budget, account.subject))
+        if known is None:
+            self._keep(account)
+        else:
+            account = known
+        if not upcoming:
+            account.figures = grant.figures
+            account.spent_since = 0
+            self.near_limit = self.near_limit or (account.is_tight and not account.exact)
+        elif grant.figures is not None:
+            account.coming = (grant.window_start, grant.figures)
+        self._touched[account] = None
         if grant.amount == 0 or grant.slice_id in self._slices:
             return
         held = HeldSlice(
@@ -219,47 +189,101 @@ class Holdings:
     def drain(self, slice_ids: Iterable[str]) -> bool:
         """Others wait for these slices: use them no more. Whether any is held here."""
         found = [self._slices[id_] for id_ in slice_ids if id_ in self._slices]
-        for _, held in found:
+        for account, held in found:
             held.draining = True
+            self._touched[account] = None
         return bool(found)
 
-    def drain_budget(self, budget: str) -> None:
-        """The budget counts otherwise from now on, or is gone."""
-        for account in self.accounts.values():
-            if account.budget == budget:
-                for held in account.slices:
-                    held.draining = True
+    def drain_budgets(self, budgets: Iterable[str]) -> None:
+        """These budgets count otherwise from now on, or are gone."""
+        changed = set(budgets)
+        for account, held in self._slices.values():
+            if account.budget in changed:
+                held.draining = True
+                self._touched[account] = None
 
     def drain_all(self) -> None:
         """This holder is fenced: its slices are no longer its own."""
-        for account in self.accounts.values():
-            for held in account.slices:
-                held.draining = True
+        self.drain(list(self._slices))
 
     def collect(self, now: int, *, everything: bool = False) -> list[ReturnItem]:
         """What goes back: of slices that are wanted, over, idle; and those that are used up."""
+        due = list(self.accounts.values()) if everything else list(self._due(now))
+        self._touched = {}
         items: list[ReturnItem] = []
-        for key, account in list(self.accounts.items()):
-            limit = IDLE_SECONDS_EXACT if account.exact else IDLE_SECONDS
-            idle = everything or now - account.used_at > limit
-            for held in list(account.slices):
-                if held.free and (idle or held.draining or held.end <= now):
-                    held.free = 0
-                    items.append(ReturnItem(held.id, held.kept, close=False))
-                if held.free == 0 and held.is_settled:
-                    account.slices.remove(held)
-                    del self._slices[held.id]
-                    items.append(ReturnItem(held.id, held.spent, close=True))
-            if idle and not account.slices and account.taken == 0 and account.rate == 0:
-                del self.accounts[key]
+        for account in due:
+            if self.accounts.get((account.budget, account.subject)) is account:
+                self._collect(account, now, everything, items)
         return items
 
+    def _due(self, now: int) -> Iterator[HeldAccount]:
+        """Accounts that were touched, and those whose time has come. Each once."""
+        yield from self._touched
+        for second in [second for second in self._calendar if second <= now]:
+            for account in self._calendar.pop(second):
+                if account.look_at == second:
+                    account.look_at = 0
+                    if account not in self._touched:
+                        yield account
+
+    def _collect(
+        self, account: HeldAccount, now: int, everything: bool, items: list[ReturnItem]
+    ) -> None:
+        idle = everything or now >= account.idle_after()
+        look_at = max(now + 1, account.idle_after())
+        for held in list(account.slices):
+            if held.free and (idle or held.draining or held.end <= now):
+                held.free = 0
+                items.append(ReturnItem(held.id, held.kept, close=False))
+            if held.free == 0 and held.is_settled:
+                account.slices.remove(held)
+                del self._slices[held.id]
+                items.append(ReturnItem(held.id, held.spent, close=True))
+            elif now < held.end < look_at:
+                look_at = held.end
+        if idle and not account.slices:
+            key = (account.budget, account.subject)
+            del self.accounts[key]
+            self.shared.pop(key, None)
+        elif not account.look_at or look_at < account.look_at:
+            account.look_at = look_at
+            self._calendar.setdefault(look_at, []).append(account)
+
+    def shed(self, now: int) -> list[ReturnItem]:
+        """Once a second: what is free beyond twice of what should be goes back, down to that."""
+        items: list[ReturnItem] = []
+        self.near_limit = False
+        for account in self.shared.values():
+            if account.is_tight:
+                self.near_limit = self.near_limit or bool(account.slices)
+            else:
+                excess = account.free_at(now) - account.ahead
+                if excess > account.ahead + account.largest:
+                    self._shed(account, excess, now, items)
+        return items
+
+    def _shed(self, account: HeldAccount, excess: int, now: int, items: list[ReturnItem]) -> None:
+        for held in reversed(account.slices):
+            part = min(held.free, excess)
+            if part and not held.draining and held.start <= now < held.end:
+                held.free -= part
+                excess -= part
+                items.append(ReturnItem(held.id, held.kept + held.free, close=False))
+        self._touched[account] = None
+
     def remaining(self, budget: str, subject: str) -> int | None:
-        """What the authority last said, less what was spent here since."""
+        """What the authority last said, less what was spent here since.
+
+        Where it did not look what others hold, that counts as spent; what is held here does not.
+        """
         account = self.accounts.get((budget, subject))
         if account is None or account.figures is None:
             return None
-        return max(0, account.figures.remaining - account.spent_since)
+        figures = account.figures
+        if figures.held is not None:
+            return max(0, figures.remaining - account.spent_since)
+        own = sum(held.free + held.open for held in account.slices if not held.draining)
+        return max(0, min(figures.limit, figures.headroom + own))
 
 
 def _undo(taken: Iterable[tuple[HeldSlice, int]]) -> None:

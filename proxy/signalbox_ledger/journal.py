@@ -1,9 +1,13 @@
 """The journal of one incarnation of a proxy: what it dispatched and what became of it.
 
 Append-only. Entries are written with `write()` before the provider sees a byte, without fsync: a
-killed process loses nothing, a lost machine is posted as slice loss. Offsets are logical, over
-all segments. An entry is a big-endian 32-bit length, the CRC-32 of what follows, one byte for its
-kind, and msgpack. The first of every segment names format, holder and proxy.
+killed process loses nothing, a lost machine is posted as slice loss. What makes a settlement
+durable is the authority's commit, so no fsync here could fail and be tried again. The room of a
+segment is set aside when it begins: a full disk is met there, not at an entry.
+
+Offsets are logical, over all segments. An entry is a big-endian 32-bit length, the CRC-32 of what
+follows, one byte for its kind, and msgpack. The first of every segment names format, holder and
+proxy; behind the last are zeros, a length that no entry has.
 
 Whoever can take the lock beside the segments knows that the process is gone.
 """
@@ -22,13 +26,17 @@ import msgspec
 
 from signalbox_ledger.records import Run
 
-Kind = Literal[1, 2, 3]
+Kind = Literal[1, 2, 3, 4]
 HEADER: Literal[1] = 1
 DISPATCHING: Literal[2] = 2
 RECORD: Literal[3] = 3
+ATTEMPT_ENDED: Literal[4] = 4
+"""A run goes on after an attempt that ended, and nothing of it is in flight."""
 
 FORMAT = 1
 SEGMENT_BYTES = 4 * 1024 * 1024
+"""Room of a segment behind what it begins with."""
+
 MAX_ENTRY = 4 * 1024 * 1024
 
 _FRAME = struct.Struct(">II")
@@ -83,8 +91,11 @@ def entries(data: bytes, start: int = 0) -> Iterator[Entry]:
 
 
 def encode_run(run: Run) -> bytes:
-    """A run as the body of an entry."""
-    return _encoder.encode(run)
+    """A run as the body of an entry. Raises JournalError for what msgpack cannot say."""
+    try:
+        return _encoder.encode(run)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise JournalError(f"run {run.run_id} cannot be encoded: {error}") from error
 
 
 def frame_run(kind: Kind, run: Run) -> bytes:
@@ -157,6 +168,7 @@ class Journal:
             HEADER, _encoder.encode(JournalHeader(format=FORMAT, holder=holder, name=name))
         )
         self._segments: list[int] = []
+        self._room = 0
         self._file = -1
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = JournalLock.take(directory, holder)
@@ -166,33 +178,45 @@ class Journal:
         self.rotate([])
 
     def append(self, entry: bytes) -> int:
-        """Write one framed entry; give the offset behind it. Raises JournalError."""
+        """Write one framed entry, for which there is room; give the offset behind it. Raises
+        JournalError."""
+        position = self.end - self._segments[-1]
+        if position + len(entry) > self._room:
+            raise JournalError(f"journal of {self.holder}: no room for {len(entry)} bytes")
         try:
-            written = os.write(self._file, entry)
+            written = os.pwrite(self._file, entry, position)
         except OSError as error:
             raise JournalError(f"journal of {self.holder}: {error.strerror}") from error
         if written != len(entry):
-            os.ftruncate(self._file, self.end - self._segments[-1])
-            raise JournalError(f"journal of {self.holder}: no room for {len(entry)} bytes")
+            os.ftruncate(self._file, position)
+            self._room = position
+            raise JournalError(f"journal of {self.holder}: the disk takes no more")
         self.end += written
         return self.end
 
-    @property
-    def segment_is_full(self) -> bool:
-        """Whether the next segment is due."""
-        return self.end - self._segments[-1] >= SEGMENT_BYTES
+    def has_room(self, length: int) -> bool:
+        """Whether an entry of so many bytes fits into the segment; else a new one is due."""
+        return self.end - self._segments[-1] + length <= self._room
 
-    def rotate(self, carried: list[bytes]) -> None:
-        """Begin a segment. `carried` entries are what is still dispatched: written again, so
-        that earlier segments can go. Raises JournalError; the old segment then goes on."""
+    def free_bytes(self) -> int:
+        """What the disk of the journal has left for this process."""
+        disk = os.statvfs(self._directory)
+        return disk.f_bavail * disk.f_frsize
+
+    def rotate(self, carried: list[bytes], *, room_for: int = 0) -> None:
+        """Begin a segment and set its room aside. `carried` entries are what is still dispatched:
+        written again, so that earlier segments can go. Raises JournalError; the old segment then
+        goes on."""
         path = self._path(self.end)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        beginning = b"".join((self._header, *carried))
+        room = len(beginning) + max(SEGMENT_BYTES, room_for)
         try:
             file = os.open(path, flags, 0o600)
         except OSError as error:
             raise JournalError(f"journal of {self.holder}: {error.strerror}") from error
-        beginning = b"".join((self._header, *carried))
         try:
+            os.posix_fallocate(file, 0, room)
             _write_whole(file, beginning)
         except OSError as error:
             os.close(file)
@@ -201,6 +225,7 @@ class Journal:
         if self._file >= 0:
             os.close(self._file)
         self._file = file
+        self._room = room
         self._segments.append(self.end)
         self.end += len(beginning)
 
@@ -229,7 +254,7 @@ class Journal:
 
 
 def _write_whole(file: int, data: bytes) -> None:
-    if os.write(file, data) != len(data):
+    if os.pwrite(file, data, 0) != len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

@@ -46,7 +46,7 @@ async def recover_all(socket: Path, journal_dirs: Sequence[Path]) -> list[Recove
                 continue
             try:
                 recovery = await _recover(socket, directory, holder)
-            except JournalError as error:
+            except (JournalError, OSError) as error:
                 recovery = Recovery(holder, problem=str(error))
             except BaseException:
                 lock.release()
@@ -107,26 +107,35 @@ def _read(directory: Path, holder: str, segments: Sequence[int]) -> list[Entry]:
 
 
 def _complete(directory: Path, holder: str, segments: Sequence[int], left: list[Entry]) -> int:
-    """Write records for calls that were in flight; `left` grows by them. How many."""
-    open_runs: dict[str, Run] = {}
-    for entry in left:
-        if entry.kind == journals.DISPATCHING:
-            run = journals.decode_run(entry.body)
-            open_runs[run.run_id] = run
-    for entry in left:
-        if entry.kind == journals.RECORD:
-            open_runs.pop(journals.decode_run(entry.body).run_id, None)
+    """Write records for runs that have none; `left` grows by them. How many had calls in flight."""
+    open_runs = _without_record(left)
     end = left[-1].end if left else segments[-1]
     path = journals.segment_path(directory, holder, segments[-1])
+    unknown = 0
     with path.open("ab", buffering=0) as file:
-        for run in open_runs.values():
-            framed = journals.frame_run(journals.RECORD, unknown_run(run))
-            if file.write(framed) != len(framed):
+        for kind, run in open_runs.values():
+            in_flight = kind == journals.DISPATCHING
+            ended = unknown_run(run) if in_flight else failed_run(run)
+            framed = journals.frame_run(journals.RECORD, ended)
+            if os.write(file.fileno(), framed) != len(framed):
                 raise JournalError(f"{path} has no room for run {run.run_id}")
             left.extend(journals.entries(framed, end))
             end += len(framed)
-        os.fsync(file.fileno())
-    return len(open_runs)
+            unknown += in_flight
+    return unknown
+
+
+def _without_record(left: Sequence[Entry]) -> dict[str, tuple[int, Run]]:
+    """Runs that have no record, as they were written last, with the kind of that entry."""
+    found: dict[str, tuple[int, Run]] = {}
+    recorded: set[str] = set()
+    for entry in left:
+        if entry.kind == journals.RECORD:
+            recorded.add(journals.decode_run(entry.body).run_id)
+        elif entry.kind in (journals.DISPATCHING, journals.ATTEMPT_ENDED):
+            run = journals.decode_run(entry.body)
+            found[run.run_id] = entry.kind, run
+    return {run_id: last for run_id, last in found.items() if run_id not in recorded}
 
 
 async def _settle(
@@ -182,6 +191,13 @@ def unknown_run(run: Run) -> Run:
         attempts=attempts,
         charges=[*run.charges, charge],
         cost_nano=sum(one.cost_nano for one in attempts),
+    )
+
+
+def failed_run(run: Run) -> Run:
+    """A run whose process ended between two attempts: what it cost until then is known."""
+    return msgspec.structs.replace(
+        run, outcome="failed", cost_nano=sum(attempt.cost_nano for attempt in run.attempts)
     )
 
 

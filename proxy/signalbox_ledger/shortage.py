@@ -11,7 +11,7 @@ from signalbox_ledger.protocol import Grant
 
 MAX_NAME = 512
 
-ShortageReason = Literal["exhausted", "held", "unavailable"]
+ShortageReason = Literal["exhausted", "held", "unavailable", "subjects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,10 @@ class Shortage:
 
     exhausted: the authority could not cover it were every hold released. held: it could, and
     they were not released in time. unavailable: the authority does not answer, or knows of no
-    such budget. `remaining` is limit - settled - overrun as the authority knows it; `affordable`
-    is what a hold could be right now; `window_end` is in seconds since the epoch, 0 for lifetime.
+    such budget. subjects: the account would be a new one, and the agent has opened as many in this
+    window as it may (`most_subjects`). `remaining` is limit - settled - overrun as the authority
+    knows it; `affordable` is what a hold could be right now; `window_end` is in seconds since the
+    epoch, 0 for lifetime.
     """
 
     budget: str
@@ -33,6 +35,7 @@ class Shortage:
     remaining: int
     affordable: int
     window_end: int
+    most_subjects: int = 0
 
 
 def check_claims(claims: Sequence[Claim]) -> None:
@@ -40,7 +43,7 @@ def check_claims(claims: Sequence[Claim]) -> None:
     for claim in claims:
         if not 0 <= claim.amount <= MAX_AMOUNT:
             raise ValueError(f"claim on {claim.budget}: {claim.amount} is no amount")
-        for name in (claim.budget, claim.subject):
+        for name in (claim.budget, claim.subject, claim.agent):
             if len(name) > MAX_NAME or not _is_text(name):
                 raise ValueError(f"claim on {claim.budget[:80]!a}: a name above {MAX_NAME}")
 
@@ -69,6 +72,7 @@ def release_surplus(claims: Sequence[Claim], holdings: Holdings, lacking: Claim)
         account = holdings.accounts.get((claim.budget, claim.subject))
         if account is not None and claim is not lacking and (account.exact or account.is_tight):
             account.used_at = 0
+            holdings.touch(account)
 
 
 def shortage_of(
@@ -95,4 +99,5 @@ def shortage_of(
         remaining=max(0, figures.remaining) if known else 0,
         affordable=free + (max(0, figures.headroom) if reason != "unavailable" else 0),
         window_end=grant.window_end if grant else window_end,
+        most_subjects=grant.too_many if grant else 0,
     )

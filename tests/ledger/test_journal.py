@@ -60,9 +60,10 @@ def test_settled_segments_go_and_what_is_in_flight_is_carried_on(folder, monkeyp
     open_ = frame_entry(DISPATCHING, b"open")
     journal.append(open_)
     while len(segments_of(folder, "p-1")) < 4:
-        if journal.segment_is_full:
+        record = frame_entry(RECORD, b"x" * 100)
+        if not journal.has_room(len(record)):
             journal.rotate([open_])
-        journal.append(frame_entry(RECORD, b"x" * 100))
+        journal.append(record)
     end = journal.end
     data = journal.read(0, end)
     assert [entry.end for entry in entries(data)][-1] == end
@@ -85,9 +86,34 @@ def test_a_full_disk_leaves_no_half_entry(folder) -> None:
             journal.append(frame_entry(RECORD, b"x" * 100))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not journal.has_room(1)  # a disk that took half an entry is asked for a new segment
+    journal.rotate([])
     journal.append(frame_entry(RECORD, b"y"))
-    assert [e.body for e in entries(journal.read(0, journal.end))][1:] == [b"y"]
+    found = [(entry.kind, entry.body) for entry in entries(journal.read(0, journal.end))]
+    assert [kind for kind, _ in found] == [journals.HEADER, journals.HEADER, RECORD]
+    assert found[-1] == (RECORD, b"y")
     journal.close(settled=True)
+
+
+def test_room_is_set_aside_when_a_segment_begins(folder) -> None:
+    """So a disk that fills up meanwhile takes every entry that there was room for."""
+    journal = Journal(folder, "p-1", "p")
+    (segment,) = folder.glob("*.journal")
+    assert segment.stat().st_blocks * 512 >= journals.SEGMENT_BYTES
+    while journal.has_room(100_000 + 9):
+        journal.append(frame_entry(RECORD, b"x" * 100_000))
+    assert segment.stat().st_size >= journal.end > journals.SEGMENT_BYTES - 100_100
+    with pytest.raises(JournalError, match="no room"):
+        journal.append(frame_entry(RECORD, b"x" * 200_000))
+    journal.rotate([], room_for=journals.SEGMENT_BYTES + 1)
+    assert journal.has_room(journals.SEGMENT_BYTES + 1)
+    journal.close(settled=True)
+
+
+def test_reading_ends_at_the_zeros_behind_the_last_entry() -> None:
+    whole = frame_entry(RECORD, b"a") + frame_entry(RECORD, b"b")
+    assert [entry.body for entry in entries(whole + bytes(5000))] == [b"a", b"b"]
+    assert [entry.body for entry in entries(whole[:-1] + bytes(5000))] == [b"a"]
 
 
 def test_a_full_disk_leaves_a_segment_that_is_due_unbegun(folder) -> None:

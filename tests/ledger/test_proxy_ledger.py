@@ -379,7 +379,8 @@ async def test_a_slice_of_the_next_window_is_drawn_shortly_before(open_ledger) -
         ledger.release(await hold(ledger, claim(100)))
     (account,) = ledger._holdings.accounts.values()
     ends = account.slices[0].end
-    ledger._housekeeper._look_ahead(ends - 1)
+    account.used_at = ends - 1
+    ledger._drawer.look_ahead(ends - 1)
 
     async def drawn() -> bool:
         return any(held.start == ends for held in account.slices)
