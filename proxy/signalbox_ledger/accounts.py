@@ -49,7 +49,7 @@ class BudgetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     time_zone: Annotated[str, msgspec.Meta(max_length=64)]
     per: Per | None = None
-    new_subjects: Annotated[int, msgspec.Meta(ge=0, le=MAX_AMOUNT)] | None = None
+    new_subjects: Annotated[int, msgspec.Meta(ge=1, le=MAX_AMOUNT)] | None = None
 
     @property
     def basis(self) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from signalbox_ledger.account_store import OF_ACCOUNT, Account, AccountStore
 from signalbox_ledger.accounts import BudgetSpec, Figures, grant_amount
 from signalbox_ledger.database import ConflictError, Database
+from signalbox_ledger.new_subjects import NewSubjects
 from signalbox_ledger.protocol import DrawItem, Grant
 
 _ROUNDS = 3
@@ -25,6 +26,7 @@ class _Target:
     account: Account
     end: int
     spec: BudgetSpec
+    agent: str
 
 
 class Granting:
@@ -33,6 +35,7 @@ class Granting:
     def __init__(self, database: Database, accounts: AccountStore) -> None:
         self._database = database
         self._accounts = accounts
+        self.subjects = NewSubjects(database)
 
     def draw(
         self,
@@ -53,7 +56,8 @@ class Granting:
         }
         accounts = sorted({target.account for target in targets.values()})
         standing = self._accounts.figures(accounts)
-        amounts, unmet = self._take(items, targets, standing)
+        too_many: set[Account] = set()
+        amounts, unmet = self._take(items, targets, standing, too_many)
         self._database.execute_many(
             "INSERT INTO slice (id, holder, budget, basis, subject, window_start, amount) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -68,7 +72,7 @@ class Granting:
         return [
             drawn[item.slice_id]
             if item.slice_id in drawn
-            else _grant(item, targets.get(item.slice_id), amounts, standing)
+            else _grant(item, targets.get(item.slice_id), amounts, (standing, too_many))
             for item in items
         ]
 
@@ -91,15 +95,23 @@ class Granting:
         items: Sequence[DrawItem],
         targets: Mapping[str, _Target],
         standing: dict[Account, Figures],
+        too_many: set[Account],
     ) -> tuple[dict[str, int], set[str]]:
         """Raise what is granted, account by account; amounts by slice, and slices whose needs
-        are not all covered. `standing` is brought up to date."""
+        are not all covered. `standing` is brought up to date, accounts that their agents may not
+        open come into `too_many`."""
         amounts: dict[str, int] = {}
         unmet: set[str] = set()
         waiting = [item for item in items if item.slice_id in targets]
         for _ in range(_ROUNDS):
             sums = _share_out(waiting, targets, standing, amounts, unmet)
-            lost = self._raise_granted(sums, {t.account: t for t in targets.values()})
+            refused = self._open({target.account: target for target in targets.values()}, sums)
+            too_many |= refused
+            for item in waiting:
+                if targets[item.slice_id].account in refused:
+                    amounts.pop(item.slice_id, None)
+                    unmet.discard(item.slice_id)
+            lost = self._raise_granted(sums, without=refused)
             if not lost:
                 return {id_: amount for id_, amount in amounts.items() if amount}, unmet
             # Another authority drew between our look and our update: look again, under a lock.
@@ -112,14 +124,34 @@ class Granting:
                 unmet.discard(item.slice_id)
         raise ConflictError("accounts change faster than they can be drawn from")
 
-    def _raise_granted(
-        self, sums: Mapping[Account, int], targets: Mapping[Account, _Target]
+    def _open(
+        self, targets: Mapping[Account, _Target], sums: Mapping[Account, int]
     ) -> set[Account]:
-        """Add to `granted` where the account's limit allows it; the accounts where it did not."""
-        wanted = [(account, amount) for account, amount in sorted(sums.items()) if amount]
-        self._accounts.open_accounts(
-            {account: (targets[account].end, targets[account].spec.limit) for account, _ in wanted}
+        """Make the accounts that something is drawn from and that are not there yet; those that
+        their agent may not open."""
+        made = self._accounts.open_accounts(
+            {
+                account: (targets[account].end, targets[account].spec.limit)
+                for account, amount in sums.items()
+                if amount
+            }
         )
+        counted = {
+            account: (targets[account].agent, most)
+            for account in made
+            if account[2] and (most := targets[account].spec.new_subjects) is not None
+        }
+        if not counted:
+            return set()
+        return self.subjects.count(counted, {account: targets[account].end for account in counted})
+
+    def _raise_granted(self, sums: Mapping[Account, int], *, without: set[Account]) -> set[Account]:
+        """Add to `granted` where the account's limit allows it; the accounts where it did not."""
+        wanted = [
+            (account, amount)
+            for account, amount in sorted(sums.items())
+            if amount and account not in without
+        ]
         changed = self._database.execute_many(
             f"UPDATE account SET granted = granted + ? WHERE {OF_ACCOUNT} "  # noqa: S608
             "AND granted + overrun + ? <= limit_amount",
@@ -143,7 +175,7 @@ def _target(item: DrawItem, specs: Mapping[str, BudgetSpec], now: int) -> _Targe
     start, end = spec.window(now)
     if item.upcoming and end:
         start, end = spec.window(end)
-    return _Target((spec.id, spec.basis, item.subject, start), end, spec)
+    return _Target((spec.id, spec.basis, item.subject, start), end, spec, item.agent)
 
 
 def _share_out(
@@ -180,10 +212,16 @@ def _grant(
     item: DrawItem,
     target: _Target | None,
     amounts: Mapping[str, int],
-    standing: Mapping[Account, Figures],
+    found: tuple[Mapping[Account, Figures], set[Account]],
 ) -> Grant:
     if target is None:
         return Grant(item.slice_id, 0, 0, 0, None)
+    standing, too_many = found
+    start = target.account[3]
+    if target.account in too_many:
+        figures = Figures(target.spec.limit, 0, None, 0)
+        most = target.spec.new_subjects or 0
+        return Grant(item.slice_id, 0, start, target.end, figures, most)
     figures = standing[target.account]
     amount = amounts.get(item.slice_id, 0)
-    return Grant(item.slice_id, amount, target.account[3], target.end, figures)
+    return Grant(item.slice_id, amount, start, target.end, figures)

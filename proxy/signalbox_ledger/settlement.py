@@ -15,6 +15,9 @@ from signalbox_ledger.store import Store
 
 _log = logging.getLogger("signalbox.authority")
 
+_Above = tuple[str, str, str, int, int]
+"""Slice, budget, subject, when the run began (seconds), and the generation that it ran under."""
+
 Recorded = tuple[int, Run]
 """A run, and the journal offset behind its entry."""
 
@@ -69,44 +72,49 @@ def _insert(store: Store, holder: str, recorded: Sequence[Recorded]) -> None:
 
 def _spend(store: Store, holder: str, runs: Sequence[Run]) -> None:
     within: dict[str, int] = {}
-    above: dict[tuple[str, str, str, int], int] = {}
-    any_part: dict[str, tuple[HoldPart, int]] = {}
+    above: dict[_Above, int] = {}
+    any_part: dict[str, tuple[HoldPart, Run]] = {}
 
-    def add_above(part: HoldPart, instant: int, amount: int) -> None:
-        key = (part.slice_id, part.budget, part.subject, instant)
+    def add_above(part: HoldPart, run: Run, amount: int) -> None:
+        instant = run.started_at // 1000
+        key = (part.slice_id, part.budget, part.subject, instant, run.generation)
         above[key] = above.get(key, 0) + amount
 
     for run in runs:
-        instant = run.started_at // 1000
         for part in (part for attempt in run.attempts for part in attempt.holds):
             if part.spent < 0 or part.amount < 0:
                 raise JournalError(f"run {run.run_id} spends a negative amount")
             borne = min(part.spent, part.amount)
             within[part.slice_id] = within.get(part.slice_id, 0) + borne
-            any_part[part.slice_id] = (part, instant)
+            any_part[part.slice_id] = (part, run)
             if part.spent > borne:
-                add_above(part, instant, part.spent - borne)
+                add_above(part, run, part.spent - borne)
     for slice_id, unborne in store.accounts.spend(holder, within).items():
         add_above(*any_part[slice_id], unborne)
     if above:
         _post_overruns(store, holder, above)
 
 
-def _post_overruns(
-    store: Store, holder: str, above: Mapping[tuple[str, str, str, int], int]
-) -> None:
+def _post_overruns(store: Store, holder: str, above: Mapping[_Above, int]) -> None:
     """Post what no slice bears: to the slice's account, or where that slice is closed to the
-    account of the instant, if its budget is still there and counts the same."""
+    account of the instant, if its budget is still there and counts what it counted then."""
     accounts = store.accounts.accounts_of(holder, [slice_id for slice_id, *_ in above])
     overruns: dict[Account, int] = {}
     opened: dict[Account, tuple[int, int]] = {}
-    for (slice_id, budget, subject, instant), amount in above.items():
+    for (slice_id, budget, subject, instant, generation), amount in above.items():
         account = accounts.get(slice_id)
         spec = store.specs.get(budget)
-        if account is None and spec is not None:
+        if account is None and spec is not None and store.counts_as(spec, generation):
             start, end = spec.window(instant)
             account = (spec.id, spec.basis, subject, start)
             opened[account] = (end, spec.limit)
+        elif account is None:
+            _log.warning(
+                "%d above the holds of budget %s is in no account: the budget is gone, or counts "
+                "something else by now",
+                amount,
+                budget,
+            )
         if account is not None:
             overruns[account] = overruns.get(account, 0) + amount
     store.accounts.open_accounts(opened)

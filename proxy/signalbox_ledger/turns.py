@@ -16,9 +16,10 @@ from signalbox_ledger.database import (
     DatabaseUnavailableError,
     UnsafeDatabaseError,
 )
+from signalbox_ledger.desk_protocol import AnyReply
 from signalbox_ledger.framing import FrameError, FrameReader, decode_request, frame
 from signalbox_ledger.journal import JournalError
-from signalbox_ledger.protocol import Refused, Reply, Welcome
+from signalbox_ledger.protocol import Refused, Welcome
 from signalbox_ledger.service import Service, Session
 from signalbox_ledger.store import Store
 
@@ -27,7 +28,8 @@ _log = logging.getLogger("signalbox.authority")
 MAX_WAITING = 4096
 """Requests of one connection that may wait; beyond that it is not read."""
 
-_TIDY_S = 600
+_TIDY_S = 60
+_TIDY_ON_S = 0.1
 _TRIES = 5
 
 
@@ -68,21 +70,23 @@ class Authority:
             asyncio.get_running_loop().call_soon(self._turn)
 
     async def tidy(self) -> None:
-        """Every ten minutes, drop what no decision needs any more."""
+        """Every minute, drop what no decision needs any more; a little at a time, so that those
+        who draw meanwhile need not wait."""
         while True:
+            more = False
             try:
                 if self._executor is None:
-                    self._tidy_once()
+                    more = self._tidy_once()
                 else:
                     loop = asyncio.get_running_loop()
-                    await loop.run_in_executor(self._executor, self._tidy_once)
+                    more = await loop.run_in_executor(self._executor, self._tidy_once)
             except DatabaseError as error:  # a full disk, say: it is tried again
                 _log.warning("tidying failed: %s", error)
-            await asyncio.sleep(_TIDY_S)
+            await asyncio.sleep(_TIDY_ON_S if more else _TIDY_S)
 
-    def _tidy_once(self) -> None:
+    def _tidy_once(self) -> bool:
         with self._store.transaction():
-            self._store.forget_ended(self._clock.now_ms() // 1000)
+            return self._store.forget_ended(self._clock.now_ms() // 1000)
 
     def _turn(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -98,7 +102,7 @@ class Authority:
         loop = asyncio.get_running_loop()
         self._end_turn(live, await loop.run_in_executor(executor, self._replies, live))
 
-    def _end_turn(self, live: "list[_Asked]", replies: list[Reply]) -> None:
+    def _end_turn(self, live: "list[_Asked]", replies: list[AnyReply]) -> None:
         self._scheduled = False
         for (connection, number, _), reply in zip(live, replies, strict=True):
             connection.reply(number, reply)
@@ -108,7 +112,7 @@ class Authority:
             connection.resume()
         self._schedule()
 
-    def _replies(self, items: "list[_Asked]") -> list[Reply]:
+    def _replies(self, items: "list[_Asked]") -> list[AnyReply]:
         try:
             return self._commit(items)
         except (DatabaseUnavailableError, UnsafeDatabaseError) as error:
@@ -117,8 +121,8 @@ class Authority:
             # One request spoiled the common transaction: each gets its own, in order.
             return self._one_by_one(items)
 
-    def _one_by_one(self, items: "list[_Asked]") -> list[Reply]:
-        replies: list[Reply] = []
+    def _one_by_one(self, items: "list[_Asked]") -> list[AnyReply]:
+        replies: list[AnyReply] = []
         for item in items:
             try:
                 replies.append(self._commit_alone(item))
@@ -126,12 +130,12 @@ class Authority:
                 return replies + _unavailable(error, len(items) - len(replies))
         return replies
 
-    def _commit(self, items: "list[_Asked]") -> list[Reply]:
+    def _commit(self, items: "list[_Asked]") -> list[AnyReply]:
         with self._store.transaction():
             now_ms = self._clock.now_ms()
             return [self._answer(connection, body, now_ms) for connection, _, body in items]
 
-    def _commit_alone(self, item: "_Asked") -> Reply:
+    def _commit_alone(self, item: "_Asked") -> AnyReply:
         for _ in range(_TRIES):
             try:
                 return self._commit([item])[0]
@@ -146,7 +150,7 @@ class Authority:
                 return Refused("failed", f"{type(error).__name__}: {error}")
         return Refused("failed", "other transactions stood in the way, again and again")
 
-    def _answer(self, connection: "Connection", body: bytes, now_ms: int) -> Reply:
+    def _answer(self, connection: "Connection", body: bytes, now_ms: int) -> AnyReply:
         try:
             request = decode_request(body)
         except FrameError as error:
@@ -196,7 +200,7 @@ class Connection(asyncio.Protocol):
         self.closed = True
         self._authority.connections.discard(self)
 
-    def reply(self, number: int, reply: Reply) -> None:
+    def reply(self, number: int, reply: AnyReply) -> None:
         """Send one reply."""
         self._waiting -= 1
         if self.closed or self._transport is None:
@@ -222,6 +226,6 @@ _Asked = tuple[Connection, int, bytes]
 """A connection, the number of its request, and the request."""
 
 
-def _unavailable(error: DatabaseError, count: int) -> list[Reply]:
+def _unavailable(error: DatabaseError, count: int) -> list[AnyReply]:
     _log.warning("the database is not available: %s", error)
     return [Refused("unavailable", str(error))] * count

@@ -43,7 +43,7 @@ CREATE TABLE account (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX account_by_window ON account (budget, basis, window_start, granted, overrun);
-CREATE INDEX account_by_window_end ON account (window_end);
+CREATE INDEX account_by_window_end ON account (window_end) WHERE subject <> '';
 
 -- How many users or sessions an agent brought into a window.
 CREATE TABLE new_subject (
