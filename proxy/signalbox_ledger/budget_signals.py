@@ -4,6 +4,8 @@ Read in the order of settlement by whoever shows the state of budgets. A refusal
 carries the authority's figures in its decision, under `shortage`.
 """
 
+from typing import Any
+
 import msgspec
 
 from signalbox_ledger.reading import LedgerReader
@@ -12,11 +14,8 @@ MAX_LIMIT = 10_000
 
 _STATEMENT = (
     "SELECT position, timestamp, agent, lane <> '' AS admitted, "
-    "CASE WHEN refusal IN ('budget_exhausted', 'rate_limited') "
-    "THEN json_extract(decision, '$.shortage.budget') END AS short_budget, "
-    "CASE WHEN refusal IN ('budget_exhausted', 'rate_limited') "
-    "THEN json_extract(decision, '$.shortage.subject') END AS short_subject "
-    "FROM inference_run WHERE position > ? ORDER BY position LIMIT ?"
+    "CASE WHEN refusal IN ('budget_exhausted', 'rate_limited') THEN decision END AS decision "
+    "FROM inference_run WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
 )
 
 
@@ -32,7 +31,25 @@ class BudgetSignal(msgspec.Struct, frozen=True, kw_only=True):
     short_subject: str | None
 
 
+class _Shortage(msgspec.Struct, frozen=True):
+    budget: str | None = None
+    subject: str | None = None
+
+
+class _Decision(msgspec.Struct, frozen=True):
+    shortage: _Shortage = _Shortage()
+
+
 def budget_signals(reader: LedgerReader, after: int, *, limit: int = 1000) -> list[BudgetSignal]:
-    """Up to `limit` runs settled after the one at position `after`."""
-    rows = reader.database.query(_STATEMENT, [after, max(1, min(limit, MAX_LIMIT))])
-    return [msgspec.convert(row, BudgetSignal, strict=False) for row in rows]
+    """Up to `limit` runs settled after the one at position `after`; none is ever skipped."""
+    settled = reader.database.settled()
+    values = (after, settled, max(1, min(limit, MAX_LIMIT)))
+    return [_signal(row) for row in reader.database.query(_STATEMENT, values)]
+
+
+def _signal(row: dict[str, Any]) -> BudgetSignal:
+    shortage = _Shortage()
+    if decision := row.pop("decision"):
+        shortage = msgspec.json.decode(decision, type=_Decision).shortage
+    row.update(short_budget=shortage.budget, short_subject=shortage.subject)
+    return msgspec.convert(row, BudgetSignal, strict=False)

@@ -45,6 +45,19 @@ def ensure_schema(database: Database, where: Path | str) -> None:
     _upgrade(revision, where)
 
 
+def check_schema(database: Database) -> None:
+    """Whether a reader of this release understands the tables. Raises SchemaError."""
+    revision = _revision(database)
+    if revision == HEAD:
+        return
+    if revision is None:
+        raise SchemaError("there are no tables of a ledger: start its authority once")
+    raise SchemaError(
+        f"it is at revision {revision}, this release reads {HEAD}: "
+        "start the authority of this release to upgrade it, or use the release that wrote it"
+    )
+
+
 def _revision(database: Database) -> str | None:
     """The revision that the ledger is at; None where it has none yet."""
     if database.dialect == "sqlite":

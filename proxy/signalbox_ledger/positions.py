@@ -10,7 +10,7 @@ after its rows are visible. So one whose lock is not seen either has all its row
 next statement, or takes positions behind the last one that was handed out before.
 """
 
-from signalbox_ledger.database import Database
+from signalbox_ledger.database import Database, DatabaseError
 
 _MARK = 1 << 62
 """Set in the keys of these locks, apart from any other advisory lock in the database."""
@@ -19,7 +19,7 @@ _FACTS = ("inference_run", "charge_record")
 """The tables with positions."""
 
 _LOWEST_ANNOUNCED = (
-    "SELECT min((classid::bigint << 32) + objid::bigint) FROM pg_locks"
+    "SELECT pg_is_in_recovery(), min((classid::bigint << 32) + objid::bigint) FROM pg_locks"
     " WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted AND objsubid = 1"
     " AND classid::bigint >> 30 = 1"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -43,12 +43,14 @@ def settled(database: Database) -> int:
     """The position up to which every run is there that ever will be. Ask before reading.
 
     Outside of a transaction, or in a READ COMMITTED one, and on the primary: a standby does not
-    know its primary's locks.
+    know its primary's locks. Raises DatabaseError there.
     """
     ((last,),) = database.query(_last(database, "inference_run"))
     if database.dialect != "postgresql":
         return int(last)
-    ((lowest,),) = database.query(_LOWEST_ANNOUNCED)
+    ((is_standby, lowest),) = database.query(_LOWEST_ANNOUNCED)
+    if is_standby:
+        raise DatabaseError("runs are followed on the primary, this server is a standby")
     return int(last) if lowest is None else min(int(last), int(lowest) - _MARK)
 
 

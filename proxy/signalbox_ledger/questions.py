@@ -7,8 +7,21 @@ is not.
 
 import msgspec
 
+from signalbox_ledger.database import Dialect
 from signalbox_ledger.reading import LedgerReader, RunFilter, RunSummary
 from signalbox_ledger.reports import SpendReport, Sums, spend
+
+_HOLDS: dict[Dialect, tuple[str, str, str]] = {
+    "sqlite": (
+        *("json_each(a.holds) AS h", "json_extract(h.value, '$.budget')"),
+        "json_extract(h.value, '$.spent')",
+    ),
+    "postgresql": (
+        *("json_array_elements(a.holds::json) AS h (value)", "h.value ->> 'budget' COLLATE \"C\""),
+        "(h.value ->> 'spent')::bigint",
+    ),
+}
+"""The holds of an attempt as rows, their budget, and what was spent of each."""
 
 
 class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +117,7 @@ def failed_floor(reader: LedgerReader, *, since: int, until: int) -> list[Failed
         " SELECT r.domain, r.agent, r.workload, (SELECT coalesce(sum(c.cost_nano_usd), 0)"
         "   FROM charge_record AS c WHERE c.run_id = r.run_id) AS cost"
         " FROM inference_run AS r"
-        " WHERE r.failed_verdicts > 0 AND r.timestamp >= ? AND r.timestamp < ?)"
+        " WHERE r.failed_verdicts > 0 AND r.timestamp >= ? AND r.timestamp < ?) AS failed"
         " GROUP BY domain, agent, workload ORDER BY cost_nano_usd DESC, domain, agent, workload",
         (since, until),
     )
@@ -148,13 +161,13 @@ def growing_agents(reader: LedgerReader, *, since: int, until: int) -> list[Grow
 
 def spend_by_budget(reader: LedgerReader, *, since: int, until: int) -> list[BudgetLine]:
     """What was spent under each budget? Reads every attempt of the period: for short ones."""
+    holds, budget, spent = _HOLDS[reader.database.dialect]
     rows = reader.database.query(
-        "SELECT json_extract(h.value, '$.budget') AS budget, count(DISTINCT r.run_id) AS runs,"
-        " count(DISTINCT r.run_id || '/' || a.number) AS attempts,"
-        " sum(json_extract(h.value, '$.spent')) AS spent"
-        " FROM inference_run AS r CROSS JOIN attempt AS a ON a.run_id = r.run_id"
-        " CROSS JOIN json_each(a.holds) AS h"
-        " WHERE r.timestamp >= ? AND r.timestamp < ? GROUP BY budget ORDER BY budget",
+        f"SELECT {budget} AS budget, count(DISTINCT r.run_id) AS runs,"  # noqa: S608
+        f" count(DISTINCT r.run_id || '/' || a.number) AS attempts, sum({spent}) AS spent"
+        f" FROM inference_run AS r CROSS JOIN attempt AS a CROSS JOIN {holds}"
+        " WHERE a.run_id = r.run_id AND r.timestamp >= ? AND r.timestamp < ?"
+        " GROUP BY 1 ORDER BY 1",
         (since, until),
     )
     return [msgspec.convert(row, BudgetLine) for row in rows]
@@ -169,7 +182,7 @@ def unexplained_costs(
         " SELECT r.run_id, r.timestamp, r.cost_nano_usd, (SELECT coalesce(sum(c.cost_nano_usd), 0)"
         "   FROM charge_record AS c WHERE c.run_id = r.run_id AND c.kind <> 'correction')"
         "   AS charged_nano_usd FROM inference_run AS r"
-        "  WHERE r.timestamp >= ? AND r.timestamp < ?)"
+        "  WHERE r.timestamp >= ? AND r.timestamp < ?) AS explained"
         " WHERE cost_nano_usd <> charged_nano_usd ORDER BY timestamp, run_id LIMIT ?",
         (since, until, limit),
     )

@@ -1,48 +1,62 @@
-"""Opens the ledger's file for reading, while the authority writes and after it has stopped.
+"""Opens the ledger for reading, while authorities write and after they have stopped.
 
-The only module of the reading side that knows the database driver; `reading` and `reports` ask
-through it.
+A SQLite file or a PostgreSQL database; `reading` and `reports` ask through it.
 """
 
-import sqlite3
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
-Parameters = Sequence[object] | Mapping[str, object]
+from signalbox_ledger import migrate, opening, positions
+from signalbox_ledger.database import Database, DatabaseError, Dialect, Parameters
+
+_ANSWER_SECONDS = 60
+"""How long a report may take in PostgreSQL."""
 
 
 class LedgerUnreadableError(Exception):
-    """There is no ledger at that path, or none that this release can read."""
+    """There is no ledger there, or none that this release can read."""
 
 
 class ReadOnlyDatabase:
-    """A read-only connection. Readers never block the authority, nor it them (WAL)."""
+    """A read-only connection. Readers never block an authority, nor it them.
 
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
+    `where` is the path of a SQLite file or the DSN of a PostgreSQL database.
+    """
+
+    def __init__(self, where: Path | str) -> None:
+        if isinstance(where, Path) and not where.is_file():
             raise LedgerUnreadableError(
-                f"no ledger at {path}: is this the state folder of a Signalbox that has run?"
+                f"no ledger at {where}: is this the state folder of a Signalbox that has run?"
             )
+        name = str(where) if isinstance(where, Path) else "in PostgreSQL"
         try:
-            self._connection = _connect(path)
-        except sqlite3.DatabaseError as error:
-            raise LedgerUnreadableError(f"cannot read the ledger {path}: {error}") from error
+            self._database = _connect(where)
+        except DatabaseError as error:
+            raise LedgerUnreadableError(f"cannot read the ledger {name}: {error}") from error
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which SQL it speaks, where the two differ."""
+        return self._database.dialect
 
     def query(self, statement: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """All rows of one statement: a consistent view of the ledger at one instant."""
         try:
-            cursor = self._connection.execute(statement, parameters)
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor]
-        except sqlite3.OperationalError as error:
+            return self._database.query_named(statement, parameters)
+        except DatabaseError as error:
             raise LedgerUnreadableError(f"cannot read the ledger: {error}") from error
 
+    def settled(self) -> int:
+        """The position up to which every run is there that ever will be. Ask before reading."""
+        try:
+            return positions.settled(self._database)
+        except DatabaseError as error:
+            raise LedgerUnreadableError(f"cannot follow the ledger: {error}") from error
+
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the connection."""
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -56,14 +70,11 @@ class ReadOnlyDatabase:
         self.close()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None, timeout=5.0
-    )
+def _connect(where: Path | str) -> Database:
+    database = opening.connect(where, read_only=True, answer_seconds=_ANSWER_SECONDS)
     try:
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("SELECT 1 FROM period_sum LIMIT 1").fetchone()
+        migrate.check_schema(database)
     except BaseException:
-        connection.close()
+        database.close()
         raise
-    return connection
+    return database

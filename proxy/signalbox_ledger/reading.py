@@ -99,10 +99,13 @@ class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerReader:
-    """Reads the record at `path`. Raises LedgerUnreadableError where there is none."""
+    """Reads the record at `where`: a SQLite file's path, or the DSN of a PostgreSQL database.
 
-    def __init__(self, path: Path) -> None:
-        self.database = ReadOnlyDatabase(path)
+    Raises LedgerUnreadableError where there is none.
+    """
+
+    def __init__(self, where: Path | str) -> None:
+        self.database = ReadOnlyDatabase(where)
 
     def runs(self, wanted: RunFilter | None = None, *, limit: int = 50) -> list[RunSummary]:
         """Up to `limit` runs (at most MAX_LIMIT), the newest first."""
@@ -117,15 +120,16 @@ class LedgerReader:
         """Runs that were settled after the run at position `after`, in order of settlement.
 
         Begin with `last_position()`, go on with the position of the last run got. Nothing is
-        skipped: positions become visible in their order.
+        skipped: it ends before runs that are still being settled.
         """
         source, where, values = _conditions(wanted or RunFilter())
-        return self._list(source, [*where, "r.position > ?"], [*values, after], "r.position", limit)
+        where += ["r.position > ?", "r.position <= ?"]
+        values += [after, self.database.settled()]
+        return self._list(source, where, values, "r.position", limit)
 
     def last_position(self) -> int:
-        """The position of the run that was settled last, 0 with none."""
-        rows = self.database.query("SELECT max(position) AS last FROM inference_run")
-        return int(rows[0]["last"] or 0)
+        """Where to begin so as to follow what is settled from now on; 0 with no run."""
+        return self.database.settled()
 
     def ids(self, prefix: str, *, limit: int = 10) -> list[str]:
         """Ids that begin with `prefix`, in order; only the run itself where the id is whole."""
@@ -165,7 +169,7 @@ class LedgerReader:
         )
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the connection."""
         self.database.close()
 
     def __enter__(self) -> Self:
@@ -205,8 +209,9 @@ def _conditions(wanted: RunFilter) -> tuple[str, list[str], list[object]]:
             values.append(value)
 
     if wanted.asset is not None:
-        source = "run_data_asset AS a CROSS JOIN inference_run AS r ON r.run_id = a.run_id"
+        source = "run_data_asset AS a CROSS JOIN inference_run AS r"
         clock = "a"
+        where.append("r.run_id = a.run_id")
         add("a.asset = ?", wanted.asset)
     add(f"{clock}.timestamp >= ?", wanted.since)
     add(f"{clock}.timestamp < ?", wanted.until)

@@ -12,6 +12,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from signalbox_ledger.database import Dialect
+from signalbox_ledger.periods import period_term
 from signalbox_ledger.reading import LedgerReader
 
 Dimension = Literal["domain", "agent", "model", "lane", "region", "workload", "focus_account"]
@@ -23,15 +25,6 @@ PERIODS: tuple[str, ...] = get_args(Period)
 PPM = 1_000_000
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-
-_DATE = "strftime('{}', timestamp / 1000, 'unixepoch')"
-_PERIOD_TERMS = {
-    "hour": _DATE.format("%Y-%m-%dT%H:00Z"),
-    "day": _DATE.format("%Y-%m-%d"),
-    "week": "date(timestamp / 1000, 'unixepoch', '-6 days', 'weekday 1')",
-    "month": _DATE.format("%Y-%m"),
-    "quarter": f"{_DATE.format('%Y')} || '-Q' || (({_DATE.format('%m')} + 2) / 3)",
-}
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +87,8 @@ def spend(reader: LedgerReader, *, by: Sequence[str], since: int, until: int) ->
     if len(periods) > 1:
         raise ValueError(f"choose one period of {', '.join(periods)}: they contain each other")
     rows = reader.database.query(
-        _spend_statement(names, periods), _ranges(since, until, by_hour="hour" in names)
+        _spend_statement(reader.database.dialect, names, periods),
+        _ranges(since, until, by_hour="hour" in names),
     )
     sums = [_sums(row) for row in rows]
     total = _total(sums)
@@ -109,49 +103,45 @@ def spend(reader: LedgerReader, *, by: Sequence[str], since: int, until: int) ->
     return SpendReport(by=names, since=since, until=until, lines=lines, total=total)
 
 
-def _spend_statement(names: Sequence[str], periods: Sequence[str]) -> str:
+_PARTS = (
+    *((f"FROM period_sum WHERE span = {span} AND") for span in (HOUR_MS, DAY_MS, HOUR_MS)),
+    *("FROM run_fact WHERE", "FROM charge_fact WHERE") * 2,
+)
+"""Where each of `_ranges` is read from."""
+
+
+def _spend_statement(dialect: Dialect, names: Sequence[str], periods: Sequence[str]) -> str:
     measures = Sums.__struct_fields__
     columns = ", ".join((*DIMENSIONS, *measures))
-    facts = [
-        f"SELECT timestamp, {columns} FROM {view}"  # noqa: S608
-        f" WHERE timestamp >= :{begin} AND timestamp < :{end}"
-        for begin, end in (("since", "hours"), ("hours_end", "until"))
-        for view in ("run_fact", "charge_fact")
-    ]
-    sums_of_periods = [
-        f"SELECT timestamp, {columns} FROM period_sum"  # noqa: S608
-        f" WHERE span = {span} AND timestamp >= :{begin} AND timestamp < :{end}"
-        for span, begin, end in (
-            (HOUR_MS, "hours", "days"),
-            (DAY_MS, "days", "days_end"),
-            (HOUR_MS, "days_end", "hours_end"),
-        )
-    ]
-    parts = " UNION ALL ".join([*sums_of_periods, *facts])
-    keys = "".join(f"{_PERIOD_TERMS.get(name, name)} AS key_{name}, " for name in names)
+    parts = " UNION ALL ".join(
+        f"SELECT timestamp, {columns} {part} timestamp >= ? AND timestamp < ?"
+        for part in _PARTS
+    )
+    terms = {name: period_term(dialect, name) if name in PERIODS else name for name in names}
+    keys = "".join(f"{term} AS key_{name}, " for name, term in terms.items())
     sums = ", ".join(f"coalesce(sum({measure}), 0) AS {measure}" for measure in measures)
     groups = [f"key_{name}" for name in names]
     grouped = f" GROUP BY {', '.join(groups)}" if groups else ""
     times = [f"key_{name}" for name in periods]
     order = ", ".join((*times, "cost_nano_usd DESC", "runs DESC", *groups))
     return (
-        f"SELECT {keys}{sums} FROM ({parts})"  # noqa: S608
+        f"SELECT {keys}{sums} FROM ({parts}) AS part"  # noqa: S608
         f"{grouped} ORDER BY {order}"
     )
 
 
-def _ranges(since: int, until: int, *, by_hour: bool) -> dict[str, int]:
-    """Whole days, whole hours around them, broken hours around those; all in [since, until)."""
+def _ranges(since: int, until: int, *, by_hour: bool) -> list[int]:
+    """Begin and end of each of `_PARTS`: hours, days, hours, and the broken hours at both ends.
+
+    Whole days, whole hours around them, broken hours around those; all in [since, until).
+    """
     hours, hours_end = _whole(since, until, HOUR_MS)
     days, days_end = (hours_end, hours_end) if by_hour else _whole(hours, hours_end, DAY_MS)
-    return {
-        "since": since,
-        "hours": hours,
-        "days": days,
-        "days_end": days_end,
-        "hours_end": hours_end,
-        "until": until,
-    }
+    return [
+        *(hours, days, days, days_end, days_end, hours_end),
+        *(since, hours) * 2,
+        *(hours_end, until) * 2,
+    ]
 
 
 def _whole(since: int, until: int, span: int) -> tuple[int, int]:
