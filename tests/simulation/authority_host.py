@@ -1,0 +1,95 @@
+"""An authority as a simulated process: the real turns, service and store on the database.
+
+With SQLite it commits where it runs; with PostgreSQL in its one worker thread, which is simulated
+by `event_loop.SimulatedLoop.run_in_executor`: work begins and ends some time later, and a slow
+database makes that longer.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from signalbox_ledger import migrate
+from signalbox_ledger.database import DatabaseError
+from signalbox_ledger.protocol import Reply, Request
+from signalbox_ledger.service import Session
+from signalbox_ledger.store import Store
+from signalbox_ledger.turns import Authority, Clock, Connection
+from simulation.durable import Durable, SimulatedDatabase
+from simulation.event_loop import SimulatedLoop
+from simulation.judge import Judge
+from simulation.network import Network
+from simulation.scheduler import Process, World
+
+
+class Worker:
+    """Stands for the executor of one thread: what runs in it is up to the loop."""
+
+
+class AuthorityHost:
+    """Starts an authority on a path, and again whenever it has died."""
+
+    def __init__(
+        self, world: World, network: Network, durable: Durable, judge: Judge, *, path: str
+    ) -> None:
+        self._world = world
+        self._network = network
+        self._durable = durable
+        self._judge = judge
+        self.path = path
+        self.on_postgres = judge.scenario.postgres
+        self.incarnation = 0
+        self.process: Process | None = None
+        self._chance = world.chance(f"authority {path}")
+
+    def start(self) -> None:
+        """One more incarnation of the process."""
+        self.incarnation += 1
+        process = self.process = Process(self._world, f"{self.path}.{self.incarnation}")
+        loop = SimulatedLoop(self._world, process, self._network)
+        loop.work_us = lambda: self._chance.randrange(100, 900) + self._durable.slow_us
+        process.at_death.append(self._died)
+        self._world.note("start", process.name)
+        loop.create_task(self._main(process, loop))
+
+    def _died(self) -> None:
+        self._world.after(self._chance.randrange(50_000, 1_500_000), None, self.start)
+
+    def _connect(self, process: Process) -> Callable[[], SimulatedDatabase]:
+        def connect() -> SimulatedDatabase:
+            return SimulatedDatabase(self._durable, process, on_postgres=self.on_postgres)
+
+        return connect
+
+    async def _main(self, process: Process, loop: SimulatedLoop) -> None:
+        try:
+            store = Store(self._connect(process))
+        except DatabaseError:
+            await asyncio.sleep(0.2)
+            process.kill()
+            return
+        worker = Worker() if self.on_postgres else None
+        authority = Authority(store, Clock(store.now_ms), worker)  # type: ignore[arg-type]
+        self._listen_in(authority)
+        await loop.create_unix_server(lambda: Connection(authority), self.path)
+        process.tidying = asyncio.create_task(authority.tidy())  # type: ignore[attr-defined]
+
+    def _listen_in(self, authority: Authority) -> None:
+        """Let the judge hear of every request at the instant of its commit."""
+        service, durable, judge = authority._service, self._durable, self._judge
+        answer = service.answer
+
+        def heard(session: Session, request: Request, now_ms: int) -> Reply:
+            reply = answer(session, request, now_ms)
+            durable.committed.append(lambda: judge.on_commit(session.holder, request, reply))
+            return reply
+
+        service.answer = heard  # type: ignore[method-assign]
+
+
+def create_tables(durable: Durable, world: World) -> None:
+    """The tables, as the first authority makes them."""
+    maker = Process(world, "tables")
+    database = SimulatedDatabase(durable, maker, on_postgres=False)
+    migrate.ensure_schema(database, ":memory:")
+
+

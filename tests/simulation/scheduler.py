@@ -1,0 +1,257 @@
+"""The one scheduler of a simulated fleet: virtual time, one queue, one source of chance.
+
+Under everything else in this folder. Every simulated process has an event loop of its own
+(`event_loop`), and all of them share this queue, so that a seed decides the order of everything
+that happens. Time is an integer of microseconds and moves only from event to event.
+
+An event is a delivered message, a timer that fired, or a fault. What a process does because of
+it, callbacks and task steps, runs at the same instant and is not counted.
+"""
+
+import asyncio
+import contextlib
+import heapq
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from hashlib import sha256
+from random import Random
+from typing import Any
+
+MICRO = 1_000_000
+MAX_STEPS = 200_000
+"""Callbacks at one instant; more than that is a loop that never waits."""
+
+
+class ProcessKilled(BaseException):  # noqa: N818  it is no error of anybody
+    """Unwinds a synchronous step of a process that is dead already."""
+
+
+class Violation(Exception):  # noqa: N818  what the judge says
+    """A promise that did not hold."""
+
+
+class Handle:
+    """A callback of one process: ready to run, or a timer."""
+
+    __slots__ = ("args", "callback", "context", "process", "when_us")
+
+    def __init__(
+        self,
+        process: "Process",
+        callback: Callable[..., Any],
+        args: tuple[Any, ...],
+        context: Context | None,
+    ) -> None:
+        self.process = process
+        self.callback: Callable[..., Any] | None = callback
+        self.args = args
+        self.context = copy_context() if context is None else context
+        self.when_us = 0
+
+    def cancel(self) -> None:
+        """Part of asyncio.Handle."""
+        self.callback = None
+        self.args = ()
+
+    def cancelled(self) -> bool:
+        """Part of asyncio.Handle."""
+        return self.callback is None
+
+    def when(self) -> float:
+        """Part of asyncio.TimerHandle."""
+        return self.when_us / MICRO
+
+
+class Process:
+    """What can be killed, stopped and given a clock that is off. `loop` is its event loop."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world = world
+        self.name = name
+        self.alive = True
+        self.paused = False
+        self.wall_us = 0
+        """How far its wall clock is off."""
+        self.fuse: int | None = None
+        """Callbacks after which it is killed."""
+        self.backlog: list[tuple[Process, Callable[..., None], tuple[Any, ...], str]] = []
+        self.at_death: list[Callable[[], None]] = []
+        self.remains: list[asyncio.Task[Any]] = []
+        """Tasks that were under way at its death: kept, or their `finally` blocks would run."""
+        self.loop: asyncio.AbstractEventLoop
+
+    def kill(self) -> None:
+        """kill -9: nothing of it runs again, and the kernel closes what it had open."""
+        if not self.alive:
+            return
+        self.alive = False
+        self.world.note("kill", self.name)
+        self.world.graveyard.append(self)
+        self.remains.extend(asyncio.all_tasks(self.loop))
+        for close in self.at_death:
+            close()
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """SIGCONT: what was due meanwhile happens now, in order."""
+        self.paused = False
+        waiting, self.backlog = self.backlog, []
+        for process, callback, args, what in waiting:
+            self.world.at(self.world.now, process, callback, *args, what=what)
+
+
+class World:
+    """Virtual time and everything that is due."""
+
+    def __init__(self, seed: int, max_events: int) -> None:
+        self.seed = seed
+        self.max_events = max_events
+        self.now = 0
+        self.events = 0
+        self.current: Process | None = None
+        self.graveyard: list[Process] = []
+        self.violations: list[str] = []
+        self.trace_lines: list[str] | None = None
+        self._queue: list[tuple[int, int, Process | None, Callable[..., None], Any, str]] = []
+        self._ready: deque[Handle] = deque()
+        self._number = 0
+        self._hash = sha256()
+
+    def chance(self, name: str) -> Random:
+        """A source of chance of its own, so that one part's draws do not move another's."""
+        return Random(f"{self.seed}/{name}")
+
+    @property
+    def trace_hash(self) -> str:
+        """sha256 over every event so far."""
+        return self._hash.hexdigest()
+
+    def note(self, what: str, detail: str, data: bytes = b"") -> None:
+        """Add to the trace."""
+        line = f"{self.now} {what} {detail}"
+        self._hash.update(line.encode())
+        self._hash.update(data)
+        if self.trace_lines is not None:
+            digest = sha256(data).hexdigest()[:12] if data else ""
+            self.trace_lines.append(f"{line} {digest}")
+
+    def violate(self, what: str) -> None:
+        """A promise did not hold; the run goes on to the next check."""
+        self.note("violation", what)
+        if len(self.violations) < 20:
+            self.violations.append(f"at {self.now / MICRO:.6f} s: {what}")
+
+    def at(
+        self,
+        when: int,
+        process: Process | None,
+        callback: Callable[..., None],
+        *args: Any,
+        what: str = "timer",
+    ) -> None:
+        """Call back at an instant, in a process (None: outside of all)."""
+        self._number += 1
+        due = when if when > self.now else self.now
+        heapq.heappush(self._queue, (due, self._number, process, callback, args, what))
+
+    def after(
+        self, delay: int, process: Process | None, callback: Callable[..., None], *args: Any
+    ) -> None:
+        """Call back after so many microseconds."""
+        self.at(self.now + delay, process, callback, *args)
+
+    def ready(self, handle: Handle) -> None:
+        """Run it at this instant."""
+        self._ready.append(handle)
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Let things happen until `until`, nothing is left, or a promise was broken."""
+        self._settle()
+        while self._queue and not self.violations and not until():
+            when, _, process, callback, args, what = heapq.heappop(self._queue)
+            if process is not None:
+                if not process.alive:
+                    continue
+                if what == "timer" and args and _is_void(args[0]):
+                    continue
+                if process.paused:
+                    process.backlog.append((process, callback, args, what))
+                    continue
+            self.now = when
+            self.events += 1
+            if what in ("timer", "thread"):
+                self.note(what, process.name if process is not None else "")
+            self._enter(process)
+            try:
+                callback(*args)
+            except ProcessKilled:
+                pass
+            except Violation as error:
+                self.violate(str(error))
+            except Exception as error:  # noqa: BLE001  whatever escapes is a fault
+                self.violate(f"{what} in {process and process.name}: {error!r}")
+            self._settle()
+        self._enter(None)
+
+    def _settle(self) -> None:
+        """Run what is ready, until nobody has anything to do at this instant."""
+        ready = self._ready
+        steps = 0
+        while ready:
+            handle = ready.popleft()
+            callback, process = handle.callback, handle.process
+            if callback is None or not process.alive:
+                continue
+            if process.paused:
+                process.backlog.append((process, _run_handle, (handle,), "resumed"))
+                continue
+            if process.fuse is not None:
+                process.fuse -= 1
+                if process.fuse < 0:
+                    process.kill()
+                    continue
+            steps += 1
+            if steps > MAX_STEPS:
+                ready.clear()
+                self.violate(f"{process.name} never waits")
+                return
+            if process is not self.current:
+                self._enter(process)
+            try:
+                handle.context.run(callback, *handle.args)
+            except ProcessKilled:
+                pass
+            except Violation as error:
+                self.violate(str(error))
+            except Exception as error:  # noqa: BLE001  whatever escapes is a fault
+                self.violate(f"callback in {process.name}: {error!r}")
+
+    def forget(self) -> None:
+        """Drop everything that was still due, and bury the dead: what their `finally` blocks
+        do now meets processes that can do nothing."""
+        self._queue.clear()
+        self._ready.clear()
+        for process in self.graveyard:
+            self._enter(process)
+            for task in process.remains:
+                with contextlib.suppress(BaseException):
+                    task.get_coro().close()
+        self._enter(None)
+        self.graveyard.clear()
+
+    def _enter(self, process: Process | None) -> None:
+        self.current = process
+        asyncio._set_running_loop(None if process is None else process.loop)
+
+
+def _run_handle(handle: Handle) -> None:
+    if handle.callback is not None:
+        handle.context.run(handle.callback, *handle.args)
+
+
+def _is_void(argument: Any) -> bool:
+    return isinstance(argument, Handle) and argument.callback is None
