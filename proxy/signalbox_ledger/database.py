@@ -57,6 +57,11 @@ class Database(Protocol):
         """What ends a SELECT whose rows this transaction is about to change."""
         ...
 
+    @property
+    def passing_lock(self) -> str:
+        """As `update_lock`, but rows that others have locked are passed over."""
+        ...
+
     def any_of(self, column: str) -> str:
         """A condition with one parameter, made by `listed`: the text column is in that list."""
         ...

@@ -160,9 +160,11 @@ class Granting:
         return {account for (account, _), rows in zip(wanted, changed, strict=True) if rows == 0}
 
     def _recall(self, accounts: Sequence[Account], holder: str) -> None:
+        # A holder that settles or returns right now waits for our accounts: to wait for its
+        # slices would be a circle. Whoever lacks something asks, and so recalls, again.
         self._database.execute_many(
-            f"UPDATE slice SET wanted = 1 WHERE {OF_ACCOUNT} "  # noqa: S608
-            "AND wanted = 0 AND holder <> ?",
+            "UPDATE slice SET wanted = 1 WHERE id IN (SELECT id FROM slice "  # noqa: S608
+            f"WHERE {OF_ACCOUNT} AND wanted = 0 AND holder <> ?{self._database.passing_lock})",
             [(*account, holder) for account in accounts],
         )
 

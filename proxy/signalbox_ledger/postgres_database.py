@@ -57,6 +57,7 @@ class PostgresDatabase:
     dialect: Literal["sqlite", "postgresql"] = "postgresql"
     share_lock = " FOR SHARE"
     update_lock = " FOR NO KEY UPDATE"
+    passing_lock = " FOR NO KEY UPDATE SKIP LOCKED"
 
     def __init__(
         self, dsn: str, *, read_only: bool = False, answer_seconds: int = ANSWER_SECONDS

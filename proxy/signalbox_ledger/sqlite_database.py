@@ -44,6 +44,7 @@ class SqliteDatabase:
     dialect: Literal["sqlite", "postgresql"] = "sqlite"
     share_lock = ""
     update_lock = ""
+    passing_lock = ""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         with _told():
