@@ -7,35 +7,36 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from signalbox_ledger.connection import LedgerUnavailableError
-from signalbox_ledger.framing import HEADER, MAX_FRAME, FrameError, decode_reply, frame
-from signalbox_ledger.protocol import Reply, Request, Required, RequireGeneration
+from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
+from signalbox_ledger.framing import HEADER, MAX_FRAME, FrameError, decode_any_reply, frame
+from signalbox_ledger.protocol import Required, RequireGeneration
 
-Ask = Callable[[Request], Awaitable[Reply]]
+Ask = Callable[[AnyRequest], Awaitable[AnyReply]]
 
 _ANSWER_S = 10.0
 _BROKEN = (OSError, TimeoutError, asyncio.IncompleteReadError, FrameError)
 
 
 @asynccontextmanager
-async def connected(socket: Path) -> AsyncIterator[Ask]:
+async def connected(socket: Path, *, answer_s: float = _ANSWER_S) -> AsyncIterator[Ask]:
     """A connection of its own; gives a function that asks one request after another.
 
-    Raises LedgerUnavailableError where the authority does not answer within ten seconds.
+    Raises LedgerUnavailableError where the authority does not answer in time.
     """
     try:
         reader, writer = await asyncio.open_unix_connection(os.fspath(socket))
     except OSError as error:
         raise LedgerUnavailableError(f"no authority listens on {socket}: {error}") from error
 
-    async def ask(request: Request) -> Reply:
+    async def ask(request: AnyRequest) -> AnyReply:
         try:
-            async with asyncio.timeout(_ANSWER_S):
+            async with asyncio.timeout(answer_s):
                 writer.write(frame(1, request))
                 await writer.drain()
                 length, _ = HEADER.unpack(await reader.readexactly(HEADER.size))
                 if length > MAX_FRAME:
                     raise FrameError(f"frame of {length} bytes is above {MAX_FRAME}")
-                return decode_reply(await reader.readexactly(length))
+                return decode_any_reply(await reader.readexactly(length))
         except _BROKEN as error:
             raise LedgerUnavailableError(f"no answer from {socket}: {error!r}") from error
 

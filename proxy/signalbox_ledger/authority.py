@@ -51,9 +51,10 @@ async def serve(socket: Path, store: Store, executor: Executor | None) -> None:
     finally:
         os.umask(mask)
     print("ready", flush=True)  # noqa: T201
-    tidying = asyncio.create_task(authority.tidy())
+    chores = [asyncio.create_task(chore) for chore in (authority.tidy(), authority.beat())]
     await stop.wait()
-    tidying.cancel()
+    for chore in chores:
+        chore.cancel()
     server.close()
     for connection in list(authority.connections):
         connection.close()

@@ -6,17 +6,22 @@ bounded: what is no message of the protocol raises FrameError.
 """
 
 import struct
+from typing import TypeVar
 
 import msgspec
 
-from signalbox_ledger.protocol import Message, Reply, Request
+from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
+from signalbox_ledger.protocol import Message, Reply
 
 MAX_FRAME = 8 * 1024 * 1024
 HEADER = struct.Struct(">II")
 
+Read = TypeVar("Read")
+
 _encoder = msgspec.msgpack.Encoder()
-_request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_request_decoder: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)
 _reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+_any_reply_decoder: msgspec.msgpack.Decoder[AnyReply] = msgspec.msgpack.Decoder(AnyReply)
 
 
 class FrameError(Exception):
@@ -31,7 +36,7 @@ def frame(number: int, message: Message) -> bytes:
     return HEADER.pack(len(body), number) + body
 
 
-def decode_request(body: bytes) -> Request:
+def decode_request(body: bytes) -> AnyRequest:
     """Read a request. Raises FrameError."""
     try:
         return _request_decoder.decode(body)
@@ -40,9 +45,18 @@ def decode_request(body: bytes) -> Request:
 
 
 def decode_reply(body: bytes) -> Reply:
-    """Read a reply. Raises FrameError."""
+    """Read a reply to a proxy. Raises FrameError."""
+    return _reply(_reply_decoder, body)
+
+
+def decode_any_reply(body: bytes) -> AnyReply:
+    """Read a reply to a proxy or to a person. Raises FrameError."""
+    return _reply(_any_reply_decoder, body)
+
+
+def _reply(decoder: msgspec.msgpack.Decoder[Read], body: bytes) -> Read:
     try:
-        return _reply_decoder.decode(body)
+        return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"not a reply: {error}") from error
 

@@ -3,6 +3,7 @@
 Part of `store`, inside the caller's transaction.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from signalbox_ledger import run_store
@@ -59,6 +60,13 @@ class HolderStore:
             raise _fenced(holder)
         if rows[0][1] != epoch:
             raise HolderRefusedError("replaced", f"holder {holder} has a newer connection")
+
+    def heard_of(self, holders: Sequence[str], now_ms: int) -> None:
+        """Note that these holders are connected."""
+        self._database.execute(
+            f"UPDATE holder SET seen_at = ? WHERE {self._database.any_of('id')}",  # noqa: S608
+            (now_ms, self._database.listed(holders)),
+        )
 
     def fence(self, holder: str, name: str, now_ms: int) -> int:
         """Refuse the incarnation from now on; give its settled offset. Idempotent."""

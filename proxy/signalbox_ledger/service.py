@@ -6,7 +6,7 @@ No sockets and no clock of its own; `authority` brings both.
 from dataclasses import dataclass, field
 
 from signalbox_ledger import desk, idempotency, protocol, run_lookup, status
-from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
+from signalbox_ledger.desk_protocol import AnyReply, AnyRequest, DeskRequest
 from signalbox_ledger.holder_store import HolderRefusedError
 from signalbox_ledger.journal import encode_run
 from signalbox_ledger.protocol import Refused, Reply
@@ -97,8 +97,10 @@ class Service:
                 totals = self._store.holders.post_loss(holder, now_ms)
                 amounts = {unit: amount for unit, (_, amount) in totals.items()}
                 return protocol.Lost(sum(count for count, _ in totals.values()), amounts)
-            case _:
+            case _ if isinstance(request, DeskRequest):
                 return desk.answer(self._store, request, now_ms)
+            case _:
+                return Refused("invalid", f"{type(request).__name__} is not answered here")
 
     def _entitled(self, session: Session, holder: str) -> None:
         if holder in session.recovers:
@@ -123,7 +125,7 @@ class Service:
         grants = self._store.granting.draw(
             session.holder, items, self._store.specs, now=now_ms // 1000
         )
-        return protocol.Drawn(now_ms, grants, min_generation=needed)
+        return protocol.Drawn(now_ms, grants, needed, self._store.accounts.wanted(session.holder))
 
     def _settle(self, session: Session, request: protocol.Settle) -> Reply:
         self._entitled(session, request.holder)
@@ -131,4 +133,6 @@ class Service:
             end = settle(self._store, request.holder, request.start, request.data)
         except GapError as error:
             return Refused("gap", str(error), error.offset)
-        return protocol.Settled(end, min_generation=self._store.state.min_generation)
+        own = request.holder == session.holder
+        wanted = self._store.accounts.wanted(session.holder) if own else None
+        return protocol.Settled(end, wanted, self._store.state.min_generation)

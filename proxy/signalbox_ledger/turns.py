@@ -9,6 +9,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
+from typing import TypeVar
 
 from signalbox_ledger.database import (
     ConflictError,
@@ -28,9 +30,12 @@ _log = logging.getLogger("signalbox.authority")
 MAX_WAITING = 4096
 """Requests of one connection that may wait; beyond that it is not read."""
 
+_BEAT_S = 10
 _TIDY_S = 60
 _TIDY_ON_S = 0.1
 _TRIES = 5
+
+Done = TypeVar("Done")
 
 
 class Clock:
@@ -69,17 +74,28 @@ class Authority:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._turn)
 
+    async def beat(self) -> None:
+        """Every ten seconds, note which holders are connected."""
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            heard = sorted({each.session.holder for each in self.connections} - {""})
+            try:
+                await self._aside(partial(self._note, heard))
+            except DatabaseError as error:
+                _log.warning("who is connected cannot be noted: %s", error)
+
+    def _note(self, heard: list[str]) -> None:
+        if heard:
+            with self._store.transaction():
+                self._store.holders.heard_of(heard, self._clock.now_ms())
+
     async def tidy(self) -> None:
         """Every minute, drop what no decision needs any more; a little at a time, so that those
         who draw meanwhile need not wait."""
         while True:
             more = False
             try:
-                if self._executor is None:
-                    more = self._tidy_once()
-                else:
-                    loop = asyncio.get_running_loop()
-                    more = await loop.run_in_executor(self._executor, self._tidy_once)
+                more = await self._aside(self._tidy_once)
             except DatabaseError as error:  # a full disk, say: it is tried again
                 _log.warning("tidying failed: %s", error)
             await asyncio.sleep(_TIDY_ON_S if more else _TIDY_S)
@@ -87,6 +103,12 @@ class Authority:
     def _tidy_once(self) -> bool:
         with self._store.transaction():
             return self._store.forget_ended(self._clock.now_ms() // 1000)
+
+    async def _aside(self, step: Callable[[], Done]) -> Done:
+        """Where the database is asked: here, or in the thread of its own."""
+        if self._executor is None:
+            return step()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, step)
 
     def _turn(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -64,7 +64,7 @@ CREATE TABLE holder (
   opened_at INTEGER NOT NULL,
   -- Raised by each session that is opened for it: transactions of an older session are refused.
   epoch INTEGER NOT NULL DEFAULT 0 CHECK (epoch >= 0),
-  -- When a session was opened last, in milliseconds.
+  -- When it was heard of last, in milliseconds, to some ten seconds.
   seen_at INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 from signalbox_ledger.database import Dialect
 
-_TEXTS = ("accounts.sql", "runs.sql")
+_TEXTS = ("accounts.sql", "runs.sql", "desk.sql")
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 _POSTGRESQL_WORDS = (
@@ -38,6 +38,9 @@ _INSTEAD = {
     "attempt": "post a correction charge instead",
     "charge_record": "post a correction charge instead",
     "eval_result": "record a new verdict instead",
+    "reconciliation": "book again instead",
+    "correction": "book again instead",
+    "desk_order": "what was ordered stays",
 }
 """What only grows, and what to do instead of changing it."""
 
