@@ -137,9 +137,9 @@ class Granting:
             }
         )
         counted = {
-            account: (targets[account].agent, most)
-            for account in made
-            if account[2] and (most := targets[account].spec.new_subjects) is not None
+            account: (target.agent, target.spec.new_subjects)
+            for account, target in targets.items()
+            if account in made and account[2] and target.spec.new_subjects is not None
         }
         if not counted:
             return set()

@@ -21,7 +21,8 @@ class NewSubjects:
         self._database = database
 
     def count(self, made: Mapping[Account, Opening], ends: Mapping[Account, int]) -> set[Account]:
-        """Count accounts that were just made; those that are too many are unmade, and returned.
+        """Count accounts that were just made, for each agent in the order given; those that are too
+        many are unmade, and returned.
 
         `ends` are the ends of their windows. Rows are touched in the order of their keys.
         """
