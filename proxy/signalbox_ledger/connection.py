@@ -31,6 +31,10 @@ class LedgerUnavailableError(Exception):
     """The authority cannot be reached, or refuses this holder."""
 
 
+class DatabaseAwayError(LedgerUnavailableError):
+    """The authority has no database; the request may have been done."""
+
+
 class ConnectionLostError(LedgerUnavailableError):
     """The connection broke before the answer came; the request may have been done."""
 
@@ -169,6 +173,7 @@ class AuthorityConnection:
         if isinstance(reply, Refused) and reply.reason == "fenced":
             self._set_fenced(reply)
             raise LedgerUnavailableError(reply.message)
+        _taken(reply)
         if isinstance(reply, _TELLS_GENERATION):
             self._told_generation(reply.min_generation)
         return reply
@@ -178,6 +183,7 @@ class AuthorityConnection:
 
         Raises LedgerUnavailableError once this holder is fenced.
         """
+        failures = 0
         while not self.fenced:
             await self._up.wait()
             try:
@@ -185,6 +191,9 @@ class AuthorityConnection:
             except ConnectionLostError:
                 if not self.fenced:
                     self._up.clear()
+            except DatabaseAwayError:
+                await asyncio.sleep(_pause_s(failures))
+                failures += 1
         raise LedgerUnavailableError("this holder is fenced; its process has to end")
 
     async def require_generation(self, generation: int) -> None:
@@ -211,7 +220,7 @@ class AuthorityConnection:
             try:
                 link = await self._connect()
             except (OSError, TimeoutError, LedgerUnavailableError, FrameError):
-                await asyncio.sleep(_RETRY_MS[min(failures, len(_RETRY_MS) - 1)] / 1000)
+                await asyncio.sleep(_pause_s(failures))
                 failures += 1
                 continue
             failures = 0
@@ -231,9 +240,9 @@ class AuthorityConnection:
                 welcome = await link.call(self._hello)
                 self._welcomed(welcome)
                 if self.configuration is not None:
-                    await link.call(self.configuration)
+                    _taken(await link.call(self.configuration))
                 if self._required:
-                    await link.call(protocol.RequireGeneration(self._required))
+                    _taken(await link.call(protocol.RequireGeneration(self._required)))
         except BaseException:
             link.close()
             raise
@@ -258,3 +267,13 @@ class AuthorityConnection:
             self.fenced = True
             self._on_fenced()
         self._up.set()
+
+
+def _taken(reply: Reply) -> None:
+    """Raise where the database is away: what was said has to be said again."""
+    if isinstance(reply, Refused) and reply.reason == "unavailable":
+        raise DatabaseAwayError(reply.message)
+
+
+def _pause_s(failures: int) -> float:
+    return _RETRY_MS[min(failures, len(_RETRY_MS) - 1)] / 1000

@@ -58,6 +58,12 @@ class AttemptInFlight:
         self._ledger.dispatching(self._run.run())
         self.sent = True
 
+    def gives_way(self) -> None:
+        """It failed, and the run goes on: write down what it cost. Until then a process that dies
+        leaves it as one whose end is unknown."""
+        if self.sent:
+            self._ledger.attempt_ended(self._run.run())
+
     def first_chunk(self) -> None:
         """The first byte of the answer came."""
         self.draft.first_chunk_us = self._elapsed_us()

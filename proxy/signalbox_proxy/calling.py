@@ -97,7 +97,7 @@ class ProviderCaller:
             attempt.unsent("the journal cannot be written")
             raise Refusal(
                 "store_unavailable",
-                "This proxy cannot write its journal, and nothing runs without it. Try again.",
+                "This proxy has no room for its journal, and nothing runs without it. Try again.",
                 retry_after_s=5,
             ) from None
         try:

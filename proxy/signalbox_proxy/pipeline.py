@@ -78,6 +78,7 @@ async def serve(exchange: Exchange) -> StreamResponse:
                 # 7. Call: until the first byte that the client sees, another lane may take over.
                 answer = await provider.call(attempt)
                 if isinstance(answer, Failure):
+                    attempt.gives_way()
                     failure = answer.refusal
                     continue
 

@@ -41,13 +41,16 @@ class AuthorityProcess:
         environment = os.environ | self._environment
         if self.dsn:
             environment["SIGNALBOX_LEDGER_DSN"] = self.dsn
+            command += ["--postgresql"]
         else:
             command += ["--db", str(self.db)]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env=environment
         )
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
+        if self._process.stdout.readline() != "ready\n":
+            self.stop()
+            raise AssertionError("the authority did not get ready; see its standard error")
 
     @property
     def pid(self) -> int:
@@ -183,6 +186,16 @@ def run_of(
         **changes,
     }
     return Run(**fields)  # type: ignore[arg-type]
+
+
+async def abandon(ledger: ProxyLedger) -> None:
+    """End without flush or return, as the kernel would end its process."""
+    for task in ledger._tasks:
+        task.cancel()
+    await asyncio.gather(*ledger._tasks, return_exceptions=True)
+    await ledger._connection.stop()
+    ledger._journal.close(settled=False)
+    ledger._closed = True
 
 
 async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 5.0) -> None:
