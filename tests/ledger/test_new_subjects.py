@@ -1,10 +1,17 @@
 """One agent brings so many users or sessions into a window, and no more."""
 
+import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from signalbox_ledger.accounts import BudgetSpec
+from signalbox_ledger.database import ConflictError
+from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import DrawItem, Grant, Hello
 from signalbox_ledger.store import Store
 from support.ledgers import budget
@@ -141,3 +148,61 @@ def test_counts_go_with_their_windows(bank: Bank) -> None:
         bank.store.forget_ended(HOUR + 61)
         assert bank.store.database.query("SELECT * FROM new_subject") == []
         assert bank.store.database.query("SELECT * FROM account") == []
+
+
+Work = Callable[[Bank, int], int]
+
+
+def at_once(where: Path | str, holders: int, work: Work) -> int:
+    """What `work` gave, summed over holders with a connection each that start together."""
+    barrier = Barrier(holders)
+
+    def one(number: int) -> int:
+        with contextlib.closing(Store(partial(open_database, where))) as store:
+            bank = Bank(store, SHARED, f"p{number}")
+            barrier.wait(timeout=20)
+            return work(bank, number)
+
+    with ThreadPoolExecutor(holders) as pool:
+        return sum(pool.map(one, range(holders)))
+
+
+def patiently(bank: Bank, subject: str, need: int) -> int:
+    """As the authority does: a transaction that lost a race is repeated."""
+    for _ in range(50):
+        with contextlib.suppress(ConflictError):
+            return bank.draw(subject, need=need)[0].amount
+    raise AssertionError("never got through")
+
+
+SHARED = users(40)
+
+
+@pytest.fixture
+def shared(open_store: Callable[[], Store]) -> Bank:
+    bank = Bank(open_store(), SHARED, "first")
+    bank.apply(SHARED)
+    return bank
+
+
+def test_first_uses_at_the_same_time_do_not_slip_through_together(
+    shared: Bank, where: Path | str
+) -> None:
+    """Four holders bring 25 users each, 40 of them may come."""
+    found = at_once(
+        where, 4, lambda bank, me: sum(patiently(bank, f"{me}-{user}", 1) for user in range(25))
+    )
+    assert found == shared.accounts == 40
+
+
+def test_one_new_user_at_several_holders_at_once_has_one_limit(
+    shared: Bank, where: Path | str
+) -> None:
+    """Four holders draw 30 each of the same ten users, who have 100 each."""
+    found = at_once(
+        where, 4, lambda bank, _: sum(patiently(bank, f"u{user}", 30) for user in range(10))
+    )
+    assert found == 10 * 90
+    assert shared.accounts == 10
+    with shared.store.transaction():
+        assert shared.store.database.query("SELECT opened FROM new_subject") == [(10,)]

@@ -16,9 +16,9 @@ from signalbox_ledger.account_store import Account
 from signalbox_ledger.accounts import BudgetSpec, Figures
 from signalbox_ledger.client import Claim, Hold, ProxyLedger, Shortage
 from signalbox_ledger.connection import Clock
+from signalbox_ledger.lanes import Clock as AuthorityClock
 from signalbox_ledger.store import Store
 from signalbox_ledger.turns import Authority, Connection
-from signalbox_ledger.turns import Clock as AuthorityClock
 from support.ledgers import run_of
 
 
