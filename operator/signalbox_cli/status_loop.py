@@ -106,7 +106,7 @@ class StatusLoop:
             budget=budget.budget,
             limit=figures.limit,
             settled=figures.settled,
-            held=figures.held,
+            held=figures.held or 0,
             overrun=figures.overrun,
             remaining=budget.remaining,
             window_start=budget.window_start,

@@ -16,14 +16,16 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from signalbox_ledger.database import DatabaseError
+from signalbox_ledger.lanes import Clock
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.store import Store
-from signalbox_ledger.turns import Authority, Clock, Connection
+from signalbox_ledger.turns import Authority, Connection
 
 _log = logging.getLogger("signalbox.authority")
 
@@ -37,13 +39,19 @@ class InUseError(Exception):
     """Another authority owns the file."""
 
 
-async def serve(socket: Path, store: Store, executor: Executor | None) -> None:
-    """Listen until SIGTERM or SIGINT."""
+async def serve(socket: Path, stores: Sequence[Store], executors: Sequence[Executor]) -> None:
+    """Listen until SIGTERM or SIGINT. Two stores, each with a thread: see `turns`."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    authority = Authority(store, Clock(store.now_ms), executor)
+    store = stores[0]
+    clock = Clock(store.now_ms)
+    if executors:
+        first, second = executors
+        authority = Authority(store, clock, first, records=(stores[1], second))
+    else:
+        authority = Authority(store, clock)
     _unlink(socket)
     mask = os.umask(0o177)
     try:
@@ -82,15 +90,18 @@ def _own(db: Path) -> int:
     return file
 
 
-def open_store(options: argparse.Namespace) -> Store:
-    """The store that the options name. Raises DatabaseError, InUseError, OSError."""
+def open_stores(options: argparse.Namespace) -> list[Store]:
+    """The store that the options name, twice if it is PostgreSQL.
+
+    Raises DatabaseError, InUseError, OSError.
+    """
     if not options.postgresql:
         _own(options.db)
-        return Store(partial(open_database, options.db))
+        return [Store(partial(open_database, options.db))]
     dsn = os.environ.get(DSN_VARIABLE, "")
     if not dsn:
         raise DatabaseError(f"set {DSN_VARIABLE} to postgresql://USER:PASSWORD@HOST/DATABASE")
-    return Store(partial(open_database, dsn))
+    return [Store(partial(open_database, dsn)) for _ in range(2)]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -109,13 +120,15 @@ def main(arguments: list[str] | None = None) -> int:
         _die_with_parent()
     os.umask(0o077)
     try:
-        store = open_store(options)
+        stores = open_stores(options)
     except (DatabaseError, InUseError, OSError) as error:
         _log.error("cannot open the ledger: %s", error)
         return 1
-    with contextlib.closing(store), contextlib.ExitStack() as stack:
-        executor = stack.enter_context(ThreadPoolExecutor(1)) if options.postgresql else None
-        asyncio.run(serve(options.socket, store, executor))
+    with contextlib.ExitStack() as stack:
+        for store in stores:
+            stack.callback(store.close)
+        threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in stores[1:] and stores]
+        asyncio.run(serve(options.socket, stores, threads))
     return 0
 
 

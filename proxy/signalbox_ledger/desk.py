@@ -70,10 +70,12 @@ def _order(store: Store, now_ms: int, order: tuple[str, str, str]) -> None:
 
 def _holders(store: Store, now_ms: int) -> list[HolderStatus]:
     rows = store.database.query(
-        "SELECT h.id, h.name, h.fenced, h.opened_at, h.seen_at, h.journal_offset, s.basis, "
-        "count(s.id), CAST(coalesce(sum(s.amount - s.spent), 0) AS BIGINT) "
+        "SELECT h.id, h.name, h.fenced, h.opened_at, h.seen_at, "
+        "coalesce(j.journal_offset, 0), s.basis, count(s.id), "
+        "CAST(coalesce(sum(s.amount - s.spent), 0) AS BIGINT) "
         "FROM holder AS h LEFT JOIN slice AS s ON s.holder = h.id "
-        "GROUP BY h.id, h.name, h.fenced, h.opened_at, h.seen_at, h.journal_offset, s.basis "
+        "LEFT JOIN settled_journal AS j ON j.holder = h.id "
+        "GROUP BY h.id, h.name, h.fenced, h.opened_at, h.seen_at, j.journal_offset, s.basis "
         "ORDER BY h.name, h.opened_at DESC, h.id LIMIT ?",
         (MAX_LISTED,),
     )

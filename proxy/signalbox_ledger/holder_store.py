@@ -38,15 +38,15 @@ class HolderStore:
 
     def open(self, hello: Hello, now_ms: int) -> Opened:
         """Register an incarnation, or a new session of one. Raises HolderRefusedError."""
-        ((offset, fenced, epoch),) = self._database.query(
+        ((fenced, epoch),) = self._database.query(
             "INSERT INTO holder (id, name, opened_at, epoch, seen_at) VALUES (?, ?, ?, 1, ?) "
             "ON CONFLICT (id) DO UPDATE SET epoch = holder.epoch + 1, seen_at = excluded.seen_at "
-            "RETURNING journal_offset, fenced, epoch",
+            "RETURNING fenced, epoch",
             (hello.holder, hello.name, now_ms, now_ms),
         )
         if fenced:
             raise _fenced(hello.holder)
-        return Opened(int(offset), int(epoch))
+        return Opened(self._settled(hello.holder), int(epoch))
 
     def check(self, holder: str, epoch: int) -> None:
         """Hold it in this session until the transaction ends. Raises HolderRefusedError."""
@@ -79,15 +79,26 @@ class HolderStore:
 
     def offset(self, holder: str) -> int:
         """How much of its journal is settled, fenced or not. Raises HolderRefusedError."""
-        rows = self._database.query("SELECT journal_offset FROM holder WHERE id = ?", (holder,))
-        if not rows:
+        if not self._database.query("SELECT 1 FROM holder WHERE id = ?", (holder,)):
             raise _unknown(holder)
-        return int(rows[0][0])
+        return self._settled(holder)
+
+    def _settled(self, holder: str) -> int:
+        rows = self._database.query(
+            "SELECT journal_offset FROM settled_journal WHERE holder = ?", (holder,)
+        )
+        return int(rows[0][0]) if rows else 0
 
     def advance_offset(self, holder: str, start: int, end: int) -> bool:
         """Compare and set the settled offset."""
+        if start == 0:
+            self._database.execute(
+                "INSERT INTO settled_journal (holder, journal_offset) VALUES (?, 0) "
+                "ON CONFLICT DO NOTHING",
+                (holder,),
+            )
         changed = self._database.execute(
-            "UPDATE holder SET journal_offset = ? WHERE id = ? AND journal_offset = ?",
+            "UPDATE settled_journal SET journal_offset = ? WHERE holder = ? AND journal_offset = ?",
             (end, holder, start),
         )
         return changed == 1
@@ -138,6 +149,19 @@ class HolderStore:
             "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (holder, end, *record),
         )
+
+    def forget_ended(self, before_ms: int) -> None:
+        """Drop incarnations that ended, were opened before, and have no slice left."""
+        ended = (
+            "fenced = 1 AND opened_at < ? "
+            "AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.holder = holder.id)"
+        )
+        self._database.execute(
+            "DELETE FROM settled_journal WHERE holder IN "  # noqa: S608
+            f"(SELECT id FROM holder WHERE {ended})",
+            (before_ms,),
+        )
+        self._database.execute(f"DELETE FROM holder WHERE {ended}", (before_ms,))  # noqa: S608
 
 
 def _unknown(holder: str) -> HolderRefusedError:

@@ -266,11 +266,7 @@ class Store:
         before = now - _KEPT_SECONDS
         dropped = self.accounts.forget_ended(now - _KEPT_ACCOUNT_SECONDS, _DROPPED_AT_ONCE)
         self.granting.subjects.forget_ended(now - _KEPT_ACCOUNT_SECONDS)
-        self.database.execute(
-            "DELETE FROM holder WHERE fenced = 1 AND opened_at < ? "
-            "AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.holder = holder.id)",
-            (before * 1000,),
-        )
+        self.holders.forget_ended(before * 1000)
         idempotency.forget_expired(self.database, now * 1000)
         return dropped == _DROPPED_AT_ONCE
 

@@ -1,28 +1,21 @@
-"""Turns: what the authority's clients ask at the same time is committed together.
+"""The authority's clients: who is connected, who asks what, and which lane answers it.
 
-All requests that wait when a turn begins share one transaction (group commit), in the order in
-which they came, and none is answered before that is durable. With SQLite a turn runs where it is;
-with PostgreSQL in a thread of its own, while the event loop collects the next one.
+With SQLite there is one lane. With PostgreSQL there are two: what a waiting request needs never
+waits for rows of runs to be written.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
-from typing import TypeVar
 
-from signalbox_ledger.database import (
-    ConflictError,
-    DatabaseError,
-    DatabaseUnavailableError,
-    UnsafeDatabaseError,
-)
+from signalbox_ledger import protocol
+from signalbox_ledger.database import DatabaseError
 from signalbox_ledger.desk_protocol import AnyReply
 from signalbox_ledger.framing import FrameError, FrameReader, decode_request, frame
-from signalbox_ledger.journal import JournalError
+from signalbox_ledger.lanes import Asked, Clock, Lane
 from signalbox_ledger.protocol import Refused, Welcome
-from signalbox_ledger.service import Service, Session
+from signalbox_ledger.service import Session
 from signalbox_ledger.store import Store
 
 _log = logging.getLogger("signalbox.authority")
@@ -33,46 +26,38 @@ MAX_WAITING = 4096
 _BEAT_S = 10
 _TIDY_S = 60
 _TIDY_ON_S = 0.1
-_TRIES = 5
 
-Done = TypeVar("Done")
-
-
-class Clock:
-    """Milliseconds since the epoch that never go back, from a source that may."""
-
-    def __init__(self, source: Callable[[], int]) -> None:
-        self._source = source
-        self._last = 0
-
-    def now_ms(self) -> int:
-        """The present, or the latest instant told before."""
-        self._last = max(self._last, self._source())
-        return self._last
+_URGENT = (
+    *(protocol.Hello, protocol.Configure, protocol.RequireGeneration, protocol.Fence),
+    *(protocol.Draw, protocol.Poll, protocol.ClaimKey, protocol.ReleaseKey),
+)
+"""What the first lane answers, where there are two."""
 
 
 class Authority:
-    """Collects the requests of one turn, commits them together, answers."""
+    """Collects what its clients ask, lane by lane, and answers.
 
-    def __init__(self, store: Store, clock: Clock, executor: Executor | None = None) -> None:
-        self._store = store
-        self._service = Service(store)
-        self._clock = clock
-        self._executor = executor
-        self._waiting: list[_Asked] = []
-        self._scheduled = False
-        self._turns: set[asyncio.Task[None]] = set()
+    `records` is a second connection with a thread of its own, for everything that no request of
+    a client waits for.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        executor: Executor | None = None,
+        *,
+        records: tuple[Store, Executor] | None = None,
+    ) -> None:
+        self.lanes = [Lane(store, clock, self._answered, executor)]
+        if records is not None:
+            other, aside = records
+            self.lanes.append(Lane(other, Clock(other.now_ms), self._answered, aside))
         self.connections: set[Connection] = set()
 
-    def enqueue(self, connection: "Connection", number: int, body: bytes) -> None:
-        """Answer it in the next turn."""
-        self._waiting.append((connection, number, body))
-        self._schedule()
-
-    def _schedule(self) -> None:
-        if self._waiting and not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._turn)
+    def enqueue(self, asked: "Asked[Connection]") -> None:
+        """Answer it in the next turn of its lane."""
+        self.lanes[0 if isinstance(asked.request, _URGENT) else -1].enqueue(asked)
 
     async def beat(self) -> None:
         """Every ten seconds, note which holders are connected."""
@@ -80,14 +65,15 @@ class Authority:
             await asyncio.sleep(_BEAT_S)
             heard = sorted({each.session.holder for each in self.connections} - {""})
             try:
-                await self._aside(partial(self._note, heard))
+                await self.lanes[0].aside(partial(self._note, heard))
             except DatabaseError as error:
                 _log.warning("who is connected cannot be noted: %s", error)
 
     def _note(self, heard: list[str]) -> None:
+        lane = self.lanes[0]
         if heard:
-            with self._store.transaction():
-                self._store.holders.heard_of(heard, self._clock.now_ms())
+            with lane.store.transaction():
+                lane.store.holders.heard_of(heard, lane.clock.now_ms())
 
     async def tidy(self) -> None:
         """Every minute, drop what no decision needs any more; a little at a time, so that those
@@ -95,89 +81,23 @@ class Authority:
         while True:
             more = False
             try:
-                more = await self._aside(self._tidy_once)
+                more = await self.lanes[-1].aside(self._tidy_once)
             except DatabaseError as error:  # a full disk, say: it is tried again
                 _log.warning("tidying failed: %s", error)
             await asyncio.sleep(_TIDY_ON_S if more else _TIDY_S)
 
     def _tidy_once(self) -> bool:
-        with self._store.transaction():
-            return self._store.forget_ended(self._clock.now_ms() // 1000)
+        lane = self.lanes[-1]
+        with lane.store.transaction():
+            return lane.store.forget_ended(lane.clock.now_ms() // 1000)
 
-    async def _aside(self, step: Callable[[], Done]) -> Done:
-        """Where the database is asked: here, or in the thread of its own."""
-        if self._executor is None:
-            return step()
-        return await asyncio.get_running_loop().run_in_executor(self._executor, step)
-
-    def _turn(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        live = [item for item in waiting if not item[0].closed]
-        if self._executor is None:
-            self._end_turn(live, self._replies(live))
-        else:
-            turn = asyncio.get_running_loop().create_task(self._turn_aside(self._executor, live))
-            self._turns.add(turn)
-            turn.add_done_callback(self._turns.discard)
-
-    async def _turn_aside(self, executor: Executor, live: "list[_Asked]") -> None:
-        loop = asyncio.get_running_loop()
-        self._end_turn(live, await loop.run_in_executor(executor, self._replies, live))
-
-    def _end_turn(self, live: "list[_Asked]", replies: list[AnyReply]) -> None:
-        self._scheduled = False
-        for (connection, number, _), reply in zip(live, replies, strict=True):
-            connection.reply(number, reply)
+    def _answered(self, turn: "list[tuple[Asked[Connection], AnyReply]]") -> None:
+        for asked, reply in turn:
+            asked.caller.reply(asked.number, reply)
             if isinstance(reply, Welcome):
-                self._replace_others(connection)
-        for connection in {item[0] for item in live}:
+                self._replace_others(asked.caller)
+        for connection in {asked.caller for asked, _ in turn}:
             connection.resume()
-        self._schedule()
-
-    def _replies(self, items: "list[_Asked]") -> list[AnyReply]:
-        try:
-            return self._commit(items)
-        except (DatabaseUnavailableError, UnsafeDatabaseError) as error:
-            return _unavailable(error, len(items))
-        except Exception:  # noqa: BLE001 - whatever one request does, the others are answered
-            # One request spoiled the common transaction: each gets its own, in order.
-            return self._one_by_one(items)
-
-    def _one_by_one(self, items: "list[_Asked]") -> list[AnyReply]:
-        replies: list[AnyReply] = []
-        for item in items:
-            try:
-                replies.append(self._commit_alone(item))
-            except (DatabaseUnavailableError, UnsafeDatabaseError) as error:
-                return replies + _unavailable(error, len(items) - len(replies))
-        return replies
-
-    def _commit(self, items: "list[_Asked]") -> list[AnyReply]:
-        with self._store.transaction():
-            now_ms = self._clock.now_ms()
-            return [self._answer(connection, body, now_ms) for connection, _, body in items]
-
-    def _commit_alone(self, item: "_Asked") -> AnyReply:
-        for _ in range(_TRIES):
-            try:
-                return self._commit([item])[0]
-            except ConflictError:
-                continue
-            except (DatabaseUnavailableError, UnsafeDatabaseError):
-                raise
-            except (JournalError, ValueError) as error:
-                return Refused("invalid", str(error))
-            except Exception as error:  # noqa: BLE001 - the client hears of it and repeats
-                _log.exception("request failed")
-                return Refused("failed", f"{type(error).__name__}: {error}")
-        return Refused("failed", "other transactions stood in the way, again and again")
-
-    def _answer(self, connection: "Connection", body: bytes, now_ms: int) -> AnyReply:
-        try:
-            request = decode_request(body)
-        except FrameError as error:
-            return Refused("invalid", str(error))
-        return self._service.answer(connection.session, request, now_ms)
 
     def _replace_others(self, connection: "Connection") -> None:
         """A holder that came back on a new connection is no longer heard on the old one."""
@@ -213,9 +133,17 @@ class Connection(asyncio.Protocol):
             return
         for number, body in frames:
             self._waiting += 1
-            self._authority.enqueue(self, number, body)
+            self._take(number, body)
         if self._waiting > MAX_WAITING and self._transport is not None:
             self._transport.pause_reading()
+
+    def _take(self, number: int, body: bytes) -> None:
+        try:
+            request = decode_request(body)
+        except FrameError as error:
+            self.reply(number, Refused("invalid", str(error)))
+        else:
+            self._authority.enqueue(Asked(self, self.session, number, request))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of asyncio.Protocol."""
@@ -242,12 +170,3 @@ class Connection(asyncio.Protocol):
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
-
-
-_Asked = tuple[Connection, int, bytes]
-"""A connection, the number of its request, and the request."""
-
-
-def _unavailable(error: DatabaseError, count: int) -> list[AnyReply]:
-    _log.warning("the database is not available: %s", error)
-    return [Refused("unavailable", str(error))] * count

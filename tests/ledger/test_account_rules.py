@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalbox_ledger.accounts import Figures, enforced_after, grant_amount
+from signalbox_ledger.accounts import Figures, grant_amount
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,3 @@ def test_status_says_whether_waiting_helps(figures: Figures, state: str) -> None
 def test_figures_add_up() -> None:
     figures = Figures(limit=100, granted=80, held=30, overrun=5)
     assert (figures.settled, figures.headroom, figures.remaining) == (50, 15, 45)
-
-
-def test_the_enforced_bound_falls_as_slices_return() -> None:
-    assert [enforced_after(50, granted) for granted in (80, 60, 50, 40)] == [80, 60, 50, 50]

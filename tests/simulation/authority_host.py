@@ -10,15 +10,18 @@ from collections.abc import Callable
 
 from signalbox_ledger import migrate
 from signalbox_ledger.database import DatabaseError
+from signalbox_ledger.lanes import Clock
 from signalbox_ledger.protocol import Reply, Request
 from signalbox_ledger.service import Session
 from signalbox_ledger.store import Store
-from signalbox_ledger.turns import Authority, Clock, Connection
+from signalbox_ledger.turns import Authority, Connection
 from simulation.durable import Durable, SimulatedDatabase
 from simulation.event_loop import SimulatedLoop
 from simulation.judge import Judge
 from simulation.network import Network
 from simulation.scheduler import Process, World
+
+Answer = Callable[[Session, Request, int], Reply]
 
 
 class Worker:
@@ -68,22 +71,26 @@ class AuthorityHost:
             process.kill()
             return
         worker = Worker() if self.on_postgres else None
-        authority = Authority(store, Clock(store.now_ms), worker)  # type: ignore[arg-type]
+        records = (Store(self._connect(process)), Worker()) if self.on_postgres else None
+        authority = Authority(store, Clock(store.now_ms), worker, records=records)  # type: ignore[arg-type]
         self._listen_in(authority)
         await loop.create_unix_server(lambda: Connection(authority), self.path)
         process.tidying = asyncio.create_task(authority.tidy())  # type: ignore[attr-defined]
 
     def _listen_in(self, authority: Authority) -> None:
         """Let the judge hear of every request at the instant of its commit."""
-        service, durable, judge = authority._service, self._durable, self._judge
-        answer = service.answer
+        for lane in authority.lanes:
+            lane.service.answer = self._heard(lane.service.answer)  # type: ignore[method-assign]
+
+    def _heard(self, answer: Answer) -> Answer:
+        durable, judge = self._durable, self._judge
 
         def heard(session: Session, request: Request, now_ms: int) -> Reply:
             reply = answer(session, request, now_ms)
             durable.committed.append(lambda: judge.on_commit(session.holder, request, reply))
             return reply
 
-        service.answer = heard  # type: ignore[method-assign]
+        return heard
 
 
 def create_tables(durable: Durable, world: World) -> None:
@@ -91,5 +98,3 @@ def create_tables(durable: Durable, world: World) -> None:
     maker = Process(world, "tables")
     database = SimulatedDatabase(durable, maker, on_postgres=False)
     migrate.ensure_schema(database, ":memory:")
-
-

@@ -59,7 +59,6 @@ CREATE TABLE new_subject (
 CREATE TABLE holder (
   id TEXT PRIMARY KEY,
   name TEXT NOT NULL,
-  journal_offset INTEGER NOT NULL DEFAULT 0 CHECK (journal_offset >= 0),
   fenced INTEGER NOT NULL DEFAULT 0 CHECK (fenced IN (0, 1)),
   opened_at INTEGER NOT NULL,
   -- Raised by each session that is opened for it: transactions of an older session are refused.
@@ -67,6 +66,12 @@ CREATE TABLE holder (
   -- When it was heard of last, in milliseconds, to some ten seconds.
   seen_at INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- How much of a holder's journal is settled: apart from the holder, whose row draws lock.
+CREATE TABLE settled_journal (
+  holder TEXT PRIMARY KEY REFERENCES holder (id),
+  journal_offset INTEGER NOT NULL CHECK (journal_offset >= 0)
+) STRICT, WITHOUT ROWID;
 
 -- A slice that is closed leaves this table; what it spent stays in its account's `granted`.
 CREATE TABLE slice (

@@ -59,6 +59,10 @@ def _set_aside() -> list[str]:
 
 def _move(table: str) -> None:
     execute = op.get_bind().exec_driver_sql
-    columns = ", ".join(row[1] for row in execute(f"PRAGMA table_info(old_{table})"))
+    kept = {row[1] for row in execute(f"PRAGMA table_info({table})")}
+    found = [row[1] for row in execute(f"PRAGMA table_info(old_{table})")]
+    columns = ", ".join(name for name in found if name in kept)
     execute(f"INSERT OR REPLACE INTO {table} ({columns}) SELECT {columns} FROM old_{table}")  # noqa: S608
+    if table == "holder":
+        execute("INSERT INTO settled_journal SELECT id, journal_offset FROM old_holder")
     execute(f"DROP TABLE old_{table}")
