@@ -16,6 +16,9 @@ _COMMANDS: Final = {
     "key": ("signalbox_cli.key", "Make or adopt API keys of agents."),
     "runs": ("signalbox_cli.runs", "List runs, or show one whole."),
     "report": ("signalbox_cli.report", "Answer questions from the ledger."),
+    "reconcile": ("signalbox_cli.reconcile", "Compare a provider's bill with the ledger."),
+    "proxies": ("signalbox_cli.proxies", "Show who holds slices; give up a lost machine."),
+    "ledger": ("signalbox_cli.ledger_desk", "Look at the ledger's database, and mend it."),
 }
 
 

@@ -26,6 +26,7 @@ class _Charged(NamedTuple):
     holds: list[HoldPart]
     started_at: int
     run_at: int
+    generation: int
     now_nano: int
     low_nano: int
     now_tokens: int | None
@@ -79,7 +80,8 @@ def _charged(store: Store, items: Sequence[CorrectionItem]) -> dict[tuple[str, i
         keys,
     )
     runs = database.query_many(
-        "SELECT timestamp FROM inference_run WHERE run_id = ?", [(run_id,) for run_id, _ in keys]
+        "SELECT timestamp, generation FROM inference_run WHERE run_id = ?",
+        [(run_id,) for run_id, _ in keys],
     )
     posted = database.query_many(
         "SELECT line, after_nano, tokens FROM correction WHERE run_id = ? AND attempt = ? "
@@ -103,6 +105,7 @@ def _charged(store: Store, items: Sequence[CorrectionItem]) -> dict[tuple[str, i
             holds=msgspec.json.decode(holds, type=list[HoldPart]),
             started_at=started_at,
             run_at=runs[position][0][0],
+            generation=runs[position][0][1],
             now_nano=now_nano,
             low_nano=min([cost, now_nano, *(row[1] for row in posted[position])]),
             now_tokens=tokens[-1] if tokens else None,
@@ -234,21 +237,11 @@ class _Accounts:
             return account if account[1] == spec.basis and account[3] == present[0] else None
         if spec.window(charged.started_at // 1000) != present:
             return None
-        account = (spec.id, spec.basis, part.subject, present[0])
         if exactly and spec.window(charged.run_at // 1000) != present:
             return None
-        if exactly and self._counts_otherwise(spec, charged.run_at // 1000):
+        if not self._store.counts_as(spec, charged.generation):
             return None
-        return account
-
-    def _counts_otherwise(self, spec: BudgetSpec, instant: int) -> bool:
-        """Whether the budget counted something else at that time: made again under its name."""
-        rows = self._store.database.query(
-            "SELECT 1 FROM account WHERE budget = ? AND basis <> ? AND window_start <= ? "
-            "AND (window_end = 0 OR window_end > ?) LIMIT 1",
-            (spec.id, spec.basis, instant, instant),
-        )
-        return bool(rows)
+        return (spec.id, spec.basis, part.subject, present[0])
 
     def _raise(self, raised: Mapping[Account, int]) -> None:
         limits = {

@@ -54,10 +54,15 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
 
     def names(self, attempt: ChargedAttempt, matched: frozenset[str] = frozenset()) -> bool:
         """Whether this lane's requests are in the export; where nobody said, `matched` ones."""
-        if self.lanes:
-            named = bool(self.lanes & {attempt.lane, f"{attempt.model}/{attempt.lane}"})
-            return named and (not self.providers or attempt.provider in self.providers)
-        return attempt.provider in (self.providers or matched)
+        if not self.providers and not self.lanes:
+            return attempt.provider in matched
+        return self.names_lane(attempt.provider, attempt.model, attempt.lane)
+
+    def names_lane(self, provider: str, model: str, lane: str) -> bool:
+        """Whether a lane was named, by its provider and by itself; all are where nothing was."""
+        if self.providers and provider not in self.providers:
+            return False
+        return not self.lanes or bool(self.lanes & {lane, f"{model}/{lane}"})
 
     def proves(self, attempt: ChargedAttempt) -> bool:
         """Whether this call would be in the export if it was ever billed."""

@@ -1,0 +1,64 @@
+"""How commands order something of the authority: over its socket, named by who orders it."""
+
+import asyncio
+import getpass
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from signalbox_cli.failure import Failure
+from signalbox_cli.state import StateFolder
+from signalbox_ledger.asking import connected
+from signalbox_ledger.connection import LedgerUnavailableError
+from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
+from signalbox_ledger.protocol import Refused
+
+ANSWER_S: Final = 600.0
+"""How long an order may take: sums over a whole ledger are the longest."""
+
+Answer = TypeVar("Answer")
+
+
+class Desk:
+    """The authority of one state folder, as people ask it."""
+
+    def __init__(self, state: Path) -> None:
+        self._socket = StateFolder.at(state).authority_socket
+
+    def ask(self, request: AnyRequest, answer: type[Answer]) -> Answer:
+        """One request. Raises Failure where nobody answers, or the answer is a refusal."""
+        return self.ask_all([request], answer)[0]
+
+    def ask_all(self, requests: Sequence[AnyRequest], answer: type[Answer]) -> list[Answer]:
+        """Requests one after the other on one connection."""
+        try:
+            replies = asyncio.run(self._ask_all(requests))
+        except LedgerUnavailableError as error:
+            raise Failure(
+                f"{error}; start `signalbox up`, or name its folder with --state or SIGNALBOX_STATE"
+            ) from None
+        found: list[Answer] = []
+        for reply in replies:
+            if isinstance(reply, Refused):
+                raise Failure(f"the authority refuses: {reply.message}")
+            if not isinstance(reply, answer):
+                raise Failure(
+                    f"the authority answers {type(reply).__name__}; is it of this release?"
+                )
+            found.append(reply)
+        return found
+
+    async def _ask_all(self, requests: Sequence[AnyRequest]) -> list[AnyReply]:
+        async with connected(self._socket, answer_s=ANSWER_S) as ask:
+            return [await ask(request) for request in requests]
+
+
+def who() -> str:
+    """Who orders it, for the record: the user and the machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in containers
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"[:256]
