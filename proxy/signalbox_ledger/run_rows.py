@@ -5,6 +5,7 @@ Pure: `run_store` writes these rows, `reading` reads them. The tables stand in m
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,9 +43,21 @@ VERDICT_COLUMNS = ("run_id", "number", "spec", "assertion", "passed", "score", "
 ASSET_COLUMNS = ("asset", "timestamp", "run_id")
 
 
-def digest(run: Run) -> bytes:
-    """SHA-256 of the run's canonical JSON: equal runs, whatever the order of keys, agree."""
-    return hashlib.sha256(msgspec.json.encode(run, order="deterministic")).digest()
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_NUL_SYMBOL = "\N{SYMBOL FOR NULL}".encode()
+
+
+def storable(run: Run) -> tuple[Run, bytes]:
+    """The run as it is recorded, and the SHA-256 of its canonical JSON.
+
+    Equal runs, whatever the order of keys, agree. PostgreSQL's texts hold no NUL: where a provider
+    or a client sent one, its symbol stands in its place.
+    """
+    encoded = msgspec.json.encode(run, order="deterministic")
+    if _NUL.search(encoded):
+        encoded = _NUL.sub(rb"\1" + _NUL_SYMBOL, encoded)
+        run = msgspec.json.decode(encoded, type=Run)
+    return run, hashlib.sha256(encoded).digest()
 
 
 def tokens(run: Run) -> tuple[int, int, int]:

@@ -123,12 +123,12 @@ def _without_known(database: Database, runs: Sequence[Run]) -> list[tuple[Run, b
     fresh: dict[str, tuple[Run, bytes]] = {}
     for run in runs:
         try:
-            digest = run_rows.digest(run)
+            kept, digest = run_rows.storable(run)
         except _BROKEN_RULES as error:
             raise RecordRefusedError(run.run_id, str(error)) from error
         if run.run_id not in known:
             known[run.run_id] = digest
-            fresh[run.run_id] = (run, digest)
+            fresh[run.run_id] = (kept, digest)
         elif known[run.run_id] != digest:
             raise RecordRefusedError(
                 run.run_id, "another run is recorded under this id; a recorded run never changes"

@@ -1,12 +1,14 @@
 """The questions that an owner of spend asks, and that none of them reads the whole record."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from signalbox_ledger import run_sums
+from signalbox_ledger.database import Database, Parameters
+from signalbox_ledger.opening import open_database
 from signalbox_ledger.questions import (
     BudgetLine,
     FailedFloorLine,
@@ -20,15 +22,15 @@ from signalbox_ledger.questions import (
     spend_by_domain_by_lane,
     unexplained_costs,
 )
-from signalbox_ledger.read_store import Parameters, ReadOnlyDatabase
+from signalbox_ledger.read_store import ReadOnlyDatabase
 from signalbox_ledger.reading import LedgerReader, RunFilter
 from signalbox_ledger.records import HoldPart, Run, Verdict
 from signalbox_ledger.reports import spend
-from signalbox_ledger.run_store import create_tables, insert_runs, rebuild_sums
-from support.recorded_runs import NOON, make_attempt, make_charge, make_run, refused_run
+from signalbox_ledger.run_store import insert_runs
+from support.recorded_runs import NOON, make_attempt, make_charge, make_run, record, refused_run
 
 DAY_MS = 86_400_000
-ROWS = 200_000
+ROWS = 100_000
 ALWAYS = {"since": 0, "until": 2 * NOON}
 
 
@@ -37,8 +39,8 @@ def billed(run_id: str, cost: int, **changed: object) -> Run:
     return make_run(run_id, **({"cost_nano": cost, "charges": [charge]} | changed))
 
 
-def test_which_runs_touched_this_asset(ledger: sqlite3.Connection, reader: LedgerReader) -> None:
-    insert_runs(
+def test_which_runs_touched_this_asset(ledger: Database, reader: LedgerReader) -> None:
+    record(
         ledger,
         [
             make_run("r_old", started_at=NOON - 91 * DAY_MS),
@@ -54,11 +56,9 @@ def test_which_runs_touched_this_asset(ledger: sqlite3.Connection, reader: Ledge
     assert [run.run_id for run in report.newest] == ["r_4", "r_2"]
 
 
-def test_what_each_domain_spent_on_each_lane(
-    ledger: sqlite3.Connection, reader: LedgerReader
-) -> None:
+def test_what_each_domain_spent_on_each_lane(ledger: Database, reader: LedgerReader) -> None:
     here, there = make_attempt(1, lane="eu"), make_attempt(1, lane="us")
-    insert_runs(
+    record(
         ledger,
         [
             billed("r_1", 5, domain="wealth", attempts=[here]),
@@ -76,11 +76,11 @@ def test_what_each_domain_spent_on_each_lane(
 
 
 def test_which_runs_failed_their_floor_and_what_they_cost(
-    ledger: sqlite3.Connection, reader: LedgerReader
+    ledger: Database, reader: LedgerReader
 ) -> None:
     good = Verdict(spec="basic", assertion="complete", passed=True, score=1_000_000)
     bad = Verdict(spec="basic", assertion="not_empty", passed=False, score=0)
-    insert_runs(
+    record(
         ledger,
         [
             billed("r_1", 5, verdicts=[good, bad]),
@@ -101,10 +101,10 @@ def test_which_runs_failed_their_floor_and_what_they_cost(
 
 
 def test_what_a_place_cost_and_whether_runs_kept_to_it(
-    ledger: sqlite3.Connection, reader: LedgerReader
+    ledger: Database, reader: LedgerReader
 ) -> None:
     outside = make_attempt(1, lane="us", jurisdiction="US")
-    insert_runs(
+    record(
         ledger,
         [
             make_run("r_1", domain="wealth"),
@@ -133,10 +133,10 @@ def test_what_a_place_cost_and_whether_runs_kept_to_it(
 
 
 def test_whose_spend_grows_and_whether_the_answers_got_better(
-    ledger: sqlite3.Connection, reader: LedgerReader
+    ledger: Database, reader: LedgerReader
 ) -> None:
     before, now = NOON - 40 * DAY_MS, NOON - 10 * DAY_MS
-    insert_runs(
+    record(
         ledger,
         [
             billed("r_1", 100, agent="steady", started_at=before, eval_score=900_000),
@@ -157,7 +157,7 @@ def test_whose_spend_grows_and_whether_the_answers_got_better(
     ]
 
 
-def test_what_was_spent_under_each_budget(ledger: sqlite3.Connection, reader: LedgerReader) -> None:
+def test_what_was_spent_under_each_budget(ledger: Database, reader: LedgerReader) -> None:
     def held(number: int, *parts: tuple[str, int]) -> object:
         holds = [
             HoldPart(slice_id=f"s{n}", budget=budget, subject="", amount=99, spent=spent)
@@ -166,15 +166,15 @@ def test_what_was_spent_under_each_budget(ledger: sqlite3.Connection, reader: Le
         return make_attempt(number, holds=holds)
 
     tried = [held(1, ("day", 3), ("rate", 1)), held(2, ("day", 4), ("day", 5))]
-    insert_runs(ledger, [make_run("r_1", attempts=tried), make_run("r_2", attempts=[])])
+    record(ledger, [make_run("r_1", attempts=tried), make_run("r_2", attempts=[])])
     assert spend_by_budget(reader, **ALWAYS) == [
         BudgetLine(budget="day", runs=1, attempts=2, spent=12),
         BudgetLine(budget="rate", runs=1, attempts=1, spent=1),
     ]
 
 
-def test_a_cost_without_charges_is_found(ledger: sqlite3.Connection, reader: LedgerReader) -> None:
-    insert_runs(ledger, [make_run("r_1"), make_run("r_2", cost_nano=10_000)])
+def test_a_cost_without_charges_is_found(ledger: Database, reader: LedgerReader) -> None:
+    record(ledger, [make_run("r_1"), make_run("r_2", cost_nano=10_000)])
     assert unexplained_costs(reader, **ALWAYS) == [
         UnexplainedCost(run_id="r_2", cost_nano_usd=10_000, charged_nano_usd=9_900)
     ]
@@ -193,7 +193,7 @@ class ExplainingDatabase(ReadOnlyDatabase):
         return super().query(statement, parameters)
 
 
-def multiply(connection: sqlite3.Connection) -> None:
+def multiply(database: Database) -> None:
     """One run becomes ROWS runs with their attempts, charges, verdicts and assets."""
     generated = {
         "position": "n",
@@ -208,34 +208,30 @@ def multiply(connection: sqlite3.Connection) -> None:
         "compliant": "1",
     }
     for table in ("inference_run", "attempt", "charge_record", "eval_result", "run_data_asset"):
-        names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        names = [row[1] for row in database.query(f"PRAGMA table_info({table})")]
         values = ", ".join(generated.get(name, f"t.{name}") for name in names)
-        connection.execute(
+        database.execute(
             "WITH RECURSIVE numbers (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers"
             f" WHERE n < {ROWS}) INSERT INTO {table} ({', '.join(names)})"
             f" SELECT {values} FROM numbers CROSS JOIN {table} AS t WHERE t.run_id = 'r_1'"
         )
-    rebuild_sums(connection)
+    run_sums.rebuild(database)
 
 
 @pytest.fixture(scope="module")
 def large_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("large") / "ledger.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA synchronous = OFF")
-        create_tables(connection)
-        connection.execute("BEGIN")
-        insert_runs(connection, [make_run("r_1")])
-        multiply(connection)
-        connection.execute("COMMIT")
+    with closing(open_database(path)) as database, database.transaction():
+        insert_runs(database, [make_run("r_1")])
+        multiply(database)
     return path
 
 
 @pytest.fixture(scope="module", params=["without statistics", "after ANALYZE"])
 def explaining(request: pytest.FixtureRequest, large_ledger: Path) -> Iterator[LedgerReader]:
     if request.param == "after ANALYZE":
-        with closing(sqlite3.connect(large_ledger)) as connection:
-            connection.execute("ANALYZE")
+        with closing(open_database(large_ledger)) as database:
+            database.execute("ANALYZE")
     with LedgerReader(large_ledger) as reader:
         reader.database.close()
         reader.database = ExplainingDatabase(large_ledger)
@@ -254,7 +250,6 @@ QUESTIONS: dict[str, Callable[[LedgerReader], object]] = {
     "unexplained": lambda r: unexplained_costs(r, since=NOON - 60_000, until=NOON),
     "one run": lambda r: r.run("r_77"),
     "ids": lambda r: r.ids("r_77"),
-    "last position": lambda r: r.last_position(),
     "follow": lambda r: r.follow(ROWS - 10),
     "newest": lambda r: r.runs(),
     "agent": lambda r: r.runs(RunFilter(agent="agent-1")),
@@ -284,7 +279,7 @@ def test_no_question_reads_the_whole_record(explaining: LedgerReader, question: 
     database.plans.clear()
     assert QUESTIONS[question](explaining) is not None
     scans = [plan for plan in database.plans if plan.startswith("SCAN")]
-    through = ("SCAN run_fact", "SCAN (subquery", "SCAN h VIRTUAL TABLE")
+    through = ("SCAN run_fact", "SCAN part", "SCAN (subquery", "SCAN h VIRTUAL TABLE")
     whole = [plan for plan in scans if not plan.startswith(through)]
     assert database.plans
     assert whole == LISTS_ALONG_AN_INDEX.get(question, []), database.plans

@@ -1,7 +1,6 @@
 """A second opinion on residency and class, from the run alone."""
 
 import ast
-import sqlite3
 from pathlib import Path
 
 from hypothesis import given
@@ -9,10 +8,10 @@ from hypothesis import strategies as st
 
 from signalbox_ledger import compliance
 from signalbox_ledger.compliance import judge
+from signalbox_ledger.database import Database
 from signalbox_ledger.reading import LedgerReader, RunFilter
 from signalbox_ledger.records import Run
-from signalbox_ledger.run_store import insert_runs
-from support.recorded_runs import make_attempt, make_run, refused_run
+from support.recorded_runs import make_attempt, make_run, record, refused_run
 from support.run_strategies import runs
 
 
@@ -84,14 +83,14 @@ def test_a_run_is_compliant_exactly_when_every_sent_attempt_is(run: Run, place: 
 
 
 def test_every_row_says_its_verdict_whatever_the_router_claims(
-    ledger: sqlite3.Connection, reader: LedgerReader
+    ledger: Database, reader: LedgerReader
 ) -> None:
     outside = make_run(
         "r_out",
         attempts=[make_attempt(1, jurisdiction="US", lane_max_sensitivity=0)],
         decision={"residency": "all candidates inside the lock"},
     )
-    insert_runs(ledger, [make_run("r_in"), outside])
+    record(ledger, [make_run("r_in"), outside])
     assert [run.run_id for run in reader.runs(RunFilter(only_not_compliant=True))] == ["r_out"]
     recorded = reader.run("r_out")
     assert recorded is not None

@@ -1,10 +1,10 @@
 """The JSON of a run: what the command line prints and the proxy serves."""
 
 import json
-import sqlite3
 
 from hypothesis import given
 
+from signalbox_ledger.database import Database
 from signalbox_ledger.documents import (
     recorded_document,
     run_document,
@@ -14,8 +14,15 @@ from signalbox_ledger.documents import (
 )
 from signalbox_ledger.reading import LedgerReader
 from signalbox_ledger.records import Run
-from signalbox_ledger.run_store import insert_corrections, insert_runs
-from support.recorded_runs import NOON, make_attempt, make_charge, make_run, refused_run
+from support.recorded_runs import (
+    NOON,
+    correct,
+    make_attempt,
+    make_charge,
+    make_run,
+    record,
+    refused_run,
+)
 from support.run_strategies import runs
 
 CONTRACT = [
@@ -88,21 +95,19 @@ def test_a_violation_is_spelled_out() -> None:
 
 
 def test_the_proxy_and_the_command_line_show_the_same_run(
-    ledger: sqlite3.Connection, reader: LedgerReader
+    ledger: Database, reader: LedgerReader
 ) -> None:
     run = make_run()
-    insert_runs(ledger, [run])
+    record(ledger, [run])
     recorded = reader.run(run.run_id)
     assert recorded is not None
     assert recorded_document(recorded) == run_document(run)
 
 
-def test_corrections_stand_beside_what_was_recorded(
-    ledger: sqlite3.Connection, reader: LedgerReader
-) -> None:
-    insert_runs(ledger, [make_run()])
+def test_corrections_stand_beside_what_was_recorded(ledger: Database, reader: LedgerReader) -> None:
+    record(ledger, [make_run()])
     refund = make_charge(kind="correction", cost=-9_000, base=-9_000, premium=0)
-    insert_corrections(ledger, "r_1", [refund], NOON)
+    correct(ledger, "r_1", [refund], NOON)
     recorded = reader.run("r_1")
     assert recorded is not None
     document = recorded_document(recorded)
@@ -111,10 +116,10 @@ def test_corrections_stand_beside_what_was_recorded(
 
 
 def test_a_line_of_a_list_says_the_same_as_the_whole_run(
-    ledger: sqlite3.Connection, reader: LedgerReader
+    ledger: Database, reader: LedgerReader
 ) -> None:
     run = make_run()
-    insert_runs(ledger, [run])
+    record(ledger, [run])
     (summary,) = reader.runs()
     line, whole = summary_document(summary), run_document(run)
     shared = set(CONTRACT) | {"user", "session", "workload", "duration_ms", "client_left"}

@@ -8,22 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from signalbox_ledger.database import Database
+from signalbox_ledger.opening import open_database
 from signalbox_ledger.read_store import LedgerUnreadableError
 from signalbox_ledger.reading import LedgerReader, RunFilter
-from signalbox_ledger.run_store import create_tables, insert_runs
-from support.recorded_runs import NOON, make_attempt, make_charge, make_run, refused_run
+from signalbox_ledger.run_store import insert_runs
+from support.recorded_runs import NOON, make_attempt, make_charge, make_run, record, refused_run
 
 WRITER = """
-import os, signal, sqlite3, sys
-from signalbox_ledger.run_store import create_tables, insert_runs
-from support.recorded_runs import make_run
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("PRAGMA journal_mode = WAL")
-create_tables(connection)
-insert_runs(connection, [make_run("r_settled")])
-connection.execute("BEGIN IMMEDIATE")
-insert_runs(connection, [make_run("r_unsettled")])
-os.kill(os.getpid(), signal.SIGKILL)
+import os, pathlib, signal, sys
+from signalbox_ledger.opening import open_database
+from signalbox_ledger.run_store import insert_runs
+from support.recorded_runs import make_run, record
+where = sys.argv[1]
+ledger = open_database(where if where.startswith("postgresql:") else pathlib.Path(where))
+record(ledger, [make_run("r_settled")])
+with ledger.transaction():
+    insert_runs(ledger, [make_run("r_unsettled")])
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -31,9 +33,9 @@ def ids(found: list) -> list[str]:
     return [run.run_id for run in found]
 
 
-def test_runs_are_listed_newest_first(ledger: sqlite3.Connection, reader: LedgerReader) -> None:
+def test_runs_are_listed_newest_first(ledger: Database, reader: LedgerReader) -> None:
     instants = {"r_b": NOON + 2, "r_a": NOON, "r_d": NOON + 3, "r_c": NOON + 2}
-    insert_runs(ledger, [make_run(run_id, started_at=at) for run_id, at in instants.items()])
+    record(ledger, [make_run(run_id, started_at=at) for run_id, at in instants.items()])
     assert ids(reader.runs()) == ["r_d", "r_c", "r_b", "r_a"]
     assert ids(reader.runs(limit=2)) == ["r_d", "r_c"]
     assert reader.runs(limit=0) == []
@@ -63,7 +65,7 @@ FILTERS: list[tuple[RunFilter, list[str]]] = [
 
 @pytest.mark.parametrize(("wanted", "expected"), FILTERS, ids=str)
 def test_a_filter_leaves_exactly_its_runs(
-    ledger: sqlite3.Connection, reader: LedgerReader, wanted: RunFilter, expected: list[str]
+    ledger: Database, reader: LedgerReader, wanted: RunFilter, expected: list[str]
 ) -> None:
     coder = make_run(
         "r_coder",
@@ -81,15 +83,13 @@ def test_a_filter_leaves_exactly_its_runs(
     refused = refused_run(
         "r_refused", started_at=NOON + 1, data_assets=["signalbox/ledgers", "signalbox/ledgers"]
     )
-    insert_runs(ledger, [coder, make_run("r_plain"), refused])
+    record(ledger, [coder, make_run("r_plain"), refused])
     assert ids(reader.runs(wanted)) == expected
     assert sorted(ids(reader.follow(0, wanted))) == sorted(expected)
 
 
-def test_the_beginning_of_an_id_finds_its_runs(
-    ledger: sqlite3.Connection, reader: LedgerReader
-) -> None:
-    insert_runs(ledger, [make_run(run_id) for run_id in ("r_1", "r_12", "r_13", "r_2", "r%")])
+def test_the_beginning_of_an_id_finds_its_runs(ledger: Database, reader: LedgerReader) -> None:
+    record(ledger, [make_run(run_id) for run_id in ("r_1", "r_12", "r_13", "r_2", "r%")])
     assert reader.ids("r_1") == ["r_1"], "a whole id is that run, even where others go on"
     assert reader.ids("r_") == ["r_1", "r_12", "r_13", "r_2"], "_ is a letter here, no wildcard"
     assert reader.ids("r_", limit=1) == ["r_1"]
@@ -99,63 +99,58 @@ def test_the_beginning_of_an_id_finds_its_runs(
 
 
 def test_following_sees_every_run_once_in_order_of_settlement(
-    ledger: sqlite3.Connection, reader: LedgerReader
+    ledger: Database, reader: LedgerReader
 ) -> None:
-    insert_runs(ledger, [make_run("r_0")])
+    record(ledger, [make_run("r_0")])
     position = reader.last_position()
     assert reader.follow(position) == []
-    insert_runs(ledger, [make_run("r_late", started_at=NOON - 5), make_run("r_1")])
+    record(ledger, [make_run("r_late", started_at=NOON - 5), make_run("r_1")])
     first = reader.follow(position, limit=1)
     assert ids(first) == ["r_late"]
     assert ids(reader.follow(first[-1].position)) == ["r_1"]
 
 
 def test_a_run_that_is_being_settled_is_not_seen_before_its_commit(
-    ledger: sqlite3.Connection, reader: LedgerReader
+    ledger: Database, reader: LedgerReader
 ) -> None:
-    ledger.execute("BEGIN IMMEDIATE")
-    insert_runs(ledger, [make_run("r_1")])
-    assert reader.runs() == []
-    ledger.execute("COMMIT")
+    with ledger.transaction():
+        insert_runs(ledger, [make_run("r_1")])
+        assert reader.runs() == []
     assert ids(reader.runs()) == ["r_1"]
 
 
-def test_a_reader_does_not_hold_the_authority_up(
-    ledger: sqlite3.Connection, reader: LedgerReader
-) -> None:
-    ledger.execute("PRAGMA busy_timeout = 0")
-    insert_runs(ledger, [make_run("r_1")])
+def test_a_reader_does_not_hold_the_authority_up(ledger: Database, reader: LedgerReader) -> None:
+    record(ledger, [make_run("r_1")])
     reader.runs()
-    insert_runs(ledger, [make_run("r_2")])
+    record(ledger, [make_run("r_2")])
     assert ids(reader.runs()) == ["r_2", "r_1"]
 
 
 def test_the_record_is_read_after_the_authority_has_stopped(tmp_path: Path) -> None:
     path = tmp_path / "a state?#%folder" / "ledger.db"
     path.parent.mkdir()
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        create_tables(connection)
-        insert_runs(connection, [make_run("r_1")])
+    with closing(open_database(path)) as database:
+        record(database, [make_run("r_1")])
     with LedgerReader(path) as reader:
         assert ids(reader.runs()) == ["r_1"]
 
 
-def test_the_record_is_read_after_the_authority_was_killed(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
+def test_the_record_is_read_after_the_authority_was_killed(where: Path | str) -> None:
     killed = subprocess.run(
-        [sys.executable, "-c", WRITER, str(path)],
+        [sys.executable, "-c", WRITER, str(where)],
         env={"PYTHONPATH": ":".join(sys.path)},
         timeout=60,
     )
     assert killed.returncode < 0
-    assert path.with_name("ledger.db-wal").stat().st_size > 0, "the runs are still in the log"
-    with LedgerReader(path) as reader:
+    if isinstance(where, Path):
+        log = where.with_name("ledger.db-wal")
+        assert log.stat().st_size > 0, "the runs are still in the log"
+    with LedgerReader(where) as reader:
         assert ids(reader.runs()) == ["r_settled"]
 
 
-def test_a_reader_cannot_write(ledger: sqlite3.Connection, reader: LedgerReader) -> None:
-    with pytest.raises(LedgerUnreadableError, match="readonly"):
+def test_a_reader_cannot_write(ledger: Database, reader: LedgerReader) -> None:
+    with pytest.raises(LedgerUnreadableError, match=r"read-?only"):
         reader.database.query("DELETE FROM period_sum RETURNING span")
 
 
@@ -167,17 +162,17 @@ def test_where_there_is_no_ledger_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnreadableError, match="cannot read the ledger"):
         LedgerReader(tmp_path / "ledger.db")
     sqlite3.connect(tmp_path / "other.db").close()
-    with pytest.raises(LedgerUnreadableError, match="no such table"):
+    with pytest.raises(LedgerUnreadableError, match="no tables of a ledger"):
         LedgerReader(tmp_path / "other.db")
 
 
-def test_one_run_comes_whole(ledger: sqlite3.Connection, reader: LedgerReader) -> None:
+def test_one_run_comes_whole(ledger: Database, reader: LedgerReader) -> None:
     run = make_run(
         attempts=[make_attempt(1, outcome="throttled", usage=None, cost_nano=0), make_attempt(2)],
         charges=[make_charge(2), make_charge(2, meter="output")],
         cost_nano=19_800,
     )
-    insert_runs(ledger, [make_run("r_0"), run, make_run("r_2")])
+    record(ledger, [make_run("r_0"), run, make_run("r_2")])
     recorded = reader.run("r_1")
     assert recorded is not None
     assert recorded.run == run

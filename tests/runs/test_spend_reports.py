@@ -1,19 +1,30 @@
 """Spend: every nano-USD in exactly one line, whatever the grouping, for any span of time."""
 
 import itertools
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from signalbox_ledger import run_sums
+from signalbox_ledger.database import Database
 from signalbox_ledger.reading import LedgerReader
 from signalbox_ledger.records import Run
 from signalbox_ledger.reports import DAY_MS, DIMENSIONS, HOUR_MS, PERIODS, PPM, Sums, _ranges, spend
-from signalbox_ledger.run_store import insert_corrections, insert_runs, rebuild_sums
-from support.recorded_runs import NOON, make_attempt, make_charge, make_run, refused_run
+from signalbox_ledger.run_store import insert_corrections, insert_runs
+from support.recorded_runs import (
+    NOON,
+    correct,
+    make_attempt,
+    make_charge,
+    make_run,
+    record,
+    refused_run,
+    undone,
+)
 from support.run_strategies import INSTANTS, charges, runs
 
 ALWAYS = {"since": 0, "until": 2 * NOON}
@@ -63,7 +74,7 @@ def test_the_parts_are_the_whole_for_any_grouping_and_any_span(
     drawn: list[Run],
     by: tuple[str, ...],
     span: list[int],
-    ledger: sqlite3.Connection,
+    ledger: Database,
     reader: LedgerReader,
 ) -> None:
     since, until = span
@@ -71,12 +82,10 @@ def test_the_parts_are_the_whole_for_any_grouping_and_any_span(
         msgspec.structs.replace(run, run_id=f"r_{n}", residency_lock=None, sensitivity=0)
         for n, run in enumerate(drawn)
     ]
-    ledger.execute("BEGIN")
-    _empty(ledger)
-    for run in recorded:
-        insert_runs(ledger, [run])
-    ledger.execute("COMMIT")
-    report = spend(reader, by=by, since=since, until=until)
+    with undone(ledger), seeing_what_is_not_committed(reader, ledger):
+        for run in recorded:
+            insert_runs(ledger, [run])
+        report = spend(reader, by=by, since=since, until=until)
     assert report.total == by_hand(recorded, since, until)
     for measure in Sums.__struct_fields__:
         parts = sum(getattr(line.sums, measure) for line in report.lines)
@@ -85,17 +94,20 @@ def test_the_parts_are_the_whole_for_any_grouping_and_any_span(
     assert len({tuple(line.key.values()) for line in report.lines}) == len(report.lines)
 
 
-def _empty(ledger: sqlite3.Connection) -> None:
-    """Only a test may do this, and has to take the triggers away for it."""
-    tables = ("eval_result", "charge_record", "attempt", "run_data_asset", "inference_run")
-    triggers = ledger.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-    kept = triggers.fetchall()
-    for name, _ in kept:
-        ledger.execute(f"DROP TRIGGER {name}")
-    for table in (*tables, "period_sum"):
-        ledger.execute(f"DELETE FROM {table}")
-    for _, statement in kept:
-        ledger.execute(statement)
+@contextmanager
+def seeing_what_is_not_committed(reader: LedgerReader, ledger: Database) -> Iterator[None]:
+    own, reader.database._database = reader.database._database, ledger
+    try:
+        yield
+    finally:
+        reader.database._database = own
+
+
+def _added_up(ledger: Database) -> list[tuple[object, ...]]:
+    """The sums, whoever wrote them."""
+    key = ", ".join(("span", "timestamp", *run_sums.SUM_KEY))
+    measures = ", ".join(f"sum({measure})" for measure in run_sums.SUM_MEASURES)
+    return ledger.query(f"SELECT {key}, {measures} FROM period_sum GROUP BY {key} ORDER BY {key}")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -105,29 +117,27 @@ def _empty(ledger: sqlite3.Connection) -> None:
     posted_at=INSTANTS,
 )
 def test_the_period_sums_are_what_the_facts_say(
-    drawn: list[Run], corrected: list, posted_at: int, ledger: sqlite3.Connection
+    drawn: list[Run], corrected: list, posted_at: int, ledger: Database
 ) -> None:
-    ledger.execute("BEGIN")
-    _empty(ledger)
     recorded = [msgspec.structs.replace(run, run_id=f"r_{n}") for n, run in enumerate(drawn)]
     middle = len(recorded) // 2
-    insert_runs(ledger, recorded[:middle])
-    insert_runs(ledger, recorded[middle:])
-    insert_corrections(ledger, "r_0", corrected, posted_at)
-    kept = ledger.execute("SELECT * FROM period_sum").fetchall()
-    rebuild_sums(ledger)
-    assert ledger.execute("SELECT * FROM period_sum").fetchall() == kept
-    ledger.execute("COMMIT")
+    with undone(ledger):
+        insert_runs(ledger, recorded[:middle])
+        insert_runs(ledger, recorded[middle:])
+        insert_corrections(ledger, "r_0", corrected, posted_at)
+        kept = _added_up(ledger)
+        run_sums.rebuild(ledger)
+        assert _added_up(ledger) == kept
 
 
 def test_each_group_shows_its_share_the_dearest_first(
-    ledger: sqlite3.Connection, reader: LedgerReader
+    ledger: Database, reader: LedgerReader
 ) -> None:
     def billed(run_id: str, domain: str, cost: int) -> Run:
         charge = make_charge(cost=cost, base=cost, premium=0)
         return make_run(run_id, domain=domain, cost_nano=cost, charges=[charge])
 
-    insert_runs(
+    record(
         ledger,
         [billed("r_1", "retail", 250), billed("r_2", "wealth", 600), billed("r_3", "hr", 150)],
     )
@@ -139,9 +149,7 @@ def test_each_group_shows_its_share_the_dearest_first(
     ]
 
 
-def test_money_stands_under_the_lane_that_caused_it(
-    ledger: sqlite3.Connection, reader: LedgerReader
-) -> None:
+def test_money_stands_under_the_lane_that_caused_it(ledger: Database, reader: LedgerReader) -> None:
     """A stream that broke on one lane and a failover that answered: two bills, one run."""
     run = make_run(
         lane="eu",
@@ -149,28 +157,24 @@ def test_money_stands_under_the_lane_that_caused_it(
         attempts=[make_attempt(1, lane="us", outcome="cut"), make_attempt(2, lane="eu")],
         charges=[make_charge(1, cost=100, base=100, premium=0), make_charge(2)],
     )
-    insert_runs(ledger, [run])
+    record(ledger, [run])
     report = spend(reader, by=["lane"], **ALWAYS)
     found = {line.key["lane"]: (line.sums.runs, line.sums.cost_nano_usd) for line in report.lines}
     assert found == {"eu": (1, 9_900), "us": (0, 100)}
     assert report.total.runs == 1
 
 
-def test_refusals_are_counted_and_cost_nothing(
-    ledger: sqlite3.Connection, reader: LedgerReader
-) -> None:
-    insert_runs(ledger, [make_run("r_1"), refused_run("r_2"), refused_run("r_3")])
+def test_refusals_are_counted_and_cost_nothing(ledger: Database, reader: LedgerReader) -> None:
+    record(ledger, [make_run("r_1"), refused_run("r_2"), refused_run("r_3")])
     total = spend(reader, by=[], **ALWAYS).total
     assert (total.runs, total.answered, total.refused) == (3, 1, 2)
     assert total.cost_nano_usd == 9_900
 
 
-def test_a_correction_counts_when_it_was_posted(
-    ledger: sqlite3.Connection, reader: LedgerReader
-) -> None:
-    insert_runs(ledger, [make_run("r_1", started_at=NOON)])
+def test_a_correction_counts_when_it_was_posted(ledger: Database, reader: LedgerReader) -> None:
+    record(ledger, [make_run("r_1", started_at=NOON)])
     refund = make_charge(kind="correction", cost=-900, base=0, premium=-900)
-    insert_corrections(ledger, "r_1", [refund], NOON + DAY_MS)
+    correct(ledger, "r_1", [refund], NOON + DAY_MS)
     report = spend(reader, by=["day"], **ALWAYS)
     assert {line.key["day"]: line.sums.cost_nano_usd for line in report.lines} == {
         "2026-09-22": 9_900,
@@ -189,10 +193,10 @@ def test_a_correction_counts_when_it_was_posted(
     ],
 )
 def test_time_is_grouped_in_utc_and_in_its_order(
-    ledger: sqlite3.Connection, reader: LedgerReader, period: str, expected: str
+    ledger: Database, reader: LedgerReader, period: str, expected: str
 ) -> None:
     later = make_run("r_2", started_at=NOON + 200 * DAY_MS)
-    insert_runs(ledger, [later, make_run("r_1")])
+    record(ledger, [later, make_run("r_1")])
     report = spend(reader, by=[period], **ALWAYS)
     assert report.lines[0].key == {period: expected}
     assert len(report.lines) == 2
@@ -203,35 +207,41 @@ def test_time_is_grouped_in_utc_and_in_its_order(
     [("21", "21"), ("22", "21"), ("26", "21"), ("27", "21"), ("28", "28"), ("20", "14")],
 )
 def test_a_week_is_named_by_its_monday(
-    ledger: sqlite3.Connection, reader: LedgerReader, day: str, monday: str
+    ledger: Database, reader: LedgerReader, day: str, monday: str
 ) -> None:
-    insert_runs(ledger, [make_run(started_at=NOON + (int(day) - 22) * DAY_MS)])
+    record(ledger, [make_run(started_at=NOON + (int(day) - 22) * DAY_MS)])
     (line,) = spend(reader, by=["week"], **ALWAYS).lines
     assert line.key == {"week": f"2026-09-{monday}"}
 
 
 def test_the_first_instant_counts_and_the_last_does_not(
-    ledger: sqlite3.Connection, reader: LedgerReader
+    ledger: Database, reader: LedgerReader
 ) -> None:
     edges = (NOON - 1, NOON, NOON + 1, NOON + HOUR_MS - 1, NOON + HOUR_MS, NOON + 2 * HOUR_MS)
-    insert_runs(ledger, [make_run(f"r_{at}", started_at=at) for at in edges])
+    record(ledger, [make_run(f"r_{at}", started_at=at) for at in edges])
     spans = itertools.combinations([*edges, NOON + 2 * HOUR_MS + 1], 2)
     for since, until in spans:
         expected = sum(since <= at < until for at in edges)
         assert spend(reader, by=[], since=since, until=until).total.runs == expected
 
 
+def lasting(*ranges: tuple[int, int]) -> int:
+    return sum(end - begin for begin, end in ranges)
+
+
 @given(since=st.integers(0, 10 * DAY_MS), length=st.integers(0, 4 * DAY_MS), by_hour=st.booleans())
 def test_at_most_two_broken_hours_are_read_fact_by_fact(
     since: int, length: int, by_hour: bool
 ) -> None:
-    ranges = _ranges(since, since + length, by_hour=by_hour)
-    edges = list(ranges.values())
-    assert edges == sorted(edges), "the ranges follow each other without gap or overlap"
-    broken = (ranges["hours"] - since) + (ranges["until"] - ranges["hours_end"])
-    hours = (ranges["days"] - ranges["hours"]) + (ranges["hours_end"] - ranges["days_end"])
-    assert broken < 2 * HOUR_MS
-    assert by_hour or hours < 2 * DAY_MS
+    edges = _ranges(since, since + length, by_hour=by_hour)
+    hours, days, hours_after, *broken = zip(edges[::2], edges[1::2], strict=True)
+    followed = [broken[0], hours, days, hours_after, broken[2]]
+    assert broken == [broken[0], broken[0], broken[2], broken[2]], "runs and charges alike"
+    assert (followed[0][0], followed[-1][1]) == (since, since + length)
+    assert all(begin <= end for begin, end in followed)
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(followed))
+    assert lasting(broken[0], broken[2]) < 2 * HOUR_MS
+    assert by_hour or lasting(hours, hours_after) < 2 * DAY_MS
 
 
 def test_an_empty_ledger_and_an_inverted_span_spend_nothing(reader: LedgerReader) -> None:

@@ -1,9 +1,38 @@
 """Runs as a proxy would record them."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from signalbox_ledger import run_store
+from signalbox_ledger.database import Database
 from signalbox_ledger.records import Attempt, Charge, HoldPart, Run, Usage, Verdict
 
 NOON = 1_790_078_400_000
 """2026-09-22 12:00:00 UTC, in milliseconds."""
+
+
+def record(ledger: Database, runs: Sequence[Run]) -> int:
+    """Settle them in a transaction of their own; how many were new."""
+    with ledger.transaction():
+        return run_store.insert_runs(ledger, runs)
+
+
+def correct(ledger: Database, run_id: str, corrections: Sequence[Charge], posted_at: int) -> None:
+    """Post corrections in a transaction of their own."""
+    with ledger.transaction():
+        run_store.insert_corrections(ledger, run_id, corrections, posted_at)
+
+
+class _UndoneError(Exception):
+    """What a test does is not to stay."""
+
+
+@contextmanager
+def undone(ledger: Database) -> Iterator[None]:
+    """A transaction that is rolled back in the end."""
+    with suppress(_UndoneError), ledger.transaction():
+        yield
+        raise _UndoneError
 
 
 def make_run(run_id: str = "r_1", **changed: object) -> Run:

@@ -11,7 +11,7 @@ from support.recorded_runs import NOON
 HOUR = 3_600_000
 COUNTS = st.integers(0, 2**40)
 PPM = st.integers(0, 1_000_000)
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 FEW = st.sampled_from(["a", "b", "c"])
 INSTANTS = st.integers(NOON - 3 * HOUR, NOON + 3 * HOUR)
 DETAILS = st.dictionaries(TEXTS, st.none() | st.booleans() | COUNTS | TEXTS, max_size=3)
