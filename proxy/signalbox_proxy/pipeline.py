@@ -30,7 +30,8 @@ from signalbox_proxy.surfaces.decoding import decode_body
 async def serve(exchange: Exchange) -> StreamResponse:
     """Serve one request, or raise the `Refusal` that says why not.
 
-    The runtime is taken once: a snapshot that arrives meanwhile changes nothing here.
+    The runtime is taken once: a snapshot that arrives meanwhile changes nothing here, save that
+    nothing more is sent once something was taken away.
     """
     services = exchange.services
     ledger = services.ledger

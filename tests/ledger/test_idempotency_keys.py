@@ -97,7 +97,9 @@ def test_after_a_crash_only_what_may_have_been_billed_keeps_its_key(
 ) -> None:
     claim(database, asked("r1"))
     with database.transaction():
-        run_store.insert_runs(database, [make_run("r1", attempts=[make_attempt(settlement=settlement)])])
+        run_store.insert_runs(
+            database, [make_run("r1", attempts=[make_attempt(settlement=settlement)])]
+        )
         idempotency.release_unbilled(database, "p-1")
     assert claim(database, asked("r2")).run_id == ("r1" if kept else "r2")
 

@@ -90,7 +90,7 @@ async def test_a_proxy_hears_of_it_while_it_serves_and_while_it_is_idle(
     if busy:
         assert isinstance(await ledger.hold(ONE), Hold)
     await require_generation(authority.socket, 5)
-    await until(lambda: ledger.min_generation == 5, within_s=2.0)
+    await until(lambda: ledger.min_generation == 5)
 
 
 async def test_a_proxy_that_was_away_hears_of_it_when_it_comes_back(open_ledger, authority) -> None:
