@@ -39,7 +39,8 @@ class DrawOrders:
         for account in self._holdings.shared.values():
             account.measure()
             if account.coming is not None and account.coming[0] <= now:
-                account.figures, account.coming = account.coming[1], None
+                account.window, account.figures = account.coming
+                account.coming = None
                 account.spent_since = 0
             ahead = account.ahead
             if ahead == 0 or now >= account.idle_after():

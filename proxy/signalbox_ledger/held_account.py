@@ -16,13 +16,16 @@ IDLE_SECONDS = 10
 IDLE_SECONDS_EXACT = 2
 """An account that was not used for so long gives its free amounts back."""
 
-WORKING_SECONDS = 3
+WORKING_SECONDS = 5
 """Beside what is spent, so much of the rate of holds lies ready: it is free again once they end."""
 
 _MILLI = 1000
 _RISES = 3
 _FALLS = 30
-"""Rates follow a rise within about so many seconds, a fall much later."""
+"""The rate of holds follows a rise within about so many seconds, a fall much later."""
+
+_NET = 10
+"""The rate of what holds do not give back is smoothed over so many seconds, for it is noisy."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,7 +54,8 @@ class HeldSlice:
 
 @dataclass(slots=True, eq=False)
 class HeldAccount:
-    """The slices of one account. `taken` and `returned` are of the present second."""
+    """The slices of one account. `taken` and `returned` are of the present second; `figures` of
+    the window that begins at `window`, `coming` of the next one and its beginning."""
 
     budget: str
     subject: str
@@ -62,6 +66,7 @@ class HeldAccount:
     returned: int = 0
     largest: int = 0
     figures: Figures | None = None
+    window: int = 0
     coming: tuple[int, Figures] | None = None
     spent_since: int = 0
     look_at: int = 0
@@ -87,8 +92,8 @@ class HeldAccount:
         """
         if self.exact:
             return 0
-        held = max(self._held_milli // _MILLI, self.taken)
-        spent = max(self._spent_milli // _MILLI, self.taken - self.returned)
+        held = max(-(-self._held_milli // _MILLI), self.taken)
+        spent = max(0, -(-self._spent_milli // _MILLI))
         wanted = min(AHEAD_SECONDS * held, AHEAD_SECONDS * spent + WORKING_SECONDS * held)
         if self.figures is None:
             return wanted
@@ -97,16 +102,12 @@ class HeldAccount:
 
     def measure(self) -> None:
         """Once a second: the rates of holds, and of what they do not give back."""
-        self._held_milli = _smoothed(self._held_milli, self.taken * _MILLI)
-        spent = max(0, self.taken - self.returned)
-        self._spent_milli = _smoothed(self._spent_milli, spent * _MILLI)
+        rise = self.taken * _MILLI - self._held_milli
+        self._held_milli += rise // (_RISES if rise > 0 else _FALLS)
+        self._spent_milli += ((self.taken - self.returned) * _MILLI - self._spent_milli) // _NET
         self.taken = 0
         self.returned = 0
 
     def idle_after(self) -> int:
         """When its free amounts go back if it is not used before."""
         return self.used_at + (IDLE_SECONDS_EXACT if self.exact else IDLE_SECONDS) + 1
-
-
-def _smoothed(before: int, sample: int) -> int:
-    return before + (sample - before) // (_RISES if sample > before else _FALLS)

@@ -173,6 +173,7 @@ class Holdings:
             account = known
         if not upcoming:
             account.figures = grant.figures
+            account.window = grant.window_start
             account.spent_since = 0
             self.near_limit = self.near_limit or (account.is_tight and not account.exact)
         elif grant.figures is not None:
@@ -282,7 +283,7 @@ class Holdings:
         figures = account.figures
         if figures.held is not None:
             return max(0, figures.remaining - account.spent_since)
-        own = sum(held.free + held.open for held in account.slices if not held.draining)
+        own = sum(one.free + one.open for one in account.slices if one.start == account.window)
         return max(0, min(figures.limit, figures.headroom + own))
 
 
