@@ -30,11 +30,12 @@ thousand proxies that wait for one account must not keep the database from freei
 _FRESH_S = 0.05
 """An answer that is older is asked for once more before a hold is refused for what others hold."""
 
-_ANSWER_S = (0.16, 0.03)
+_ANSWER_S = (0.19, 0.04)
 """How long a hold waits for a first answer: twice, so that a stall of our own does not count."""
 
-_SILENT_S = 0.01
-"""And where the authority has not answered for so long already."""
+_SILENT_AFTER_S = 1.0
+_SILENT_ANSWER_S = 0.01
+"""Once the authority has said nothing for a second, a hold waits so long only."""
 
 _MANY_WAITERS = 100
 _MANY_WAITERS_S = 0.005
@@ -74,7 +75,7 @@ class Drawer:
         loop = asyncio.get_running_loop()
         waiter = Waiter(claims, loop.create_future())
         silent = self._is_silent(loop.time())
-        patience_s = _SILENT_S if silent else _ANSWER_S[0]
+        patience_s = _SILENT_ANSWER_S if silent else _ANSWER_S[0]
         waiter.timers = [
             loop.call_later(patience_s, self._check_answered, waiter, silent),
             loop.call_later(wait_s, self._give_up, waiter),
@@ -189,7 +190,7 @@ class Drawer:
     def _is_silent(self, now: float) -> bool:
         """Whether the authority has let others wait in vain already."""
         since = self._asked_at if self._asked_at is not None else self._connection.down_since
-        return since is not None and now - since > sum(_ANSWER_S)
+        return since is not None and now - since > _SILENT_AFTER_S
 
     def _next_batch(self) -> list[Waiter]:
         """Whom to draw for, in order; where not all fit, those who waited longest for a draw."""
