@@ -42,7 +42,9 @@ class Waiter:
             grant = self.lacks.get((claim.budget, claim.subject))
             if grant and grant.too_many:
                 return "subjects", claim
-            if grant and grant.figures and grant.figures.remaining < claim.amount:
+            figures = grant.figures if grant else None
+            # Where nobody looked what is held, all needs of this account were covered.
+            if figures and figures.held is not None and figures.remaining < claim.amount:
                 return "exhausted", claim
         return None
 
