@@ -198,10 +198,10 @@ def _told_booking(console: Console, booked: Corrected, amount: int) -> None:
         f"booked {booked.booked:,} corrections of {exact(amount, signed=True)}{known}",
         style="green",
     )
-    for what, units in (("given back to", booked.returned), ("taken from", booked.raised)):
+    for what, units in (("give back", booked.returned), ("bear", booked.raised)):
         told = ", ".join(amounts.amount(value, unit) for unit, value in sorted(units.items()))
         if told:
-            console.print(f"{what} the budgets of the present windows: {told}")
+            console.print(f"budgets in their present windows {what} {told}, each its own part")
     if booked.changed:
         said = f"{len(booked.changed):,} were corrected by somebody else meanwhile; run it again"
         console.print(said, style="red")
