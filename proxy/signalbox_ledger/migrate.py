@@ -16,8 +16,8 @@ HEAD = "0001"
 VERSION_TABLE = "ledger_revision"
 """Where the revision stands: a name of its own, for others use Alembic in the same database."""
 
-MIGRATION_LOCK = 0x5349474E_424F5801
-"""Advisory lock of PostgreSQL under which tables are made and changed ("SIGNBOX", 1)."""
+MIGRATION_LOCK = 0x5349474E
+"""Advisory lock of PostgreSQL under which tables are made and changed ("SIGN" in ASCII)."""
 
 MIGRATION_SECONDS = 3600
 """The longest that one statement of an upgrade may take: it may move every row."""

@@ -26,6 +26,7 @@ from signalbox_ledger.database import (
     Parameters,
     Row,
     RuleBrokenError,
+    UnsafeDatabaseError,
 )
 
 ANSWER_SECONDS = 5
@@ -43,7 +44,10 @@ _GONE = (
     *(psycopg.errors.CannotConnectNow, psycopg.errors.ReadOnlySqlTransaction),
     *(psycopg.errors.IdleInTransactionSessionTimeout, psycopg.errors.TooManyConnections),
 )
-_BROKEN_RULES = (psycopg.IntegrityError, psycopg.DataError, OverflowError, UnicodeEncodeError)
+_BROKEN_RULES = (
+    *(psycopg.IntegrityError, psycopg.DataError, OverflowError, UnicodeEncodeError),
+    psycopg.errors.ProgramLimitExceeded,  # a text that is too long for an index
+)
 
 
 class PostgresDatabase:
@@ -65,9 +69,7 @@ class PostgresDatabase:
         self._connection = _connect(dsn, answer_seconds)
         try:
             with self._told():
-                postgres_settings.prepare(
-                    self._connection, read_only=read_only, answer_seconds=answer_seconds
-                )
+                _prepare(self._connection, read_only=read_only, answer_seconds=answer_seconds)
         except BaseException:
             self._connection.close()
             raise
@@ -206,11 +208,22 @@ class PostgresDatabase:
             raise DatabaseError(_sentence(error)) from error
 
 
+def _prepare(connection: psycopg.Connection[Row], *, read_only: bool, answer_seconds: int) -> None:
+    """Refuse a server that could lose commits (readers take any); set what the session needs."""
+    (row,) = connection.execute(postgres_settings.QUERY.encode()).fetchall()
+    found = postgres_settings.found(row)
+    if wrong := postgres_settings.refusal(found, read_only=read_only):
+        raise UnsafeDatabaseError(wrong)
+    chosen = postgres_settings.session(found, read_only=read_only, answer_seconds=answer_seconds)
+    values = ", ".join(f"set_config('{name}', %s, false)" for name in chosen)
+    connection.execute(f"SELECT {values}".encode(), list(chosen.values()))
+
+
 def connect_to_migrate(dsn: str, answer_seconds: int) -> psycopg.Connection[Row]:
     """A connection of the driver's for Alembic, checked and prepared like any other."""
     connection = _connect(dsn, answer_seconds)
     try:
-        postgres_settings.prepare(connection, read_only=False, answer_seconds=answer_seconds)
+        _prepare(connection, read_only=False, answer_seconds=answer_seconds)
         connection.autocommit = False
     except BaseException:
         connection.close()

@@ -2,53 +2,49 @@
 
 The ledger's promise holds if the database does not lose acknowledged commits. A server whose
 settings allow that is refused by name, with the fix, even where a session could set its own value:
-what others write there, and what a restart brings back, would still be at risk.
+what others write there, and what a restart brings back, would still be at risk. Pure.
 """
 
-from typing import Any
-
-import psycopg
-
-from signalbox_ledger.database import UnsafeDatabaseError
+from collections.abc import Mapping, Sequence
 
 MIN_VERSION = 140_000
+"""PostgreSQL 14, as `server_version_num` writes it: the oldest that is still maintained."""
 
 _SETTINGS = (
     *("server_version_num", "server_encoding", "fsync", "full_page_writes", "synchronous_commit"),
     *("synchronous_standby_names", "default_transaction_read_only"),
 )
-_IDLE_SECONDS = 3  # an authority never waits inside a transaction: one that does is gone
+_IDLE_SECONDS = 10
+
+QUERY = "SELECT pg_is_in_recovery()::text, " + ", ".join(
+    f"current_setting('{name}')" for name in _SETTINGS
+)
+"""What `found` is made of."""
 
 
-def prepare(connection: psycopg.Connection[Any], *, read_only: bool, answer_seconds: int) -> None:
-    """Refuse a server that could lose commits (readers take any); set what the session needs.
+def found(row: Sequence[str]) -> dict[str, str]:
+    """What the one row of QUERY says, by name."""
+    return dict(zip(("in_recovery", *_SETTINGS), row, strict=True))
 
-    Raises UnsafeDatabaseError.
-    """
-    columns = ", ".join(f"current_setting('{name}')" for name in _SETTINGS)
-    row = connection.execute(f"SELECT pg_is_in_recovery(), {columns}").fetchone()
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    found = dict(zip(_SETTINGS, row[1:], strict=True))
-    if wrong := refusal(found, in_recovery=row[0], read_only=read_only):
-        raise UnsafeDatabaseError(wrong)
-    milliseconds = answer_seconds * 1000
-    session = {
-        "statement_timeout": str(milliseconds),
-        "lock_timeout": str(milliseconds * 4 // 5),
+
+def session(found: Mapping[str, str], *, read_only: bool, answer_seconds: int) -> dict[str, str]:
+    """What a session sets for itself, by name of the setting."""
+    values = {
+        "statement_timeout": str(answer_seconds * 1000),
+        "lock_timeout": str(answer_seconds * 800),
         "idle_in_transaction_session_timeout": str(_IDLE_SECONDS * 1000),
         "default_transaction_isolation": "read committed",
         "TimeZone": "UTC",
         "standard_conforming_strings": "on",
     }
     if read_only:
-        session["default_transaction_read_only"] = "on"
+        values["default_transaction_read_only"] = "on"
     elif found["synchronous_commit"] != "remote_apply":
-        session["synchronous_commit"] = "on"
-    values = ", ".join(f"set_config('{name}', %s, false)" for name in session)
-    connection.execute(f"SELECT {values}", list(session.values()))
+        values["synchronous_commit"] = "on"
+    return values
 
 
-def refusal(found: dict[str, str], *, in_recovery: bool, read_only: bool) -> str | None:
+def refusal(found: Mapping[str, str], *, read_only: bool) -> str | None:
     """Why these settings are refused, and the fix; None where they are not."""
     if int(found["server_version_num"]) < MIN_VERSION:
         return "PostgreSQL is older than 14: upgrade the server"
@@ -59,7 +55,7 @@ def refusal(found: dict[str, str], *, in_recovery: bool, read_only: bool) -> str
         )
     if read_only:
         return None
-    if in_recovery:
+    if found["in_recovery"] == "true":
         return "this PostgreSQL server is a standby: connect to the primary"
     if found["default_transaction_read_only"] == "on":
         return (
@@ -68,7 +64,7 @@ def refusal(found: dict[str, str], *, in_recovery: bool, read_only: bool) -> str
     return _losing(found)
 
 
-def _losing(found: dict[str, str]) -> str | None:
+def _losing(found: Mapping[str, str]) -> str | None:
     """Settings under which a crash takes back what was acknowledged.
 
     `local` waits for this server's disk alone, which is all there is without synchronous

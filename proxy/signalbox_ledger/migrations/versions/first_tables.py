@@ -18,6 +18,9 @@ _BEFORE_MIGRATIONS = 1
 _SINCE = 2
 """`user_version` from now on: the release before refuses it, instead of writing beside it."""
 
+_OFFSET = ("holder", "journal_offset")
+"""What stands in a table of its own now."""
+
 
 def upgrade() -> None:
     """Make the tables; move what was there."""
@@ -58,11 +61,11 @@ def _set_aside() -> list[str]:
 
 
 def _move(table: str) -> None:
+    """Every column, or none: one that is unknown here fails the upgrade."""
     execute = op.get_bind().exec_driver_sql
-    kept = {row[1] for row in execute(f"PRAGMA table_info({table})")}
     found = [row[1] for row in execute(f"PRAGMA table_info(old_{table})")]
-    columns = ", ".join(name for name in found if name in kept)
+    columns = ", ".join(name for name in found if (table, name) != _OFFSET)
     execute(f"INSERT OR REPLACE INTO {table} ({columns}) SELECT {columns} FROM old_{table}")  # noqa: S608
-    if table == "holder":
+    if table == _OFFSET[0]:
         execute("INSERT INTO settled_journal SELECT id, journal_offset FROM old_holder")
     execute(f"DROP TABLE old_{table}")
