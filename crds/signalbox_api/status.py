@@ -68,6 +68,9 @@ class ModelStatus(Status):
     """Lanes that serve, out of all: "2/3"."""
     serving_lanes: Names = ()
     """Names of the lanes that requests can be routed to."""
+    quarantined_lanes: Names = ()
+    """Lanes that at least one proxy calls no more, as their provider billed above the bound. They
+    are called again once the limits or prices that the bound was made of are corrected."""
     replacement: Line | None = None
     """The model that answers in its place after its deprecation."""
 

@@ -70,6 +70,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     version: str | None = None
     holder: str = ""
     last_rejection: LastRejection | None = None
+    quarantined: tuple[str, ...] = ()
 
 
 class _Answer(msgspec.Struct, frozen=True):

@@ -21,7 +21,10 @@ Fields = dict[str, Any]
 class Details:
     """Indexes a snapshot once and answers for one object after the other."""
 
-    def __init__(self, snapshot: wire.Snapshot, now: datetime) -> None:
+    def __init__(
+        self, snapshot: wire.Snapshot, now: datetime, quarantined: frozenset[str] = frozenset()
+    ) -> None:
+        self._quarantined = quarantined
         self._now = int(now.timestamp())
         self._domains = {item.id: item for item in snapshot.domains}
         self._agents = {item.id: item for item in snapshot.agents}
@@ -97,5 +100,8 @@ class Details:
         return {
             "lanes": f"{len(serving)}/{len(model.lanes)}",
             "serving_lanes": tuple(lane.name for lane in serving),
+            "quarantined_lanes": tuple(
+                lane.name for lane in model.lanes if f"{name}/{lane.name}" in self._quarantined
+            ),
             "replacement": model.replacement,
         }

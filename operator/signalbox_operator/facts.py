@@ -8,18 +8,30 @@ from signalbox_operator.control_port import ProxyStatus, Rejected
 
 @dataclass(frozen=True, slots=True)
 class ProxyFacts:
-    """One proxy as last heard. `generation` and `version` are None before its first snapshot."""
+    """One proxy as last heard. `generation` and `version` are None before its first snapshot.
+
+    `quarantined` are lanes that it does not call, as `namespace/model/lane`: their provider billed
+    above the bound.
+    """
 
     name: str
     ready: bool
     generation: int | None = None
     version: str | None = None
     rejection: Rejected | None = None
+    quarantined: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, status: ProxyStatus, rejection: Rejected | None = None) -> Self:
         """From what a proxy says of itself, with a rejection of the head where one is known."""
-        return cls(status.name, status.ready, status.generation, status.version, rejection)
+        return cls(
+            status.name,
+            status.ready,
+            status.generation,
+            status.version,
+            rejection,
+            status.quarantined,
+        )
 
 
 @dataclass(frozen=True, slots=True)

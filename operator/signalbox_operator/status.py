@@ -76,7 +76,8 @@ class _Writer:
         self._accounts: dict[str, AccountFacts] | None = None
         if report.accounts is not None:
             self._accounts = {facts.budget: facts for facts in report.accounts}
-        self._details = Details(report.compilation.snapshot, report.now)
+        quarantined = {lane for proxy in report.fleet.proxies for lane in proxy.quarantined}
+        self._details = Details(report.compilation.snapshot, report.now, frozenset(quarantined))
 
     def status(self, item: Resource, before: Resource) -> Status:
         """The status of one object."""

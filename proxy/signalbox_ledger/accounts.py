@@ -61,6 +61,19 @@ class BudgetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return window_of(self.every, self.count, self.time_zone, instant)
 
 
+def check_spec(spec: BudgetSpec, now: int) -> None:
+    """Raise ValueError for a budget that no authority takes: a value out of range, or a window
+    that cannot be computed, as in a time zone that this machine does not know."""
+    try:
+        msgspec.convert(msgspec.to_builtins(spec), BudgetSpec)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"budget {spec.id[:80]}: {error}") from None
+    try:
+        spec.window(spec.window(now)[1])
+    except (KeyError, ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"budget {spec.id}: no window {spec.basis!r}: {error}") from error
+
+
 class Figures(msgspec.Struct, frozen=True, array_like=True):
     """How one account stands, as the authority knows it. See the module's docstring.
 

@@ -14,7 +14,7 @@ import msgspec
 
 from signalbox_ledger import idempotency
 from signalbox_ledger.account_store import AccountStore
-from signalbox_ledger.accounts import BudgetSpec
+from signalbox_ledger.accounts import BudgetSpec, check_spec
 from signalbox_ledger.database import ConflictError, Database, DatabaseUnavailableError
 from signalbox_ledger.granting import Granting
 from signalbox_ledger.holder_store import HolderStore, Opened
@@ -171,7 +171,7 @@ class Store:
         before = self._specs
         for spec in specs:
             if before.get(spec.id) != spec:
-                _check_window(spec, now)
+                check_spec(spec, now)
                 self._write_budget(spec, generation)
                 self._move_limit(spec, now)
         gone = before.keys() - {spec.id for spec in specs}
@@ -270,9 +270,3 @@ class Store:
         idempotency.forget_expired(self.database, now * 1000)
         return dropped == _DROPPED_AT_ONCE
 
-
-def _check_window(spec: BudgetSpec, now: int) -> None:
-    try:
-        spec.window(spec.window(now)[1])
-    except (KeyError, ValueError, OverflowError, OSError) as error:
-        raise ValueError(f"budget {spec.id}: no window {spec.basis!r}: {error}") from error

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from signalbox_ledger.accounts import check_spec
 from signalbox_proxy import tokenizer
 from signalbox_proxy.last_good import LastGood
 from signalbox_proxy.logs import FIELDS
@@ -119,6 +120,7 @@ class Configuration:
             "version": current.version if current else "",
             "since": self._since,
             "last_rejection": self._last_rejection,
+            "quarantined": self._services.quarantined_lanes(),
         }
 
     async def keep_credentials_fresh(self) -> None:
@@ -149,8 +151,10 @@ class Configuration:
                 if envelope.version != current.version:
                     raise StaleError(f"generation {envelope.generation} has other content here")
                 return current
-        runtime = await asyncio.to_thread(_build, snapshot, envelope)
         services = self._services
+        runtime = await asyncio.to_thread(
+            _build, snapshot, envelope, services.ledger.now_ms() // 1000
+        )
         try:
             await services.ledger.configure(runtime.generation, runtime.budget_specs)
         except ValueError as error:
@@ -216,9 +220,15 @@ class Configuration:
             return None
 
 
-def _build(snapshot: Snapshot, envelope: Envelope) -> Runtime:
+def _build(snapshot: Snapshot, envelope: Envelope, now_s: int) -> Runtime:
     tokenizer.load(model.tokenizer for model in snapshot.models)
-    return Runtime.build(snapshot, version=envelope.version, generation=envelope.generation)
+    runtime = Runtime.build(snapshot, version=envelope.version, generation=envelope.generation)
+    for position, spec in enumerate(runtime.budget_specs):
+        try:
+            check_spec(spec, now_s)
+        except ValueError as error:
+            raise EnvelopeError(str(error), f"$.snapshot.budgets[{position}]") from None
+    return runtime
 
 
 def _credential_names(snapshot: Snapshot) -> set[str]:

@@ -40,6 +40,10 @@ class Services:
         """Whether something was taken away that the snapshot in force still permits."""
         return self.runtime is not None and self.runtime.generation < self.ledger.min_generation
 
+    def quarantined_lanes(self) -> list[str]:
+        """The lanes of the snapshot in force that are not called, as their bound did not hold."""
+        return [] if self.runtime is None else self.quarantine.among(self.runtime.models.values())
+
     def current_runtime(self) -> Runtime:
         """The snapshot in force, or `Refusal` with `not_ready` or `snapshot_outdated`."""
         runtime = self.runtime

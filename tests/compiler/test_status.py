@@ -216,6 +216,7 @@ def test_each_kind_says_what_people_look_for() -> None:
     assert (faq.domain, faq.jurisdictions, faq.retention_days) == ("retail/shop", ("DE",), 2555)
     mini = of(found, "Model", "mini")
     assert (mini.lanes, mini.serving_lanes) == ("1/2", ("eu",))
+    assert mini.quarantined_lanes == ()
     old = of(found, "Model", "old")
     assert (old.lanes, old.replacement) == ("0/1", f"{PLATFORM}/mini")
     wide = of(found, "RoutePolicy", "p")
@@ -265,3 +266,13 @@ def test_equal_facts_give_equal_status() -> None:
 def test_a_deleted_object_has_no_status_and_harms_nobody() -> None:
     objects = without(fleet(), "Budget", "day")
     assert [item.kind for item in reported(objects)] == [item.kind for item in objects]
+
+
+def test_a_model_tells_which_of_its_lanes_some_proxy_calls_no_more() -> None:
+    objects = fleet(model("mini", lanes=[lane("eu"), lane("us")]), model("other"))
+    found = compiled(objects)
+    wary = ProxyFacts("proxy-1", True, 7, version_of(found), None, (f"{PLATFORM}/mini/us",))
+    facts = running(found, ProxyFacts("proxy-0", True, 7, version_of(found)), wary)
+    status = with_status(objects, Report(found, facts, (), NOW))
+    assert of(status, "Model", "mini").quarantined_lanes == ("us",)
+    assert of(status, "Model", "other").quarantined_lanes == ()

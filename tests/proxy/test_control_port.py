@@ -9,8 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signalbox_snapshot import codec, envelope
+from signalbox_snapshot.snapshot import Budget
 from support.fleet import FLEET, Fleet, eventually
-from support.snapshots import key_of, mini, snapshot
+from support.snapshots import budget, key_of, mini, snapshot, window
 
 
 def status(fleet: Fleet, number: int = 0) -> dict[str, Any]:
@@ -118,6 +119,27 @@ def test_a_snapshot_that_is_none_is_refused_by_path(fleet: Fleet) -> None:
     code, _, path = rejected(fleet, envelope.encode(sealed))
     assert code == 422
     assert path.startswith("$.snapshot.budgets")
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (budget("retail/day", window=window("day", time_zone="Mars/Olympus")), "Mars/Olympus"),
+        (budget("retail/day", window=window("day", time_zone="../etc/passwd")), "no window"),
+        (budget("retail/day", window=window("minute", 10_001)), "10000"),
+        (budget("retail/day", limit=2**63 - 1), "retail/day"),
+    ],
+    ids=["zone", "path", "count", "limit"],
+)
+def test_a_budget_that_no_ledger_could_keep_is_refused_by_path(
+    fleet: Fleet, bad: Budget, reason: str
+) -> None:
+    """Whether or not an authority can be asked at that moment: it serves on as before."""
+    fleet.push(snapshot())
+    wrong = snapshot(budgets=[bad, budget("wealth/day")])
+    code, said, path = rejected(fleet, fleet.seal(wrong, fleet.generation + 1))
+    assert (code, path) == (422, "$.snapshot.budgets[0]")
+    assert reason in said
 
 
 async def test_a_proxy_without_a_snapshot_is_not_ready_and_says_so(tmp_path: Any) -> None:

@@ -189,7 +189,7 @@ def test_a_missing_usage_record_is_charged_in_full(fleet: Fleet) -> None:
 
 
 def test_a_lane_that_billed_above_its_bound_is_called_no_more(fleet: Fleet) -> None:
-    """Until its Model changes, be it only by a word."""
+    """Until what its bound is made of changes. The control port says which lanes these are."""
     fleet.push(snapshot())
     fleet.simulator.behave({"host": OPENAI, "overshoot_tokens": 50})
     first = served(fleet, max_completion_tokens=20)
@@ -198,9 +198,15 @@ def test_a_lane_that_billed_above_its_bound_is_called_no_more(fleet: Fleet) -> N
     assert attempt["detail"] == "the provider billed above the bound"
     assert served(fleet)["lane"] == "eu"
     assert "signalbox_overruns_total 1.0" in fleet.metrics()
+    assert quarantined(fleet) == [f"{PLATFORM}/mini/us"]
     fleet.push(snapshot(models=[mini(limits={"default_output": 1000}), small()]))
     fleet.simulator.behave()
+    assert quarantined(fleet) == []
     assert served(fleet)["lane"] == "us"
+
+
+def quarantined(fleet: Fleet) -> Any:
+    return fleet.control(fleet.proxies[0], "GET", "status")[1]["quarantined"]
 
 
 def test_a_lane_without_its_credential_is_passed_over(fleet: Fleet) -> None:
