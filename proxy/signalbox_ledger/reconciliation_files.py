@@ -118,7 +118,7 @@ def _read_one(path: Path, advance: Advance) -> Export:
         raise ExportError(path.name, "", "", "is empty")
     if first.lstrip()[0] not in "{[":
         return _read_table(lines, first, source)
-    document = _whole_document(first)
+    document = _whole_document(lines, first)
     if isinstance(document, dict) and not reconciliation_pages.is_page(document):
         return _read_objects(lines, document, source)
     return _read_pages(lines, first, source)
@@ -230,12 +230,16 @@ def _again(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
-def _whole_document(line: str) -> object:
+def _whole_document(lines: _Lines, line: str) -> object:
     """What the first line is by itself; None where it is only the beginning of a document."""
     try:
         return _parsed(line)
-    except (ValueError, RecursionError):
+    except json.JSONDecodeError:
         return None
+    except ValueError as error:
+        raise lines.error("", str(error)) from None
+    except RecursionError:
+        raise lines.error("", "is nested too deeply") from None
 
 
 def _document(lines: _Lines, line: str) -> object:

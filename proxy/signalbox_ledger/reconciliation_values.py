@@ -35,7 +35,7 @@ def pico_usd(text: str, unit: int = PICO_PER_USD) -> int:
     whole = ceil_div(pico.numerator, pico.denominator)
     if match[1] and whole:
         raise ValueError(f"{text[:40]} is negative; credits are not reconciled, take them out")
-    if whole > MAX_AMOUNT:
+    if whole > MAX_AMOUNT * PICO_PER_NANO:
         raise ValueError(f"{text[:40]} is more than any provider bills")
     return whole
 
