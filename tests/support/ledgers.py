@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from signalbox_ledger.accounts import BudgetSpec
 from signalbox_ledger.client import ProxyLedger
@@ -137,8 +137,16 @@ def budget(id_: str = "ns/day", limit: int = 1000, **changes: object) -> BudgetS
     return BudgetSpec(id=id_, limit=limit, **fields)  # type: ignore[arg-type]
 
 
+class Incarnation(Protocol):
+    """Whose run it is."""
+
+    holder_id: str
+
+    def now_ms(self) -> int: ...
+
+
 def run_of(
-    ledger: ProxyLedger, run_id: str, parts: tuple[HoldPart, ...] = (), **changes: object
+    ledger: Incarnation, run_id: str, parts: tuple[HoldPart, ...] = (), **changes: object
 ) -> Run:
     """A run with one attempt that held `parts`."""
     spent = sum(part.spent for part in parts)
