@@ -33,6 +33,7 @@ from signalbox_ledger.protocol import (
     FoundRun,
     Hello,
     Refused,
+    Welcome,
 )
 from signalbox_ledger.records import HoldPart, Run
 from signalbox_ledger.run_journal import RunJournal
@@ -55,16 +56,22 @@ _CLOSE_S = 5.0
 
 
 class ProxyLedger:
-    """Holds, settles and records for one proxy process. Made by `open`."""
+    """Holds, settles and records for one proxy process. Made by `open`.
+
+    `generation` is that of the snapshot whose budgets are in force here.
+    """
 
     def __init__(self, name: str, socket: Path, journal: Journal) -> None:
         self.holder_id = journal.holder
+        self.generation = 0
         self._clock = Clock()
         self._journal = journal
         self._holdings = Holdings()
         self._connection = AuthorityConnection(
             socket,
-            Hello(name, journal.holder),
+            lambda: Hello(
+                name, journal.holder, self._flusher.acknowledged, self._holdings.presented()
+            ),
             self._clock,
             on_connect=self._connected,
             on_fenced=self._holdings.drain_all,
@@ -145,6 +152,7 @@ class ProxyLedger:
                     self._connection.configuration = before
                     raise ValueError(reply.message)  # noqa: TRY004 - a value, not a type
         self._take_up({spec.id: spec for spec in specs})
+        self.generation = generation
         self._housekeeper.stir()
 
     @property
@@ -164,12 +172,22 @@ class ProxyLedger:
     def _take_up(self, specs: dict[str, BudgetSpec]) -> None:
         """What was drawn under a higher limit, or counts otherwise, is used no more."""
         orders = self._drawer.orders
-        self._holdings.drain_budgets(
+        before, orders.specs = orders.specs, specs
+        other = {
             id_
-            for id_, spec in orders.specs.items()
-            if (now := specs.get(id_)) is None or now.basis != spec.basis or now.limit < spec.limit
-        )
-        orders.specs = specs
+            for id_, spec in before.items()
+            if (now := specs.get(id_)) is None or now.basis != spec.basis
+        }
+        lower = {
+            id_ for id_, spec in specs.items() if id_ in before and spec.limit < before[id_].limit
+        }
+        self._holdings.drain_budgets(other | lower)
+        self._drawer.give_up_on(other)
+
+    def counts_otherwise(self, budget: str, unit: str) -> bool:
+        """Whether the budget counts another unit here than this one, having been made again."""
+        spec = self._drawer.orders.specs.get(budget)
+        return spec is not None and spec.unit != unit
 
     def try_hold(self, claims: Sequence[Claim]) -> Hold | None:
         """All claims out of the slices at hand, or None. No I/O."""
@@ -259,7 +277,9 @@ class ProxyLedger:
     def _learn_wanted(self, slice_ids: Sequence[str]) -> None:
         self._housekeeper.wanted(slice_ids)
 
-    def _connected(self) -> None:
+    def _connected(self, welcome: Welcome) -> None:
+        self._flusher.settle_again(welcome.offset)
+        self._housekeeper.strays = welcome.strays
         self._drawer.nudge()
         self._housekeeper.stir()
 

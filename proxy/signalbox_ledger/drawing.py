@@ -7,7 +7,7 @@ answer (`unavailable`). Never refused for what merely lies idle elsewhere.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from signalbox_ledger.connection import AuthorityConnection, Clock, LedgerUnavailableError
 from signalbox_ledger.draw_orders import BATCH, DrawOrders
@@ -179,7 +179,7 @@ class Drawer:
         self._clock.told(reply.now_ms)
         answers: dict[Key, tuple[str, Grant]] = {}
         for account, item, grant in zip(*order, reply.grants, strict=True):
-            self._holdings.granted(account, grant, upcoming=item.upcoming)
+            self._holdings.granted(account, grant, upcoming=item.upcoming, basis=item.basis)
             if not item.upcoming:
                 answers[account.budget, account.subject] = item.agent, grant
         for waiter in asked:
@@ -222,6 +222,13 @@ class Drawer:
                 self._refuse(waiter, *lack)
             elif waiter.is_unknown:
                 self._refuse(waiter, "unavailable", None)
+
+    def give_up_on(self, budgets: Collection[str]) -> None:
+        """These budgets count otherwise from now on, or are gone: nobody waits for them."""
+        for waiter in list(self.waiters):
+            lost = next((claim for claim in waiter.claims if claim.budget in budgets), None)
+            if lost is not None and not waiter.future.done():
+                self._refuse(waiter, "unavailable", lost)
 
     def _check_answered(self, waiter: Waiter, last: bool) -> None:
         if waiter.answered or waiter.future.done():

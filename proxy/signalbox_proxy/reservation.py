@@ -163,6 +163,8 @@ class Reserver:
 
     async def _watch(self, reservation: Reservation) -> None:
         for account in self._counting(enforced=False):
+            if self._ledger.counts_otherwise(account.budget.id, account.budget.unit):
+                continue
             claim = self._claim(account, reservation.quote)
             hold = self._ledger.try_hold((claim,)) or await self._ledger.hold((claim,), wait_s=0.0)
             if isinstance(hold, Shortage):
@@ -195,6 +197,8 @@ class Reserver:
     async def _hold_as_is(
         self, quote: Quote, accounts: Sequence[Account], wait_s: float
     ) -> Reservation | Short:
+        if self._ledger.generation != self._run.runtime.generation:
+            self._check_units(accounts)
         claims = [self._claim(account, quote) for account in accounts]
         hold: Hold | None = None
         if claims:
@@ -206,6 +210,19 @@ class Reserver:
                     return Short(quote, _account_of(accounts, found), found, agent)
                 hold = found
         return self._reservation(quote, accounts, hold)
+
+    def _check_units(self, accounts: Sequence[Account]) -> None:
+        """A newer snapshot is in force than the one that this request took: does it claim what
+        its budgets count? Raises `Refusal` for one that was made again in another unit."""
+        for account in accounts:
+            budget = account.budget
+            if self._ledger.counts_otherwise(budget.id, budget.unit):
+                raise Refusal(
+                    "store_unavailable",
+                    f"Budget {budget.id} counted {budget.unit} when this request began, and was "
+                    "made again to count something else. Try again.",
+                    retry_after_s=1,
+                )
 
     def _reservation(
         self, quote: Quote, accounts: Sequence[Account], hold: Hold | None

@@ -11,7 +11,7 @@ import anthropic
 import openai
 import pytest
 
-from signalbox_snapshot.snapshot import Match
+from signalbox_snapshot.snapshot import Match, Quality
 from support.fleet import Fleet, eventually
 from support.snapshots import (
     EU,
@@ -346,11 +346,11 @@ def test_output_that_nobody_limited_is_lowered_to_what_the_budget_affords(fleet:
 
 
 def push_two_models(fleet: Fleet, **changes: Any) -> None:
-    """Both are as good, and the first by id does not fit into the budget."""
+    """The better one does not fit into the budget."""
     best = policy(candidates=[f"{PLATFORM}/mini", f"{PLATFORM}/small"], objective="best")
     fleet.push(
         snapshot(
-            models=[mini(), small()],
+            models=[mini(quality=Quality(default=900_000)), small()],
             policies=[best],
             budgets=[budget("retail/next", nano("0.003"), **changes), budget("wealth/day")],
             agents=[agent("retail/support", budgets=["retail/next"]), agent("wealth/advisor")],
@@ -370,7 +370,7 @@ def test_a_cheaper_lane_serves_where_the_budget_says_so_and_the_run_tells_which(
     run = fleet.run(raw.headers["x-signalbox-run-id"], agent_key=SUPPORT)
     (move,) = run["decision"]["cheaper_lane"]
     assert (move["budget"], move["reason"], move["attempt"]) == ("retail/next", "exhausted", 1)
-    assert (move["preferred"], move["served"]) == (f"{PLATFORM}/mini/us", f"{PLATFORM}/small/us")
+    assert (move["preferred"], move["served"]) == (f"{PLATFORM}/mini/us", f"{PLATFORM}/small/fr")
     assert move["needed"] > move["remaining"]
 
 
