@@ -18,7 +18,8 @@ from signalbox_ledger.records import Attempt, HoldPart, Run
 class AuthorityProcess:
     """`python -m signalbox_ledger.authority`, which tests may kill, pause and start again.
 
-    On a file of SQLite in `folder`, or on the PostgreSQL database that `dsn` names.
+    On a file of SQLite in `folder`, or on the PostgreSQL database that `dsn` names. With
+    `commit_ms` every commit takes so much longer.
     """
 
     def __init__(
@@ -28,15 +29,20 @@ class AuthorityProcess:
         name: str = "a",
         dsn: str = "",
         environment: Mapping[str, str] | None = None,
+        commit_ms: float = 0,
     ) -> None:
         self.socket = folder / f"{name}.sock"
         self.db = folder / "ledger.db"
         self.dsn = dsn
         self._environment = dict(environment or {})
+        self._module = ["signalbox_ledger.authority"]
+        if commit_ms:
+            self._module = ["support.slow_commits", str(commit_ms)]
+            self._environment["PYTHONPATH"] = str(Path(__file__).parents[1])
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "signalbox_ledger.authority", "--die-with-parent"]
+        command = [sys.executable, "-m", *self._module, "--die-with-parent"]
         command += ["--socket", str(self.socket)]
         environment = os.environ | self._environment
         if self.dsn:
