@@ -10,9 +10,10 @@ from typing import Final, TypeVar
 
 from signalbox_cli.failure import Failure
 from signalbox_cli.state import StateFolder
+from signalbox_cli.terminal import err
 from signalbox_ledger.asking import connected
 from signalbox_ledger.connection import LedgerUnavailableError
-from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
+from signalbox_ledger.desk_protocol import AnyReply, AnyRequest, Describe, Description
 from signalbox_ledger.protocol import Refused
 
 ANSWER_S: Final = 600.0
@@ -62,3 +63,19 @@ def who() -> str:
     except (KeyError, OSError):  # a user without a name, as in containers
         user = f"uid {os.getuid()}"
     return f"{user}@{socket.gethostname()}"[:256]
+
+
+def warn(state: Path) -> None:
+    """Says on standard error, in a line each, what waits for a person; nothing where nobody
+    answers."""
+    try:
+        told = Desk(state).ask(Describe(), Description)
+    except Failure:
+        return
+    console = err()
+    if told.frozen:
+        said = f"warning: draws are frozen: {told.frozen}; see `signalbox ledger status`"
+        console.print(said, style="red", soft_wrap=True, markup=False)
+    if told.refused:
+        said = f"warning: {told.refused:,} records wait; see `signalbox ledger refused`"
+        console.print(said, style="yellow", soft_wrap=True, markup=False)

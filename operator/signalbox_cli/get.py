@@ -12,6 +12,7 @@ import click
 
 from signalbox_api.kinds import KINDS, Kind
 from signalbox_cli import printer
+from signalbox_cli.desk_client import warn
 from signalbox_cli.failure import Failure
 from signalbox_cli.options import state_option
 from signalbox_cli.printer import document, name_line
@@ -75,6 +76,7 @@ def command(
             prefix="",
         )
     _show(kinds, items, output, single=name is not None and len(items) == 1, namespace=namespace)
+    warn(state)
 
 
 def _kind(word: str) -> Kind:

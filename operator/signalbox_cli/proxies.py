@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from signalbox_cli import amounts
 from signalbox_cli.desk_client import Desk, who
@@ -54,8 +55,9 @@ def command(ctx: click.Context, everybody: bool, output: str | None, state: Path
 @command.command("lost", short_help="Give up a machine: post what it holds in full.")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.pass_obj
-def lost(state: Path, name: str, yes: bool) -> None:
+@state_option
+@click.pass_context
+def lost(ctx: click.Context, name: str, yes: bool, state: Path) -> None:
     """Say that the machine of proxy NAME (or the holder of that id) is gone with its journal.
 
     Everything that it holds is charged in full, as `slice_loss`, and it is refused from now on,
@@ -64,6 +66,8 @@ def lost(state: Path, name: str, yes: bool) -> None:
 
     Exit codes: 0 posted, 1 no such proxy, it is live, or not confirmed; 2 wrong command line.
     """
+    if ctx.get_parameter_source("state") is not ParameterSource.COMMANDLINE:
+        state = ctx.obj  # it may stand before `lost`, too
     desk = Desk(state)
     listed = desk.ask(ListHolders(), HolderList)
     meant = [one for one in listed.holders if name in (one.name, one.holder)]
