@@ -9,7 +9,7 @@ from pathlib import Path
 from signalbox_ledger.connection import LedgerUnavailableError
 from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
 from signalbox_ledger.framing import HEADER, MAX_FRAME, FrameError, decode_any_reply, frame
-from signalbox_ledger.protocol import Required, RequireGeneration
+from signalbox_ledger.protocol import Refused, Required, RequireGeneration
 
 Ask = Callable[[AnyRequest], Awaitable[AnyReply]]
 
@@ -21,7 +21,8 @@ _BROKEN = (OSError, TimeoutError, asyncio.IncompleteReadError, FrameError)
 async def connected(socket: Path, *, answer_s: float = _ANSWER_S) -> AsyncIterator[Ask]:
     """A connection of its own; gives a function that asks one request after another.
 
-    Raises LedgerUnavailableError where the authority does not answer in time.
+    Raises LedgerUnavailableError where the authority does not answer in time, or its database does
+    not.
     """
     try:
         reader, writer = await asyncio.open_unix_connection(os.fspath(socket))
@@ -36,9 +37,12 @@ async def connected(socket: Path, *, answer_s: float = _ANSWER_S) -> AsyncIterat
                 length, _ = HEADER.unpack(await reader.readexactly(HEADER.size))
                 if length > MAX_FRAME:
                     raise FrameError(f"frame of {length} bytes is above {MAX_FRAME}")
-                return decode_any_reply(await reader.readexactly(length))
+                reply = decode_any_reply(await reader.readexactly(length))
         except _BROKEN as error:
             raise LedgerUnavailableError(f"no answer from {socket}: {error!r}") from error
+        if isinstance(reply, Refused) and reply.reason == "unavailable":
+            raise LedgerUnavailableError(reply.message)
+        return reply
 
     try:
         yield ask

@@ -55,11 +55,12 @@ class Faults:
 
 @dataclass(frozen=True)
 class Cut:
-    """What happens to the reply to the next request that contains `to`."""
+    """What happens to the reply to the next request that contains `to`, or to `every` one."""
 
     keep: int
     to: bytes
     how: Literal["reset", "silence"]
+    every: bool
 
 
 class FaultyLink:
@@ -116,13 +117,13 @@ class FaultyLink:
 
         self._do(nothing)
 
-    def cut_reply(self, keep: int = 1, *, to: bytes = b"") -> None:
+    def cut_reply(self, keep: int = 1, *, to: bytes = b"", every: bool = False) -> None:
         """Of the next reply, to a request that contains `to`, `keep` bytes arrive, then RST."""
-        self._arm(Cut(keep, to, "reset"))
+        self._arm(Cut(keep, to, "reset", every))
 
-    def half_reply(self, keep: int = 1, *, to: bytes = b"") -> None:
+    def half_reply(self, keep: int = 1, *, to: bytes = b"", every: bool = False) -> None:
         """Of the next reply `keep` bytes arrive, then nothing more, and nothing ends."""
-        self._arm(Cut(keep, to, "silence"))
+        self._arm(Cut(keep, to, "silence", every))
 
     def drop(self) -> None:
         """RST on every open connection, once."""
@@ -273,8 +274,9 @@ class _Connection:
     def _watch(self, request: bytes) -> None:
         cut = self._link.cut
         if cut is not None and cut.to in request:
-            self._cut, self._link.cut = cut, None
-            self._kept = cut.keep
+            self._cut, self._kept = cut, cut.keep
+            if not cut.every:
+                self._link.cut = None
 
     def _cut_short(self, data: bytes) -> bytes:
         if self._silent or self._cut is None:

@@ -7,6 +7,7 @@
 Everything listens on 127.0.0.1 and free ports, and ends with the test's process.
 """
 
+import asyncio
 import json
 import os
 import secrets
@@ -25,7 +26,9 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from signalbox_ledger.connection import LedgerUnavailableError
 from signalbox_ledger.reading import LedgerReader
+from signalbox_ledger.recovery import recover_all
 from signalbox_simulator.process import SimulatorProcess
 from signalbox_snapshot import codec, envelope, signing_keys
 from signalbox_snapshot.snapshot import Snapshot
@@ -69,6 +72,11 @@ class ProxyProcess:
         return self.folder / f"{self.name}.log"
 
     def start(self, *, port: int = 0) -> None:
+        self.launch(port=port)
+        self.await_ready()
+
+    def launch(self, *, port: int = 0) -> None:
+        """Begin to start it; `await_ready` has to follow."""
         command = [
             *(sys.executable, "-m", "signalbox_proxy", "--die-with-parent", *self.arguments),
             *("--port", str(port), "--control-port", "0", "--metrics-port", "0"),
@@ -81,8 +89,10 @@ class ProxyProcess:
                 text=True,
                 env=os.environ | {"PYTHONPATH": ENVIRONMENT_PATH} | self.environment,
             )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+
+    def await_ready(self) -> None:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
         if not line.startswith("ready"):
             self.kill()
             raise AssertionError(self.log.read_text())
@@ -182,8 +192,10 @@ class Fleet:
                 self.simulator.start()
                 started.callback(self.simulator.stop)
             for proxy in self.proxies:
-                proxy.start()
+                proxy.launch()
                 started.callback(proxy.stop)
+            for proxy in self.proxies:
+                proxy.await_ready()
             started.pop_all()
         return self
 
@@ -271,6 +283,29 @@ class Fleet:
     def metrics(self, number: int = 0) -> str:
         with _open(urllib.request.Request(f"{self.proxies[number].metrics_url}/metrics")) as answer:
             return str(answer.read().decode())
+
+    def authority_of(self, proxy: ProxyProcess) -> AuthorityProcess:
+        """The one on its machine."""
+        return self.authorities[self.proxies.index(proxy) % len(self.authorities)]
+
+    def revive(self, proxy: ProxyProcess, *, within_s: float = 60.0) -> None:
+        """What a supervisor does when a proxy has died: settle its journal, start it again."""
+        self.recover(proxy, within_s=within_s)
+        proxy.start(port=proxy.ports["port"])
+
+    def recover(self, proxy: ProxyProcess, *, within_s: float = 60.0) -> None:
+        """Settle what the proxy left behind, as soon as an authority answers."""
+        journal = self.folder / proxy.name / "journal"
+
+        def recovered() -> bool:
+            try:
+                found = asyncio.run(recover_all(self.authority_of(proxy).socket, [journal]))
+            except LedgerUnavailableError:
+                return False
+            assert not any(each.problem for each in found), found
+            return True
+
+        eventually(recovered, within_s=within_s)
 
     def add_proxy(self, *, peers: tuple[str, ...] = ()) -> ProxyProcess:
         proxy = self._proxy(len(self.proxies), peers)

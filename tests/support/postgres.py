@@ -150,7 +150,10 @@ def _initialized(folder: Path) -> Path:
 
 class PostgresServer:
     """One server with a data folder of its own. `settings` are given on its command line; a
-    `fresh` one shares no system identifier with any other server."""
+    `fresh` one shares no system identifier with any other server.
+
+    It ends with the thread that started it, as the kernel counts parents: start it in the main one.
+    """
 
     def __init__(
         self, folder: Path, *, settings: Mapping[str, str] | None = None, fresh: bool = False
