@@ -1,8 +1,8 @@
 """What the ledger asks of a database, whichever it is.
 
 The stores above write one SQL that SQLite and PostgreSQL both understand, with `?` for
-parameters; the two adapters beside this file (`sqlite_database`, `postgres_database`) are the only
-modules that know a driver. An adapter is one connection, used by one thread at a time.
+parameters; only the two adapters beside this file (`sqlite_database`; `postgres_database` with
+`postgres_connection`) know a driver. An adapter is one connection, used by one thread at a time.
 """
 
 from collections.abc import Iterable, Sequence

@@ -32,7 +32,8 @@ def connect(
         from signalbox_ledger.sqlite_database import SqliteDatabase  # noqa: PLC0415 - as below
 
         return SqliteDatabase(where, read_only=read_only)
-    from signalbox_ledger import postgres_database  # noqa: PLC0415 - a fifth of a second
+    from signalbox_ledger.postgres_database import PostgresDatabase  # noqa: PLC0415 - dear
 
-    seconds = answer_seconds or postgres_database.ANSWER_SECONDS
-    return postgres_database.PostgresDatabase(where, read_only=read_only, answer_seconds=seconds)
+    if answer_seconds is None:
+        return PostgresDatabase(where, read_only=read_only)
+    return PostgresDatabase(where, read_only=read_only, answer_seconds=answer_seconds)

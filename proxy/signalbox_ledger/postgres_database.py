@@ -1,6 +1,6 @@
 """The ledger's database for a fleet: PostgreSQL, which alone decides, whoever asks.
 
-One of the two modules that know a database driver (psycopg 3, blocking: the authority runs it in
+Knows its driver, with `postgres_connection` (psycopg 3, blocking: the authority runs it in
 a thread of its own). Transactions are READ COMMITTED: what must not change is locked by the
 statement that reads it, and the account's rule is a condition of the update and a constraint of
 the table. Nothing waits longer than `ANSWER_SECONDS` for the server, whatever became of it.
@@ -9,16 +9,12 @@ the table. Nothing waits longer than `ANSWER_SECONDS` for the server, whatever b
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
-from psycopg.abc import PQGen
-from psycopg.adapt import Loader
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
-from signalbox_ledger import postgres_settings
 from signalbox_ledger.database import (
     ConflictError,
     DatabaseError,
@@ -26,13 +22,8 @@ from signalbox_ledger.database import (
     Parameters,
     Row,
     RuleBrokenError,
-    UnsafeDatabaseError,
 )
-
-ANSWER_SECONDS = 5
-"""How long a connection attempt, a statement or a silent server is waited for."""
-
-Returned = TypeVar("Returned")
+from signalbox_ledger.postgres_connection import ANSWER_SECONDS, connect, sentence
 
 _CONFLICTS = (
     psycopg.errors.DeadlockDetected,
@@ -66,13 +57,7 @@ class PostgresDatabase:
     def __init__(
         self, dsn: str, *, read_only: bool = False, answer_seconds: int = ANSWER_SECONDS
     ) -> None:
-        self._connection = _connect(dsn, answer_seconds)
-        try:
-            with self._told():
-                _prepare(self._connection, read_only=read_only, answer_seconds=answer_seconds)
-        except BaseException:
-            self._connection.close()
-            raise
+        self._connection = connect(dsn, read_only=read_only, answer_seconds=answer_seconds)
         self._cursor = self._connection.cursor()
 
     def any_of(self, column: str) -> str:
@@ -195,97 +180,17 @@ class PostgresDatabase:
         try:
             yield
         except _BROKEN_RULES as error:
-            raise RuleBrokenError(_sentence(error)) from error
+            raise RuleBrokenError(sentence(error)) from error
         except _CONFLICTS as error:
-            raise ConflictError(_sentence(error)) from error
+            raise ConflictError(sentence(error)) from error
         except _GONE as error:
             self._connection.close()
-            raise DatabaseUnavailableError(f"PostgreSQL: {_sentence(error)}") from error
+            raise DatabaseUnavailableError(f"PostgreSQL: {sentence(error)}") from error
         except psycopg.Error as error:
             if error.sqlstate is None:  # not the server's words: the connection's
                 self._connection.close()
-                raise DatabaseUnavailableError(f"PostgreSQL: {_sentence(error)}") from error
-            raise DatabaseError(_sentence(error)) from error
-
-
-def _prepare(connection: psycopg.Connection[Row], *, read_only: bool, answer_seconds: int) -> None:
-    """Refuse a server that could lose commits (readers take any); set what the session needs."""
-    (row,) = connection.execute(postgres_settings.QUERY.encode()).fetchall()
-    found = postgres_settings.found(row)
-    if wrong := postgres_settings.refusal(found, read_only=read_only):
-        raise UnsafeDatabaseError(wrong)
-    chosen = postgres_settings.session(found, read_only=read_only, answer_seconds=answer_seconds)
-    values = ", ".join(f"set_config('{name}', %s, false)" for name in chosen)
-    connection.execute(f"SELECT {values}".encode(), list(chosen.values()))
-
-
-def connect_to_migrate(dsn: str, answer_seconds: int) -> psycopg.Connection[Row]:
-    """A connection of the driver's for Alembic, checked and prepared like any other."""
-    connection = _connect(dsn, answer_seconds)
-    try:
-        _prepare(connection, read_only=False, answer_seconds=answer_seconds)
-        connection.autocommit = False
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-class _BoundedConnection(psycopg.Connection[Row]):
-    """Gives up on a server that went silent: statement_timeout is the server's, and it may hang."""
-
-    answer_seconds: float = ANSWER_SECONDS
-
-    def wait(
-        self, gen: PQGen[Returned], interval: float = 0.1, timeout: float | None = None
-    ) -> Returned:
-        """As psycopg's, with a bound; the connection is of no use after it."""
-        return super().wait(gen, interval, timeout or self.answer_seconds)
-
-
-class _WholeNumberLoader(Loader):
-    """Sums of bigint come as numeric, but they are whole: nothing here is a fraction."""
-
-    def load(self, data: bytes | bytearray | memoryview) -> int:
-        return int(bytes(data))
-
-
-def _connect(dsn: str, answer_seconds: int) -> _BoundedConnection:
-    try:
-        words = conninfo_to_dict(dsn)
-    except psycopg.Error:
-        raise DatabaseUnavailableError(
-            "the DSN cannot be read: write postgresql://USER@HOST:PORT/DATABASE"
-        ) from None
-    patience = {
-        "connect_timeout": str(ANSWER_SECONDS),
-        "tcp_user_timeout": str(ANSWER_SECONDS * 1000),
-        "keepalives": "1",
-        "keepalives_idle": "2",
-        "keepalives_interval": "1",
-        "keepalives_count": "3",
-    }
-    # Ours come last: a DSN cannot make the authority wait for ever.
-    given = {name: str(value) for name, value in words.items()}
-    fixed = {"application_name": "signalbox", "client_encoding": "UTF8"}
-    conninfo = make_conninfo(**(given | patience | fixed))
-    try:
-        connection = _BoundedConnection.connect(conninfo, autocommit=True)
-    except psycopg.Error as error:
-        raise DatabaseUnavailableError(f"PostgreSQL: {_sentence(error)}") from None
-    # The server's own timeouts come first, so that its words tell what happened.
-    connection.answer_seconds = answer_seconds + 1
-    connection.adapters.register_loader("numeric", _WholeNumberLoader)
-    return connection
-
-
-def _sentence(error: Exception) -> str:
-    """What the server said, without the values of rows."""
-    if isinstance(error, psycopg.Error) and error.diag.message_primary:
-        return error.diag.message_primary
-    if isinstance(error, UnicodeEncodeError):
-        return "text that is not Unicode"
-    return str(error).strip().replace("\n", "; ")
+                raise DatabaseUnavailableError(f"PostgreSQL: {sentence(error)}") from error
+            raise DatabaseError(sentence(error)) from error
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,6 @@
 """The ledger's database on one machine: a SQLite file, owned by the authority's process.
 
-One of the two modules that know a database driver. There is one writer, so that nothing waits for
+The one module that knows its driver. There is one writer, so that nothing waits for
 a lock but a reader that copies the file; readers open it with `read_only` and never block it (WAL).
 """
 

@@ -15,8 +15,11 @@ FORBIDDEN_MODULES = {"compile", "eval", "types", "secrets", "utils", "common", "
 MONEY_MODULES = (
     "proxy/signalbox_ledger/money.py",
     "proxy/signalbox_ledger/accounts.py",
-    "proxy/signalbox_ledger/sqlite_store.py",
+    "proxy/signalbox_ledger/store.py",
+    "proxy/signalbox_ledger/account_store.py",
+    "proxy/signalbox_ledger/granting.py",
     "proxy/signalbox_ledger/run_store.py",
+    "proxy/signalbox_ledger/run_sums.py",
     "proxy/signalbox_ledger/reports.py",
     "proxy/signalbox_proxy/pricing.py",
     "proxy/signalbox_proxy/bounds.py",
@@ -68,6 +71,26 @@ def test_there_is_no_float_near_money(name: str) -> None:
         divided = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
         suspicious = literal or called or divided
         assert not suspicious, f"{name}:{getattr(node, 'lineno', '?')}"
+
+
+DRIVERS = {"sqlite3", "psycopg"}
+KNOWING_DRIVERS = {"sqlite_database", "postgres_database", "postgres_connection"}
+
+
+def test_only_the_adapters_know_a_database_driver() -> None:
+    """And Alembic with SQLAlchemy stays with the migrations, for it is slow to import."""
+    knowing = {}
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
+            if isinstance(node, ast.ImportFrom):
+                names = {node.module or ""}
+            for name in {name.partition(".")[0] for name in names}:
+                if name in DRIVERS and path.stem not in KNOWING_DRIVERS:
+                    knowing[str(path.relative_to(ROOT))] = name
+                if name in {"alembic", "sqlalchemy"} and "migrations" not in path.parts:
+                    knowing[str(path.relative_to(ROOT))] = name
+    assert knowing == {}
 
 
 def test_nothing_is_left_unfinished() -> None:

@@ -46,12 +46,13 @@ def _engine(where: Path | str) -> Engine:
             poolclass=NullPool,
         )
     else:
-        from signalbox_ledger import postgres_database  # noqa: PLC0415
+        from signalbox_ledger import postgres_connection  # noqa: PLC0415
 
+        seconds = migrate.MIGRATION_SECONDS
         begin = f"SELECT pg_advisory_xact_lock({migrate.MIGRATION_LOCK})"
         engine = create_engine(
             "postgresql+psycopg://",
-            creator=lambda: postgres_database.connect_to_migrate(where, migrate.MIGRATION_SECONDS),
+            creator=lambda: postgres_connection.connect_to_migrate(where, seconds),
             poolclass=NullPool,
         )
 
