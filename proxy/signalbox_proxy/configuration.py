@@ -162,7 +162,7 @@ class Configuration:
         if store:
             await asyncio.to_thread(self._last_good.write, sealed)
         missing = services.credentials.refresh(_credential_names(snapshot))
-        services.runtime = runtime
+        services.take_up(runtime)
         self._envelope = envelope
         self._sealed = sealed
         self._since = int(time.time())

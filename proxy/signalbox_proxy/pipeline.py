@@ -35,7 +35,7 @@ async def serve(exchange: Exchange) -> StreamResponse:
     """
     services = exchange.services
     ledger = services.ledger
-    runtime = services.current_runtime()
+    runtime = await services.runtime_in_force()
     now_s = ledger.now_ms() // 1000
 
     # 1. Identify: which agent asks? Who is nobody leaves no run.

@@ -1,6 +1,7 @@
 """What one proxy process owns, and every request uses."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 
 from signalbox_ledger.client import ProxyLedger
@@ -10,6 +11,9 @@ from signalbox_proxy.quarantine import Quarantine
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.runtime import Runtime
 from signalbox_proxy.upstream import Upstream
+
+CATCH_UP_S = 1.0
+"""From the moment that a proxy's snapshot is found too old: so long requests wait for the next."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +32,8 @@ class Services:
     runtime: Runtime | None = None
     stopping: bool = False
     in_flight: set["asyncio.Task[object]"] = field(default_factory=set)
+    _renewed: asyncio.Event = field(default_factory=asyncio.Event)
+    _outdated_since: float | None = None
 
     @property
     def ready(self) -> bool:
@@ -43,6 +49,26 @@ class Services:
     def quarantined_lanes(self) -> list[str]:
         """The lanes of the snapshot in force that are not called, as their bound did not hold."""
         return [] if self.runtime is None else self.quarantine.among(self.runtime.models.values())
+
+    def take_up(self, runtime: Runtime) -> None:
+        """Put a snapshot in force: one assignment between two requests."""
+        self.runtime = runtime
+        self._outdated_since = None
+        self._renewed.set()
+        self._renewed = asyncio.Event()
+
+    async def runtime_in_force(self) -> Runtime:
+        """As `current_runtime`; where a revocation was just released, waits a moment for the
+        snapshot that is on its way to every proxy, so that a rollout refuses nobody."""
+        if self.is_outdated:
+            now = asyncio.get_running_loop().time()
+            if self._outdated_since is None:
+                self._outdated_since = now
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._outdated_since + CATCH_UP_S):
+                    while self.is_outdated:
+                        await self._renewed.wait()
+        return self.current_runtime()
 
     def current_runtime(self) -> Runtime:
         """The snapshot in force, or `Refusal` with `not_ready` or `snapshot_outdated`."""
