@@ -175,6 +175,7 @@ class AccountStore:
         """Take up slices that a live holder has and the database does not; how many.
 
         They were granted, so they count, above the limit if need be: draws have to wait for them.
+        What was spent of them comes with the journal, which is settled again.
         """
         known = self._slices(holder, [one.slice_id for one in presented])
         lost = [one for one in presented if one.slice_id not in known]
@@ -194,17 +195,26 @@ class AccountStore:
             [(amount, amount, amount, *account) for account, amount in sorted(amounts.items())],
         )
         self._database.execute_many(
-            "INSERT INTO slice (id, holder, budget, basis, subject, window_start, amount, spent) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO slice (id, holder, budget, basis, subject, window_start, amount) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     *(one.slice_id, holder, one.budget, one.basis, one.subject),
-                    *(one.window_start, one.amount, one.spent),
+                    *(one.window_start, one.amount),
                 )
                 for one in lost
             ],
         )
         return len(lost)
+
+    def set_spent(self, holder: str, spent: Mapping[str, int]) -> None:
+        """What slices have spent by the word of their holder; those that it does not name, all."""
+        self._database.execute("UPDATE slice SET spent = amount WHERE holder = ?", (holder,))
+        self._database.execute_many(
+            "UPDATE slice SET spent = CASE WHEN amount < ? THEN amount ELSE ? END "
+            "WHERE id = ? AND holder = ?",
+            [(amount, amount, id_, holder) for id_, amount in spent.items()],
+        )
 
     def forget_ended(self, before: int, most: int) -> int:
         """Drop up to `most` accounts of users, sessions and agents whose window ended before and

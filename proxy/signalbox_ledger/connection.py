@@ -127,10 +127,10 @@ class AuthorityConnection:
     def __init__(
         self,
         socket: Path,
-        hello: protocol.Hello,
+        hello: Callable[[], protocol.Hello],
         clock: Clock,
         *,
-        on_connect: Callable[[], None],
+        on_connect: Callable[[protocol.Welcome], None],
         on_fenced: Callable[[], None],
     ) -> None:
         self._on_fenced = on_fenced
@@ -218,7 +218,7 @@ class AuthorityConnection:
         failures = 0
         while not self.fenced:
             try:
-                link = await self._connect()
+                link, welcome = await self._connect()
             except (OSError, TimeoutError, LedgerUnavailableError, FrameError):
                 await asyncio.sleep(_pause_s(failures))
                 failures += 1
@@ -227,18 +227,17 @@ class AuthorityConnection:
             self._link = link
             self.down_since = None
             self._up.set()
-            self._on_connect()
+            self._on_connect(welcome)
             await link.lost
             self.down_since = asyncio.get_running_loop().time()
             self._up.clear()
 
-    async def _connect(self) -> _Link:
+    async def _connect(self) -> tuple[_Link, protocol.Welcome]:
         loop = asyncio.get_running_loop()
         _, link = await loop.create_unix_connection(_Link, os.fspath(self._socket))
         try:
             async with asyncio.timeout(_HANDSHAKE_S):
-                welcome = await link.call(self._hello)
-                self._welcomed(welcome)
+                welcome = self._welcomed(await link.call(self._hello()))
                 if self.configuration is not None:
                     _taken(await link.call(self.configuration))
                 if self._required:
@@ -246,13 +245,13 @@ class AuthorityConnection:
         except BaseException:
             link.close()
             raise
-        return link
+        return link, welcome
 
-    def _welcomed(self, reply: Reply) -> None:
+    def _welcomed(self, reply: Reply) -> protocol.Welcome:
         if isinstance(reply, protocol.Welcome):
             self._clock.told(reply.now_ms)
             self._told_generation(reply.min_generation)
-            return
+            return reply
         if isinstance(reply, Refused) and reply.reason == "fenced":
             self._set_fenced(reply)
         raise ConnectionLostError(f"the authority does not welcome us: {reply}")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from signalbox_ledger.connection import AuthorityConnection
 from signalbox_ledger.holder import Holdings
-from signalbox_ledger.journal import Journal, JournalError
-from signalbox_ledger.protocol import Refused, Settle, Settled
+from signalbox_ledger.journal import RECORD, Journal, JournalError, decode_run, entries
+from signalbox_ledger.protocol import Refused, Settle, Settled, Skip
 from signalbox_ledger.records import HoldPart
 
 _log = logging.getLogger("signalbox.ledger")
@@ -44,6 +44,7 @@ class Flusher:
         self._answer_s = 0.0
         self._entries: deque[tuple[int, Parts | None]] = deque()
         self._acknowledged = 0
+        self._again: int | None = None
         self._records = 0
         self._due = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -52,7 +53,29 @@ class Flusher:
     @property
     def is_settled(self) -> bool:
         """Whether the authority has all records."""
-        return self._records == 0
+        return self._records == 0 and self._again is None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something that was settled once has to be settled again."""
+        return self._again is not None
+
+    @property
+    def acknowledged(self) -> int:
+        """How much of the journal the authority said is settled."""
+        return self._acknowledged
+
+    def settle_again(self, offset: int) -> None:
+        """The authority's database knows the journal up to `offset`: if that is less than it said
+        before, it lost commits, and gets them again."""
+        self._again = offset if offset < self._acknowledged else None
+        if self._again is not None:
+            _log.error(
+                "the database lost %d settled bytes; they are settled again",
+                self._acknowledged - offset,
+            )
+            self._due.set()
+            self._urgent.set()
 
     def appended(self, end: int, parts: Parts | None) -> None:
         """An entry ends at `end`; `parts` are a record's holds, None for other entries."""
@@ -94,8 +117,41 @@ class Flusher:
         """
         goal = self._journal.end
         async with self._lock:
+            while self._again is not None:
+                await self._flush_again(self._again)
             while self._records and self._acknowledged < goal:
                 await self._flush_batch()
+
+    async def _flush_again(self, start: int) -> None:
+        holder = self._journal.holder
+        request: Settle | Skip
+        try:
+            request = Settle(holder, start, self._journal.read_entries(start, self._acknowledged))
+        except JournalError:
+            kept = min(self._journal.kept_from, self._acknowledged)
+            _log.exception("what was settled before %d is not kept", kept)
+            request = Skip(holder, start, kept, self._spent_before(kept))
+        reply = await self._connection.until_answered(request)
+        if self._again is None or not isinstance(reply, Settled | Refused):
+            return
+        if reply.offset > self._again:
+            self._again = reply.offset if reply.offset < self._acknowledged else None
+        elif isinstance(reply, Refused):
+            _log.error("the authority does not settle journal bytes from %d: %s", start, reply)
+            await asyncio.sleep(_REFUSED_PAUSE_S)
+
+    def _spent_before(self, offset: int) -> dict[str, int]:
+        """What the slices that are held here had spent when `offset` was settled."""
+        spent = self._holdings.settled()
+        while offset < self._acknowledged:
+            data = self._journal.read_entries(offset, self._acknowledged)
+            for entry in entries(data, offset):
+                parts = decode_run(entry.body).parts if entry.kind == RECORD else ()
+                for part in parts:
+                    if part.slice_id in spent:
+                        spent[part.slice_id] -= min(part.spent, part.amount)
+            offset += len(data)
+        return spent
 
     async def _flush_batch(self) -> None:
         end = self._acknowledged

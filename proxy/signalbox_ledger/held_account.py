@@ -36,6 +36,7 @@ class HeldSlice:
     start: int
     end: int
     free: int
+    basis: str = ""
     open: int = 0
     pending: int = 0
     spent: int = 0

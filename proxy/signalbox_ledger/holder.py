@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from signalbox_ledger.held_account import ENDLESS, HeldAccount, HeldSlice
-from signalbox_ledger.protocol import Grant, ReturnItem
+from signalbox_ledger.protocol import Grant, PresentedSlice, ReturnItem
 from signalbox_ledger.records import HoldPart
 
 __all__ = ["ENDLESS", "Claim", "HeldAccount", "HeldSlice", "Hold", "Holdings", "Key"]
@@ -164,8 +164,10 @@ class Holdings:
                 found[1].spent += within
                 self._touched[found[0]] = None
 
-    def granted(self, account: HeldAccount, grant: Grant, *, upcoming: bool = False) -> None:
-        """Take up what the authority answered to a draw."""
+    def granted(
+        self, account: HeldAccount, grant: Grant, *, upcoming: bool = False, basis: str = ""
+    ) -> None:
+        """Take up what the authority answered to a draw of a budget that counts `basis`."""
         known = self.accounts.get((account.budget, account.subject))
         if known is None:
             self._keep(account)
@@ -181,11 +183,33 @@ class Holdings:
         self._touched[account] = None
         if grant.amount == 0 or grant.slice_id in self._slices:
             return
-        held = HeldSlice(
-            grant.slice_id, grant.window_start, grant.window_end or ENDLESS, grant.amount
-        )
+        end = grant.window_end or ENDLESS
+        held = HeldSlice(grant.slice_id, grant.window_start, end, grant.amount, basis)
         account.slices.append(held)
         self._slices[held.id] = (account, held)
+
+    def presented(self) -> list[PresentedSlice]:
+        """Every slice that is held, as the authority should know it."""
+        return [
+            PresentedSlice(
+                slice_id=held.id,
+                budget=account.budget,
+                basis=held.basis,
+                subject=account.subject,
+                window_start=held.start,
+                window_end=held.end if held.end < ENDLESS else 0,
+                amount=held.free + held.kept,
+            )
+            for account, held in self._slices.values()
+        ]
+
+    def settled(self) -> dict[str, int]:
+        """What the authority knows to be spent of every slice that is held."""
+        return {id_: held.spent for id_, (_, held) in self._slices.items()}
+
+    def close_strays(self, slice_ids: Iterable[str]) -> list[ReturnItem]:
+        """What closes those of these slices that are not held here any more."""
+        return [ReturnItem(id_, 0, close=True) for id_ in slice_ids if id_ not in self._slices]
 
     def drain(self, slice_ids: Iterable[str]) -> bool:
         """Others wait for these slices: use them no more. Whether any is held here."""

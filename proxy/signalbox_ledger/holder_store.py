@@ -3,6 +3,7 @@
 Part of `store`, inside the caller's transaction.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -10,6 +11,8 @@ from signalbox_ledger import run_store
 from signalbox_ledger.account_store import AccountStore
 from signalbox_ledger.database import Database
 from signalbox_ledger.protocol import Hello
+
+_log = logging.getLogger("signalbox.authority")
 
 HolderProblem = Literal["fenced", "unknown_holder", "replaced"]
 
@@ -103,10 +106,16 @@ class HolderStore:
         )
         return changed == 1
 
+    def skip_journal(self, holder: str, start: int, end: int) -> bool:
+        """Take bytes as settled that were once, in commits that were lost, and are not kept."""
+        _log.error("bytes %d to %d of the journal of %s are lost", start, end, holder)
+        return self.advance_offset(holder, start, end)
+
     def finish(self, holder: str) -> None:
         """Close every slice of the incarnation and fence it."""
-        self._accounts.close_all(holder)
+        # First, so that a draw of a lost connection that commits late has its slice closed too.
         self._database.execute("UPDATE holder SET fenced = 1 WHERE id = ?", (holder,))
+        self._accounts.close_all(holder)
 
     def post_loss(self, holder: str, now_ms: int) -> dict[str, tuple[int, int]]:
         """Charge the open slices of a holder in full; give (slices, amount) by unit."""

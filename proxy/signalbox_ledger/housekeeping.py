@@ -53,6 +53,7 @@ class Housekeeper:
         self._flusher = flusher
         self._drawer = drawer
         self._on_second = on_second
+        self.strays: Sequence[str] = ()
         self._returns: dict[str, ReturnItem] = {}
         self._frees = False
         self._returned_at = 0.0
@@ -119,6 +120,9 @@ class Housekeeper:
     async def give_back(self, now: int, *, everything: bool = False) -> None:
         """Return what is due. Raises LedgerUnavailableError; then the next call repeats it."""
         self._plan(self._holdings.collect(now, everything=everything))
+        if self.strays and not self._flusher.is_behind:
+            self._plan(self._holdings.close_strays(self.strays))
+            self.strays = ()
         loop = asyncio.get_running_loop()
         waited = loop.time() - self._returned_at >= _CLOSINGS_S
         if not (everything or waited or self._frees or len(self._returns) >= _CLOSINGS):

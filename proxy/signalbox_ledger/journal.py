@@ -38,6 +38,8 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 """Room of a segment behind what it begins with."""
 
 MAX_ENTRY = 4 * 1024 * 1024
+KEPT_SEGMENTS = 4
+_BATCH_BYTES = 1024 * 1024
 
 _FRAME = struct.Struct(">II")
 _SEGMENT = re.compile(r"^(?P<holder>[A-Za-z0-9-]{1,80})\.(?P<start>\d{16})\.journal$")
@@ -233,11 +235,33 @@ class Journal:
         """Bytes between two offsets, over segments. Raises JournalError."""
         return read_range(self._directory, self.holder, self._segments, (start, end))
 
+    def read_entries(self, start: int, end: int) -> bytes:
+        """Whole entries from `start` on, up to about a megabyte, none beyond `end`.
+
+        Raises JournalError where they are not kept.
+        """
+        data = self.read(start, min(end, start + MAX_ENTRY + _FRAME.size))
+        reached = start
+        for entry in entries(data, start):
+            if entry.end - start > _BATCH_BYTES and reached > start:
+                break
+            reached = entry.end
+        if reached == start:
+            raise JournalError(f"journal of {self.holder}: no entry begins at {start}")
+        return data[: reached - start]
+
+    @property
+    def kept_from(self) -> int:
+        """The first offset that is still on disk."""
+        return self._segments[0]
+
     def forget(self, acknowledged: int) -> None:
-        """Delete segments that are settled as a whole."""
-        while len(self._segments) > 1 and self._segments[1] <= acknowledged:
-            self._path(self._segments[0]).unlink(missing_ok=True)
-            del self._segments[0]
+        """Delete segments that are settled as a whole, but for the newest few: a database that
+        fails over to a copy may have lost what it settled last."""
+        settled = sum(start <= acknowledged for start in self._segments[1:])
+        for start in self._segments[: max(0, settled - KEPT_SEGMENTS)]:
+            self._path(start).unlink(missing_ok=True)
+            self._segments.remove(start)
 
     def close(self, *, settled: bool) -> None:
         """Close it; with nothing left to recover, delete it."""

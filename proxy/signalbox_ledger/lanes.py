@@ -88,7 +88,8 @@ class Lane(Generic[Caller]):
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting = [asked for asked in self._waiting if not asked.session.is_closed]
+        self._waiting = []
         if self._executor is None:
             self._end_turn(waiting, self._replies(waiting))
         else:

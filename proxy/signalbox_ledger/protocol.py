@@ -32,8 +32,8 @@ class Item(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class PresentedSlice(Item, frozen=True):
-    """A slice that its holder has; `amount` is what it has not given back, `spent` of it what it
-    was told is settled. `basis` as in `DrawItem`."""
+    """A slice that its holder has; `amount` is what it has not given back. `basis` as in
+    `DrawItem`."""
 
     slice_id: Name
     budget: Name
@@ -42,7 +42,6 @@ class PresentedSlice(Item, frozen=True):
     window_start: int
     window_end: int
     amount: Amount
-    spent: Amount
 
 
 class Hello(Message, frozen=True):
@@ -116,6 +115,19 @@ class Settle(Message, frozen=True):
     data: bytes
 
 
+class Skip(Message, frozen=True):
+    """Journal bytes of `holder` from `start` to `end` were settled in commits that the database
+    lost, and are not kept any more. Taken only while draws are frozen.
+
+    `spent` is what the holder's slices had spent when `end` was settled.
+    """
+
+    holder: Name
+    start: Offset
+    end: Offset
+    spent: Annotated[dict[Name, Amount], msgspec.Meta(max_length=100_000)] = {}
+
+
 class Poll(Message, frozen=True):
     """What is wanted back of this connection's holder?"""
 
@@ -183,6 +195,7 @@ Request = (
     | Draw
     | Return
     | Settle
+    | Skip
     | Poll
     | Fence
     | Finish

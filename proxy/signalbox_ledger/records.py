@@ -153,3 +153,8 @@ class Run(Record, frozen=True):
     attempts: list[Attempt] = []
     charges: list[Charge] = []
     verdicts: list[Verdict] = []
+
+    @property
+    def parts(self) -> tuple[HoldPart, ...]:
+        """What all of its attempts held, and what of that they spent."""
+        return tuple(part for attempt in self.attempts for part in attempt.holds)

@@ -77,8 +77,7 @@ class RunJournal:
         while self._unwritten:
             run, entry = self._unwritten[0]
             end = self._append(entry)
-            parts = tuple(part for attempt in run.attempts for part in attempt.holds)
-            self._flusher.appended(end, parts)
+            self._flusher.appended(end, run.parts)
             self._open.pop(run.run_id, None)
             del self._unwritten[0]
 

@@ -21,6 +21,7 @@ class Session:
 
     holder: str = ""
     epoch: int = 0
+    is_closed: bool = False
     generation: int = 0
     recovers: set[str] = field(default_factory=set)
 
@@ -46,17 +47,10 @@ class Service:
                 self._check(session)
                 self._store.accounts.give_back(session.holder, items)
                 return protocol.Done()
-            case protocol.Settle():
-                return self._settle(session, request)
             case protocol.Poll():
                 self._check(session)
                 wanted = self._store.accounts.wanted(session.holder)
                 return protocol.Polled(now_ms, wanted, self._store.state.min_generation)
-            case protocol.FindRun(run_id):
-                run = run_lookup.find_run(self._store.database, run_id)
-                return protocol.FoundRun(None if run is None else encode_run(run))
-            case protocol.Status(top):
-                return status.report(self._store, top=top, now_ms=now_ms)
             case protocol.Configure(generation, specs):
                 current = self._store.configure(generation, specs, now_ms // 1000)
                 session.generation = generation
@@ -67,6 +61,25 @@ class Service:
             case protocol.ReleaseKey(agent, key_digest, run_id):
                 idempotency.release(self._store.database, agent, key_digest, run_id)
                 return protocol.Done()
+            case _:
+                return self._answer_records(session, request, now_ms)
+
+    def _answer_records(self, session: Session, request: AnyRequest, now_ms: int) -> AnyReply:
+        match request:
+            case protocol.Settle():
+                return self._settle(session, request)
+            case protocol.Skip(holder, start, end, spent):
+                self._entitled(session, holder)
+                if not self._store.state.frozen:
+                    return Refused("invalid", "journal is skipped only after lost commits")
+                if self._store.holders.skip_journal(holder, start, end):
+                    self._store.accounts.set_spent(holder, spent)
+                return protocol.Settled(self._store.holders.offset(holder))
+            case protocol.FindRun(run_id):
+                run = run_lookup.find_run(self._store.database, run_id)
+                return protocol.FoundRun(None if run is None else encode_run(run))
+            case protocol.Status(top):
+                return status.report(self._store, top=top, now_ms=now_ms)
             case _:
                 return self._answer_lifecycle(session, request, now_ms)
 

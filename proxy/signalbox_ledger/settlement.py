@@ -81,7 +81,7 @@ def _spend(store: Store, holder: str, runs: Sequence[Run]) -> None:
         above[key] = above.get(key, 0) + amount
 
     for run in runs:
-        for part in (part for attempt in run.attempts for part in attempt.holds):
+        for part in run.parts:
             if part.spent < 0 or part.amount < 0:
                 raise JournalError(f"run {run.run_id} spends a negative amount")
             borne = min(part.spent, part.amount)

@@ -98,6 +98,15 @@ class Authority:
                 self._replace_others(asked.caller)
         for connection in {asked.caller for asked, _ in turn}:
             connection.resume()
+        if any(isinstance(reply, Refused) and reply.reason == "unavailable" for _, reply in turn):
+            self._part_with_holders()
+
+    def _part_with_holders(self) -> None:
+        """The database was lost, and the next may know less than this one did: holders come back
+        on new connections and present what they have."""
+        for connection in list(self.connections):
+            if connection.session.holder:
+                connection.part()
 
     def _replace_others(self, connection: "Connection") -> None:
         """A holder that came back on a new connection is no longer heard on the old one."""
@@ -111,7 +120,6 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, authority: Authority) -> None:
         self.session = Session()
-        self.closed = False
         self._authority = authority
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
@@ -147,13 +155,13 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of asyncio.Protocol."""
-        self.closed = True
+        self.session.is_closed = True
         self._authority.connections.discard(self)
 
     def reply(self, number: int, reply: AnyReply) -> None:
         """Send one reply."""
         self._waiting -= 1
-        if self.closed or self._transport is None:
+        if self.session.is_closed or self._transport is None:
             return
         try:
             self._transport.write(frame(number, reply))
@@ -162,11 +170,21 @@ class Connection(asyncio.Protocol):
 
     def resume(self) -> None:
         """Read on after a turn."""
-        if not self.closed and self._transport is not None and not self._transport.is_closing():
+        if (
+            not self.session.is_closed
+            and self._transport is not None
+            and not self._transport.is_closing()
+        ):
             self._transport.resume_reading()
+
+    def part(self) -> None:
+        """Hear no more of it, once it has what was answered."""
+        self.session.is_closed = True
+        if self._transport is not None:
+            self._transport.close()
 
     def close(self) -> None:
         """Hear no more of it; what it asked and was not answered is void."""
-        self.closed = True
+        self.session.is_closed = True
         if self._transport is not None:
             self._transport.abort()

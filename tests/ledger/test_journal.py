@@ -56,6 +56,7 @@ def test_a_living_journal_cannot_be_taken_and_a_closed_one_can(folder) -> None:
 
 def test_settled_segments_go_and_what_is_in_flight_is_carried_on(folder, monkeypatch) -> None:
     monkeypatch.setattr(journals, "SEGMENT_BYTES", 1000)
+    monkeypatch.setattr(journals, "KEPT_SEGMENTS", 0)
     journal = Journal(folder, "p-1", "p")
     open_ = frame_entry(DISPATCHING, b"open")
     journal.append(open_)
@@ -75,6 +76,25 @@ def test_settled_segments_go_and_what_is_in_flight_is_carried_on(folder, monkeyp
         journal.read(0, end)
     journal.close(settled=True)
     assert list(folder.iterdir()) == []
+
+
+def test_the_newest_settled_segments_stay_for_a_database_that_lost_them(
+    folder, monkeypatch
+) -> None:
+    monkeypatch.setattr(journals, "SEGMENT_BYTES", 1000)
+    journal = Journal(folder, "p-1", "p")
+    for _ in range(8):
+        journal.rotate([])
+        journal.append(frame_entry(RECORD, b"x" * 100))
+    journal.forget(journal.end)
+    kept = segments_of(folder, "p-1")
+    assert len(kept) == journals.KEPT_SEGMENTS + 1
+    assert journal.kept_from == kept[0]
+    data = journal.read_entries(kept[0], journal.end)
+    assert len([entry for entry in entries(data) if entry.kind == RECORD]) == len(kept)
+    with pytest.raises(JournalError, match="not all there"):
+        journal.read_entries(0, journal.end)
+    journal.close(settled=True)
 
 
 def test_a_full_disk_leaves_no_half_entry(folder) -> None:

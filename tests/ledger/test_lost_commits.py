@@ -7,26 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from signalbox_ledger import journal as journals
+from signalbox_ledger import status
+from signalbox_ledger.asking import connected
+from signalbox_ledger.client import Claim, Hold, ProxyLedger, Shortage
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import Draw, DrawItem, Drawn, Hello, PresentedSlice, Readmit, Refused
 from signalbox_ledger.service import Service, Session
 from signalbox_ledger.store import Store
-from support.ledgers import budget
+from support.ledgers import AuthorityProcess, budget, run_of, until
 from support.postgres import PostgresServer
 
 BUDGET = budget(limit=1000)
 
 
-def presented(slice_id: str, amount: int, spent: int = 0) -> PresentedSlice:
+def presented(slice_id: str, amount: int) -> PresentedSlice:
     return PresentedSlice(
-        slice_id,
-        BUDGET.id,
-        BUDGET.basis,
-        "",
-        window_start=0,
-        window_end=0,
-        amount=amount,
-        spent=spent,
+        slice_id, BUDGET.id, BUDGET.basis, "", window_start=0, window_end=0, amount=amount
     )
 
 
@@ -55,7 +52,7 @@ def granted(store: Store) -> list[tuple[int, int]]:
 
 def test_a_holder_that_presents_an_unknown_slice_freezes_draws(store: Store) -> None:
     session = Session()
-    ask(store, session, Hello("p", "p-1", 0, [presented("p-1.1", 400, 100)]))
+    ask(store, session, Hello("p", "p-1", 0, [presented("p-1.1", 400)]))
     assert granted(store) == [(400, 1000)], "what was granted counts"
     refused = draw(store, session, "p-1.2", 1)
     assert isinstance(refused, Refused)
@@ -137,3 +134,70 @@ def test_a_promoted_copy_freezes_draws_by_itself(tmp_path: Path) -> None:
             ask(promoted, again, Readmit())
             assert isinstance(draw(promoted, again, "q-1.2", 1), Drawn)
             promoted.close()
+
+
+async def spend(ledger: ProxyLedger, run_id: str, amount: int) -> None:
+    """A run that holds twice of what it spends; settled when this returns."""
+    held = await ledger.hold([Claim(BUDGET.id, "", 2 * amount)])
+    assert isinstance(held, Hold)
+    ledger.record(run_of(ledger, run_id, ledger.settle(held, [amount])))
+    assert await ledger.find_run(run_id) is not None
+
+
+def restore(authority: AuthorityProcess, copy: Path) -> None:
+    """An older copy of the database takes the place of the one that was acknowledged."""
+    authority.stop()
+    for leftover in authority.db.parent.glob("ledger.db*"):
+        leftover.unlink()
+    shutil.copy(copy, authority.db)
+    authority.start()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_live_proxies_bring_back_what_a_restored_copy_has_lost(
+    authority: AuthorityProcess,
+    folder: Path,
+    open_ledger: Callable[..., object],
+    kept: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger: ProxyLedger = await open_ledger("p0")  # type: ignore[misc]
+    await ledger.configure(1, [BUDGET])
+    await spend(ledger, "before", 10)
+    await ledger._housekeeper.give_back(ledger.now_ms() // 1000, everything=True)
+    authority.stop()
+    copy = folder / "copy.db"
+    shutil.copy(authority.db, copy)
+    authority.start()
+    await spend(ledger, "since-1", 100)
+    await spend(ledger, "since-2", 200)
+    held = await ledger.hold([Claim(BUDGET.id, "", 150)])
+    assert isinstance(held, Hold)
+    if not kept:
+        monkeypatch.setattr(journals, "KEPT_SEGMENTS", 0)
+        ledger._journal.rotate([])
+        ledger._journal.forget(ledger._flusher.acknowledged)
+    restore(authority, copy)
+    await until(lambda: is_settled(ledger))
+    short = await ledger.hold([Claim(BUDGET.id, "", 500)])
+    assert isinstance(short, Shortage)
+    assert short.reason == "unavailable", "draws are frozen"
+    async with connected(authority.socket) as ask:
+        await ask(Readmit())
+    ledger.release(held)
+    await ledger._housekeeper.give_back(ledger.now_ms() // 1000, everything=True)
+    found = [await ledger.find_run(f"since-{n}") is not None for n in (1, 2)]
+    assert found == [kept, kept]
+    (account,) = (await status.fetch(authority.socket)).budgets
+    assert account.figures.held == 0
+    if kept:
+        assert (account.figures.settled, account.figures.overrun) == (310, 0)
+    else:
+        assert account.figures.settled >= 310, "what is not known is charged in full"
+    short = await ledger.hold([Claim(BUDGET.id, "", 1000)])
+    assert isinstance(short, Shortage)
+    assert short.reason == "exhausted"
+
+
+async def is_settled(ledger: ProxyLedger) -> bool:
+    return ledger._connection.is_up and not ledger._flusher.is_behind
