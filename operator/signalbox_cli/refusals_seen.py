@@ -24,10 +24,10 @@ class _Refusal(NamedTuple):
 
 
 class RefusalsSeen:
-    """The latest refusal by each budget, found by following the ledger."""
+    """The latest refusal by each budget, found by following the ledger (a path, or a DSN)."""
 
-    def __init__(self, ledger: Path) -> None:
-        self._path = ledger
+    def __init__(self, ledger: Path | str) -> None:
+        self._where = ledger
         self._reader: LedgerReader | None = None
         self._position = 0
         self._latest: dict[str, _Refusal] = {}
@@ -36,7 +36,7 @@ class RefusalsSeen:
         """Takes up what was recorded since the last call."""
         try:
             if self._reader is None:
-                self._reader = LedgerReader(self._path)
+                self._reader = LedgerReader(self._where)
                 behind = self._reader.last_position() - PAGE * PAGES
                 self._position = max(self._position, behind)
             for _ in range(PAGES):

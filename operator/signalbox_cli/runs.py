@@ -1,9 +1,10 @@
 """`signalbox runs`: what was recorded, one line for each run, or one run whole.
 
-Reads the ledger's file, so it works while Signalbox runs and after it has stopped.
+Reads the ledger itself, so it works while Signalbox runs and after it has stopped.
 """
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from signalbox_cli.run_view import print_run
 from signalbox_cli.state import StateFolder
 from signalbox_cli.terminal import Cell, Heading, aligned, err, out, plain, print_table, styled
 from signalbox_ledger.documents import recorded_document, summary_document
+from signalbox_ledger.opening import DSN_VARIABLE
 from signalbox_ledger.read_store import LedgerUnreadableError
 from signalbox_ledger.reading import LedgerReader, RunFilter, RunSummary
 from signalbox_ledger.records import Outcome
@@ -94,12 +96,17 @@ def command(  # noqa: PLR0913  one for each option
 
 @contextmanager
 def ledger(state: Path) -> Iterator[LedgerReader]:
-    """The ledger of a state folder, closed after use; raises Failure when it cannot be read."""
+    """The ledger that SIGNALBOX_LEDGER_DSN names, else that of a state folder; closed after use.
+
+    Raises Failure when it cannot be read.
+    """
+    dsn = os.environ.get(DSN_VARIABLE)
     try:
-        with LedgerReader(StateFolder.at(state).ledger) as reader:
+        with LedgerReader(dsn or StateFolder.at(state).ledger) as reader:
             yield reader
     except LedgerUnreadableError as error:
-        raise Failure(f"{error}; name the folder with --state or SIGNALBOX_STATE") from None
+        where = f"see {DSN_VARIABLE}" if dsn else "name the folder with --state or SIGNALBOX_STATE"
+        raise Failure(f"{error}; {where}") from None
 
 
 def _show_one(reader: LedgerReader, run_id: str, output: str | None) -> None:

@@ -23,14 +23,11 @@ from pathlib import Path
 
 from signalbox_ledger.database import DatabaseError
 from signalbox_ledger.lanes import Clock
-from signalbox_ledger.opening import open_database
+from signalbox_ledger.opening import DSN_VARIABLE, open_database
 from signalbox_ledger.store import Store
 from signalbox_ledger.turns import Authority, Connection
 
 _log = logging.getLogger("signalbox.authority")
-
-DSN_VARIABLE = "SIGNALBOX_LEDGER_DSN"
-"""Environment variable with the DSN of PostgreSQL: it holds a password, so it is no option."""
 
 _PR_SET_PDEATHSIG = 1
 

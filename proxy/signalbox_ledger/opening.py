@@ -8,6 +8,9 @@ from pathlib import Path
 from signalbox_ledger import migrate
 from signalbox_ledger.database import Database
 
+DSN_VARIABLE = "SIGNALBOX_LEDGER_DSN"
+"""Environment variable with the DSN of PostgreSQL: it holds a password, so it is no option."""
+
 
 def open_database(where: Path | str) -> Database:
     """The ledger, to write to it, with the tables of this release.

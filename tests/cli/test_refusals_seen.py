@@ -1,6 +1,5 @@
 """A budget is exhausted while all it does is refuse; admitting somebody ends that."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -8,23 +7,22 @@ from pathlib import Path
 import pytest
 
 from signalbox_cli.refusals_seen import RefusalsSeen
-from signalbox_ledger.run_store import create_tables, insert_runs
-from support.recorded_runs import NOON, make_run, refused_run
+from signalbox_ledger.database import Database
+from signalbox_ledger.opening import open_database
+from support.recorded_runs import NOON, make_run, record, refused_run
 
 BUDGET = "signalbox/day"
 WINDOW = NOON // 1000
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        create_tables(connection)
-        yield connection
+def ledger(tmp_path: Path) -> Iterator[Database]:
+    with closing(open_database(tmp_path / "ledger.db")) as database:
+        yield database
 
 
 @pytest.fixture
-def seen(ledger: sqlite3.Connection, tmp_path: Path) -> Iterator[RefusalsSeen]:
+def seen(ledger: Database, tmp_path: Path) -> Iterator[RefusalsSeen]:
     following = RefusalsSeen(tmp_path / "ledger.db")
     yield following
     following.close()
@@ -40,38 +38,32 @@ def refuses(seen: RefusalsSeen, window: int = WINDOW) -> bool:
     return seen.refused_since(BUDGET, window)
 
 
-def test_a_refusal_counts_in_its_window_only(
-    ledger: sqlite3.Connection, seen: RefusalsSeen
-) -> None:
+def test_a_refusal_counts_in_its_window_only(ledger: Database, seen: RefusalsSeen) -> None:
     assert not refuses(seen)
-    insert_runs(ledger, [refusal("r_1", 500)])
+    record(ledger, [refusal("r_1", 500)])
     assert refuses(seen)
     assert not refuses(seen, WINDOW + 60)
 
 
 def test_who_is_admitted_afterwards_shows_that_something_is_left(
-    ledger: sqlite3.Connection, seen: RefusalsSeen
+    ledger: Database, seen: RefusalsSeen
 ) -> None:
-    insert_runs(ledger, [refusal("r_1", 500), make_run("r_2", started_at=NOON + 400)])
+    record(ledger, [refusal("r_1", 500), make_run("r_2", started_at=NOON + 400)])
     assert refuses(seen)
-    insert_runs(ledger, [make_run("r_3", started_at=NOON + 900)])
+    record(ledger, [make_run("r_3", started_at=NOON + 900)])
     assert not refuses(seen)
-    insert_runs(ledger, [refusal("r_4", 1_000)])
+    record(ledger, [refusal("r_4", 1_000)])
     assert refuses(seen)
 
 
-def test_another_agent_that_is_admitted_says_nothing(
-    ledger: sqlite3.Connection, seen: RefusalsSeen
-) -> None:
+def test_another_agent_that_is_admitted_says_nothing(ledger: Database, seen: RefusalsSeen) -> None:
     other = make_run("r_2", started_at=NOON + 900, agent="signalbox/other")
-    insert_runs(ledger, [refusal("r_1", 500), other])
+    record(ledger, [refusal("r_1", 500), other])
     assert refuses(seen)
 
 
-def test_one_sessions_end_is_not_the_budgets(
-    ledger: sqlite3.Connection, seen: RefusalsSeen
-) -> None:
-    insert_runs(ledger, [refusal("r_1", 500, "session-7")])
+def test_one_sessions_end_is_not_the_budgets(ledger: Database, seen: RefusalsSeen) -> None:
+    record(ledger, [refusal("r_1", 500, "session-7")])
     assert not refuses(seen)
 
 

@@ -82,10 +82,6 @@ def test_followers_see_every_run_of_many_authorities_once_and_in_order(
     with opened(postgres_ledger) as database, LedgerReader(postgres_ledger) as reader:
         for thread in threads:
             thread.start()
-        waiting = threading.Thread(
-            target=lambda: [*map(threading.Thread.join, threads), done.set()]
-        )
-        waiting.start()
         seen: list[tuple[int, str]] = []
         while True:
             was_done = not any(thread.is_alive() for thread in threads)
