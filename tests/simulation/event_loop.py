@@ -51,7 +51,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         *args: Any,
         context: Context | None = None,
     ) -> Handle:
-        return self._timer(self._world.now + round(delay * MICRO), callback, args, context)
+        return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(
         self,
@@ -60,7 +60,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         *args: Any,
         context: Context | None = None,
     ) -> Handle:
-        return self._timer(round(when * MICRO), callback, args, context)
+        due = int(when * MICRO)
+        if due / MICRO < when:
+            due += 1  # a timer never fires before its time
+        return self._timer(due, callback, args, context)
 
     def _timer(
         self,

@@ -8,6 +8,7 @@ under test only to check them. What can be said at the end only is in `books`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from signalbox_ledger.accounts import Figures
 from signalbox_ledger.protocol import Configure, Configured, Draw, DrawItem, Drawn, Grant
 from signalbox_ledger.records import Run
 from simulation.durable import Durable
@@ -93,10 +94,13 @@ class Judge:
                 self.world.violate(f"{key}: more is granted than enforced: {stored}")
             elif stored.granted + stored.overrun > limit:
                 self.world.violate(f"{key}: {stored} was granted under a limit of {limit}")
-        if grant.figures is not None and item.needs and grant.figures.remaining < max(item.needs):
-            self._check_shortage(key, grant)
+        told = grant.figures
+        if told is None or told.held is None or not item.needs:
+            return
+        if told.remaining < max(item.needs):
+            self._check_shortage(key, told)
             known = self.short.setdefault((holder, item.budget, item.subject), [])
-            known.append((self.world.now, grant.figures.remaining))
+            known.append((self.world.now, told.remaining))
             del known[:-20]
 
     def _check_window(self, item: DrawItem, grant: Grant) -> None:
@@ -108,14 +112,14 @@ class Judge:
         if not inside:
             self.world.violate(f"{item.budget}: drawn at {now} in the window {start} to {end}")
 
-    def _check_shortage(self, key: AccountKey, grant: Grant) -> None:
+    def _check_shortage(self, key: AccountKey, told: Figures) -> None:
         """The authority says that so little is left: it must be what it has stored."""
         stored = self.durable.account(key)
         limit = self.limits.get(key[0], 0)
         left = limit if stored is None else limit - stored.settled - stored.overrun
-        if grant.figures is not None and grant.figures.remaining < left:
+        if told.remaining < left:
             self.false_refusals += 1
-            self.world.violate(f"{key}: told {grant.figures.remaining}, left are {left}: {stored}")
+            self.world.violate(f"{key}: told {told.remaining}, left are {left}: {stored}")
 
     # What proxies do
 
@@ -183,7 +187,9 @@ class Judge:
         elif run.refusal == "store_unavailable":
             if self.scenario.calm:
                 self.world.violate(f"{run.run_id}: {run.refusal_detail}")
-            if not run.attempts and run.duration_us > UNAVAILABLE_US:
+            known = not run.attempts and shortage.get("budget") in self.limits
+            late = run.duration_us > UNAVAILABLE_US and process.resumed_at < began
+            if known and late and shortage.get("unit"):
                 self.world.violate(f"{run.run_id} heard after {run.duration_us} us that {shortage}")
 
     def _check_exhausted(self, run: Run, shortage: Mapping[str, object], began: int) -> None:

@@ -103,9 +103,10 @@ def _outcomes(seeds: list[int], options: argparse.Namespace) -> Iterator[Outcome
             try:
                 yield results.next(timeout=SEED_LIMIT_S)
             except multiprocessing.TimeoutError:
-                print(f"seed {seed} did not end within {SEED_LIMIT_S} s", flush=True)
-                print("caught_after_seeds=1" if options.until_caught else "hung=1", flush=True)
-                os._exit(1)
+                pool.terminate()
+                outcome = Outcome.hung(seed)
+                yield outcome
+                return
 
 
 def _one(task: tuple[int, int]) -> Outcome:

@@ -20,7 +20,10 @@ from typing import Any
 
 MICRO = 1_000_000
 MAX_STEPS = 200_000
-"""Callbacks at one instant; more than that is a loop that never waits."""
+"""Callbacks because of one event; more than that is a loop that never waits."""
+
+MAX_EVENTS = 5
+"""A seed that takes so many times its events never comes to rest."""
 
 
 class ProcessKilled(BaseException):  # noqa: N818  it is no error of anybody
@@ -71,6 +74,7 @@ class Process:
         self.name = name
         self.alive = True
         self.paused = False
+        self.resumed_at = -1
         self.wall_us = 0
         """How far its wall clock is off."""
         self.fuse: int | None = None
@@ -99,6 +103,7 @@ class Process:
     def resume(self) -> None:
         """SIGCONT: what was due meanwhile happens now, in order."""
         self.paused = False
+        self.resumed_at = self.world.now
         waiting, self.backlog = self.backlog, []
         for process, callback, args, what in waiting:
             self.world.at(self.world.now, process, callback, *args, what=what)
@@ -183,6 +188,8 @@ class World:
                     continue
             self.now = when
             self.events += 1
+            if self.events > MAX_EVENTS * self.max_events:
+                self.violate(f"does not come to rest; the last event was {what} of {process}")
             if what in ("timer", "thread"):
                 self.note(what, process.name if process is not None else "")
             self._enter(process)

@@ -4,10 +4,15 @@ import asyncio
 import gc
 import logging
 import shutil
+import signal
 import tempfile
 import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 from simulation.authority_host import AuthorityHost, create_tables
 from simulation.books import Books, Figures
@@ -28,6 +33,10 @@ REST_US = 60 * MICRO
 """Within so much time after the last fault, nothing is held any more."""
 
 
+CPU_LIMIT_S = 30.0
+"""A seed takes two seconds; one that takes so much more hangs."""
+
+
 @dataclass
 class Outcome:
     """What became of one seed."""
@@ -46,6 +55,34 @@ class Outcome:
     calm: bool
     trace: list[str] = field(default_factory=list)
 
+    @classmethod
+    def hung(cls, seed: int) -> "Outcome":
+        """A seed of which nothing was heard in time."""
+        what = ["it did not end in time"]
+        return cls(seed, 0, "", 0.0, 0.0, what, Figures(), {}, {}, {}, 0, calm=False)
+
+
+class Hang(BaseException):  # noqa: N818  no handler of errors may take it for one
+    """The code under test computes for ever."""
+
+
+@contextmanager
+def bounded(world: World, seconds: float) -> Iterator[None]:
+    """Raise `Hang` after so much CPU time, wherever that is, and again if it is swallowed."""
+
+    def hangs(_: int, frame: FrameType | None) -> None:
+        world.violate("computes for ever:\n" + "".join(traceback.format_stack(frame)[-4:]))
+        signal.setitimer(signal.ITIMER_PROF, 1)
+        raise Hang
+
+    before = signal.signal(signal.SIGPROF, hangs)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
 
 def run_seed(seed: int, *, events: int = 20_000, trace: bool = False) -> Outcome:
     """Simulate `seed` for at least so many events; everything that broke is in the outcome."""
@@ -60,7 +97,8 @@ def run_seed(seed: int, *, events: int = 20_000, trace: bool = False) -> Outcome
     try:
         with simulated_machine(world, scenario.start_us) as disk:
             simulation = Simulation(world, scenario, disk, folder)
-            simulation.live()
+            with suppress(Hang), bounded(world, CPU_LIMIT_S):
+                simulation.live()
             outcome = simulation.outcome(seed)
             simulation.end()
     finally:
