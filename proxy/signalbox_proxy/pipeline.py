@@ -85,11 +85,7 @@ async def serve(exchange: Exchange) -> StreamResponse:
 
                 # 8. Deliver, evaluate, settle; leaving the recording writes the run.
                 return await Delivery(exchange, run, request, accounts, attempt).deliver(answer)
-        raise failure or Refusal(
-            "no_lane",
-            "Every lane that may carry this request is quarantined: its provider billed above its "
-            "bound. Ask for another model, or correct the Model's limits and prices.",
-        )
+        raise failure or all_quarantined()
 
 
 async def understand(exchange: Exchange) -> ModelRequest:
@@ -110,6 +106,15 @@ async def admit(
     except BaseException:
         reservation.release(services.ledger)
         raise
+
+
+def all_quarantined() -> Refusal:
+    """No lane is left to try, and none was tried."""
+    return Refusal(
+        "no_lane",
+        "Every lane that may carry this request is quarantined: its provider billed above its "
+        "bound. Ask for another model, or correct the Model's limits and prices.",
+    )
 
 
 def without(ranking: list[Quote], used: Quote) -> list[Quote]:
