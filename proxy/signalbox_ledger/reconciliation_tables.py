@@ -101,7 +101,7 @@ def _tokens(row: Row) -> int | None:
     if row.get("total_tokens") not in (None, ""):
         return _field(row, "total_tokens", values.whole_number)
     usage = row.get("usage")
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     meters = ("input", "cached_input", "cache_write_5m", "cache_write_1h", "output")
     given = [meter for meter in meters if meter in usage]
@@ -180,7 +180,7 @@ def _optional(row: Row, column: str) -> str:
 
 def _field(row: Row, column: str, reader: Callable[[str], Value]) -> Value:
     value = row.get(column)
-    if isinstance(value, bool) or value is None or isinstance(value, Mapping | list):
+    if value is None or isinstance(value, (bool, dict, list)):
         raise FieldError(column, "is missing" if value is None else "is not a number or a text")
     try:
         return reader(str(value))

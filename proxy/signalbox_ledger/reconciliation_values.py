@@ -31,8 +31,11 @@ def pico_usd(text: str, unit: int = PICO_PER_USD) -> int:
     match = _DECIMAL.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text[:40]!r} is not a decimal number; write one such as 0.0125")
-    pico = Fraction(match[2]) * unit
-    whole = ceil_div(pico.numerator, pico.denominator)
+    if match[2].isdigit():
+        whole = int(match[2]) * unit
+    else:
+        pico = Fraction(match[2]) * unit
+        whole = ceil_div(pico.numerator, pico.denominator)
     if match[1] and whole:
         raise ValueError(f"{text[:40]} is negative; credits are not reconciled, take them out")
     if whole > MAX_AMOUNT * PICO_PER_NANO:

@@ -32,11 +32,11 @@ class Desk:
             store.configure(7, specs, NOW_MS // 1000)
             store.open_holder(Hello("proxy-0", "proxy-0/1"), NOW_MS)
 
-    def draw(self, slice_id: str, spec: BudgetSpec, amount: int) -> None:
+    def draw(self, slice_id: str, spec: BudgetSpec, amount: int, at: int = NOW_MS) -> None:
         item = DrawItem(slice_id, spec.id, "", [amount], 0, 0, spec.basis)
         with self.store.transaction():
             (grant,) = self.store.granting.draw(
-                "proxy-0/1", [item], self.store.specs, now=NOW_MS // 1000
+                "proxy-0/1", [item], self.store.specs, now=at // 1000
             )
         assert grant.amount == amount
 
@@ -213,7 +213,12 @@ def test_a_hold_near_the_turn_of_a_window_gives_nothing_back(store: Store) -> No
     later = run + 86_400_000
     desk.record("r_1", [hold("s1", 20_000, 20_000)], 20_000, started_at=later)
     desk.close("s1")
+    desk.draw("s2", DAY_BUDGET, 20_000, at=later)
+    desk.record("r_2", [hold("s2", 20_000, 20_000)], 20_000, started_at=later)
+    desk.close("s2")
     assert desk.correct(item(20_000, 3_000), at=later).returned == {}
+    with store.transaction():
+        assert store.database.query("SELECT granted FROM account") == [(20_000,), (20_000,)]
 
 
 def test_a_budget_made_again_otherwise_gives_nothing_back(store: Store) -> None:

@@ -150,3 +150,11 @@ def test_without_an_authority_it_says_what_to_do(tmp_path: Path) -> None:
         assert told.exit_code == 1
         assert "start `signalbox up`" in told.output
         assert "Traceback" not in told.output
+
+
+def test_a_live_proxy_cannot_be_given_up(machine: Machine) -> None:
+    asyncio.run(draw(machine.state / "authority.sock"))
+    told = machine("proxies", "lost", "proxy-7", "--yes")
+    assert told.exit_code == 1
+    assert "proxy-7-a is live" in told.output
+    assert json.loads(machine("proxies", "-o", "json").stdout)["items"][0]["slices"] == 1
