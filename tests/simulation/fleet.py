@@ -217,8 +217,7 @@ class Machine:
         self.supervisor.kill()
         self.supervisor = self._new_process("supervisor")
         self.unrecovered = True
-        if self.process is None or not self.process.alive:
-            self.world.after(300_000, self.supervisor, self._noticed)
+        self.world.after(300_000, self.supervisor, self._noticed)
 
     def lose(self) -> None:
         """The machine is gone with its journals; another one takes its place."""

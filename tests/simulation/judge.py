@@ -56,6 +56,8 @@ class Judge:
     world: World
     scenario: Scenario
     durable: Durable
+    heard: dict[str, int]
+    """When a process last got anything from another; see `Network`."""
     sent: dict[int, Sent] = field(default_factory=dict)
     slices: dict[str, Drawn_] = field(default_factory=dict)
     draws: dict[AccountKey, list[str]] = field(default_factory=dict)
@@ -108,7 +110,7 @@ class Judge:
         start, end = grant.window_start, grant.window_end
         if not end:
             return
-        inside = end > now and start <= now + 3 if item.upcoming else start <= now < end
+        inside = start > now if item.upcoming else start <= now < end
         if not inside:
             self.world.violate(f"{item.budget}: drawn at {now} in the window {start} to {end}")
 
@@ -188,7 +190,8 @@ class Judge:
             if self.scenario.calm:
                 self.world.violate(f"{run.run_id}: {run.refusal_detail}")
             known = not run.attempts and shortage.get("budget") in self.limits
-            late = run.duration_us > UNAVAILABLE_US and process.resumed_at < began
+            since = max(process.resumed_at, self.heard.get(process.name, -1))
+            late = run.duration_us > UNAVAILABLE_US and since < began
             if known and late and shortage.get("unit"):
                 self.world.violate(f"{run.run_id} heard after {run.duration_us} us that {shortage}")
 

@@ -29,8 +29,9 @@ from simulation.scheduler import MICRO, World
 
 _process_time = time.process_time
 
-REST_US = 60 * MICRO
-"""Within so much time after the last fault, nothing is held any more."""
+REST_US = 80 * MICRO
+"""Within so much time after the last fault nothing is held any more: idle slices are given back
+after a minute."""
 
 
 CPU_LIMIT_S = 30.0
@@ -117,8 +118,8 @@ class Simulation:
         self.scenario = scenario
         self.durable = Durable(world, scenario.start_us)
         create_tables(self.durable, world)
-        self.judge = Judge(world, scenario, self.durable)
         self.network = Network(world)
+        self.judge = Judge(world, scenario, self.durable, self.network.heard)
         self.provider = Provider(world, sheets())
         self.provider.mix = HONEST if scenario.honest else MIXED
         self.provider.on_bill = self.judge.billed
