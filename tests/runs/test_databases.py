@@ -157,6 +157,20 @@ def test_a_statement_that_is_wrong_is_an_error_of_ours(database: Database) -> No
     assert database.query("SELECT 1") == [(1,)]
 
 
+def test_a_commit_of_sqlite_is_on_the_disk_and_its_rules_hold(tmp_path: Path) -> None:
+    with closing(connect(tmp_path / "l.db")) as database:
+        found = {
+            name: database.query(f"PRAGMA {name}")[0][0]
+            for name in ("journal_mode", "synchronous", "foreign_keys", "recursive_triggers")
+        }
+    assert found == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "recursive_triggers": 1,
+    }
+
+
 def test_the_clock_is_in_milliseconds(database: Database) -> None:
     assert abs(database.now_ms() - time.time() * 1000) < 10_000
 

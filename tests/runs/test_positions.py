@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from signalbox_ledger import positions
 from signalbox_ledger.budget_signals import budget_signals
 from signalbox_ledger.database import Database
 from signalbox_ledger.opening import open_database
@@ -15,7 +16,7 @@ from signalbox_ledger.read_store import LedgerUnreadableError
 from signalbox_ledger.reading import LedgerReader
 from signalbox_ledger.run_store import insert_runs
 from support.postgres import PostgresServer
-from support.recorded_runs import NOON, make_run, record, refused_run, undone
+from support.recorded_runs import make_run, record, refused_run, undone
 
 
 @contextmanager
@@ -95,13 +96,22 @@ def test_followers_see_every_run_of_many_authorities_once_and_in_order(
     assert counted == len(recorded)
 
 
-def test_sums_of_many_authorities_are_what_the_facts_say(postgres_ledger: str) -> None:
+def test_sums_of_many_authorities_are_what_the_facts_say(
+    postgres_ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each adds to rows of its own, and none counts what another one wrote meanwhile."""
     with opened(postgres_ledger) as one, opened(postgres_ledger) as other:
-        with one.transaction():
-            insert_runs(one, [make_run("r_1", holder="a")])
-            record(other, [make_run("r_2", holder="b"), refused_run("r_3", holder="b")])
-            insert_runs(one, [make_run("r_4", holder="a", started_at=NOON + 1)])
+        meanwhile = [[make_run("r_2", holder="b"), refused_run("r_3", holder="b")]]
+        announce = positions.announce
+
+        def interrupted(database: Database) -> tuple[int, int]:
+            behind = announce(database)
+            if meanwhile:
+                record(other, meanwhile.pop())
+            return behind
+
+        monkeypatch.setattr(positions, "announce", interrupted)
+        record(one, [make_run("r_1", holder="a"), make_run("r_4", holder="a")])
         totals = one.query(
             "SELECT sum(runs), sum(refused), sum(cost_nano_usd) FROM period_sum GROUP BY span"
         )
