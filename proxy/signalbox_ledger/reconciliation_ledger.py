@@ -109,7 +109,8 @@ _SUMS: Final = f"""
            sum(nano) AS nano, sum(lines) AS lines
       FROM (SELECT a.started_at - a.started_at % {DAY_MS} AS day, a.provider, a.upstream_model,
                    a.model, a.lane,
-                   CASE WHEN a.settlement = 'full' THEN 1 ELSE 0 END AS unknown,
+                   CASE WHEN a.settlement = 'full' AND {_CORRECTIONS} = 0 THEN 1 ELSE 0 END
+                       AS unknown,
                    coalesce(a.tokens_input + a.tokens_cache_write_5m + a.tokens_cache_write_1h, 0)
                        AS tokens_input,
                    coalesce(a.tokens_cached, 0) AS tokens_cached,
