@@ -15,6 +15,10 @@ from signalbox_ledger.protocol import PresentedSlice, ReturnItem
 Account = tuple[str, str, str, int]
 """Identity of an account: budget, basis, subject, start of the window."""
 
+OF_HOLDER = "holder || '' = ?"
+"""The holder of slices that are sought by their ids: never by an index of the holder's slices, of
+which there may be tens of thousands."""
+
 OF_ACCOUNT = "budget = ? AND basis = ? AND subject = ? AND window_start = ?"
 
 
@@ -120,7 +124,7 @@ class AccountStore:
     def _slices(self, holder: str, slice_ids: Sequence[str]) -> dict[str, tuple[Account, int, int]]:
         rows = self._database.query(
             "SELECT id, budget, basis, subject, window_start, amount, spent FROM slice "  # noqa: S608
-            f"WHERE {self._database.any_of('id')} AND holder = ?",
+            f"WHERE {self._database.any_of('id')} AND {OF_HOLDER}",
             (self._database.listed(slice_ids), holder),
         )
         return {row[0]: ((row[1], row[2], row[3], row[4]), row[5], row[6]) for row in rows}
@@ -219,12 +223,13 @@ class AccountStore:
     def forget_ended(self, before: int, most: int) -> int:
         """Drop up to `most` accounts of users, sessions and agents whose window ended before and
         of which nobody holds anything; how many."""
-        return self._database.execute(
-            "DELETE FROM account WHERE (budget, basis, subject, window_start) IN ("
+        ended = self._database.query(
             "SELECT budget, basis, subject, window_start FROM account "
             "WHERE subject <> '' AND window_end > 0 AND window_end < ? "
             "AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.budget = account.budget "
             "AND slice.basis = account.basis AND slice.subject = account.subject "
-            "AND slice.window_start = account.window_start) LIMIT ?)",
+            "AND slice.window_start = account.window_start) LIMIT ?",
             (before, most),
         )
+        self._database.execute_many(f"DELETE FROM account WHERE {OF_ACCOUNT}", sorted(ended))  # noqa: S608
+        return len(ended)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from signalbox_ledger.account_store import OF_ACCOUNT, Account, AccountStore
+from signalbox_ledger.account_store import OF_ACCOUNT, OF_HOLDER, Account, AccountStore
 from signalbox_ledger.accounts import BudgetSpec, Figures, grant_amount
 from signalbox_ledger.database import ConflictError, Database
 from signalbox_ledger.new_subjects import NewSubjects
@@ -82,7 +82,7 @@ class Granting:
             "SELECT slice.id, slice.amount, slice.window_start, window_end, limit_amount, granted, "  # noqa: S608
             "overrun FROM slice JOIN account ON account.budget = slice.budget "
             "AND account.basis = slice.basis AND account.subject = slice.subject "
-            f"AND account.window_start = slice.window_start WHERE {of_slice} AND holder = ?",
+            f"AND account.window_start = slice.window_start WHERE {of_slice} AND {OF_HOLDER}",
             (self._database.listed([item.slice_id for item in items]), holder),
         )
         return {

@@ -39,7 +39,10 @@ def session(found: Mapping[str, str], *, read_only: bool, answer_seconds: int) -
     }
     if read_only:
         values["default_transaction_read_only"] = "on"
-    elif found["synchronous_commit"] != "remote_apply":
+        return values
+    # A plan that was made while a table was small is kept: it must not be one that reads it whole.
+    values["enable_seqscan"] = "off"
+    if found["synchronous_commit"] != "remote_apply":
         values["synchronous_commit"] = "on"
     return values
 

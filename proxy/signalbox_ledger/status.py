@@ -5,10 +5,12 @@
 
 from pathlib import Path
 
+import msgspec
+
 from signalbox_ledger.accounts import BudgetSpec, Figures
 from signalbox_ledger.asking import connected
 from signalbox_ledger.connection import LedgerUnavailableError
-from signalbox_ledger.database import Database
+from signalbox_ledger.database import Database, Row
 from signalbox_ledger.protocol import BudgetStatus, Status, StatusReport, SubjectStatus
 from signalbox_ledger.store import Store
 
@@ -25,10 +27,10 @@ def report(store: Store, *, top: int, now_ms: int) -> StatusReport:
 def budget_status(store: Store, spec: BudgetSpec, *, top: int, now: int) -> BudgetStatus:
     """One budget; `top` subjects, those with the least remaining first."""
     start, end = spec.window(now)
-    database = store.database
-    subjects, granted, overrun, drawn_up = _totals_at(database, spec, start)
-    held = _held_at(database, spec, start)
-    found = _largest_at(database, spec, start, (held, max(top, drawn_up) + 1))
+    accounts = _Accounts(store.database, spec, start)
+    subjects, granted = accounts.totals()
+    held = accounts.held()
+    found = accounts.largest(held, max(top, accounts.drawn_up()) + 1)
     named = [(subject, figures) for subject, figures in found if subject]
     return BudgetStatus(
         budget=spec.id,
@@ -36,7 +38,7 @@ def budget_status(store: Store, spec: BudgetSpec, *, top: int, now: int) -> Budg
         generation=store.generation,
         window_start=start,
         window_end=end,
-        figures=Figures(spec.limit, granted, sum(held.values()), overrun),
+        figures=Figures(spec.limit, granted, sum(held.values()), accounts.overrun),
         remaining=found[0][1].remaining if found else spec.limit,
         subjects=subjects,
         exhausted_subjects=sum(figures.state == "exhausted" for _, figures in named),
@@ -44,49 +46,67 @@ def budget_status(store: Store, spec: BudgetSpec, *, top: int, now: int) -> Budg
     )
 
 
-def _totals_at(database: Database, spec: BudgetSpec, start: int) -> tuple[int, int, int, int]:
-    """In the window from `start`: accounts with a subject, granted, overrun, and subjects with
-    nothing left to draw. The shared account is in the sums only."""
-    (row,) = database.query(
-        "SELECT COALESCE(SUM(CASE WHEN subject <> '' THEN 1 ELSE 0 END), 0), "
-        "COALESCE(SUM(granted), 0), COALESCE(SUM(overrun), 0), COALESCE(SUM(CASE WHEN "
-        "subject <> '' AND granted + overrun >= limit_amount THEN 1 ELSE 0 END), 0) "
-        "FROM account WHERE budget = ? AND basis = ? AND window_start = ?",
-        (spec.id, spec.basis, start),
-    )
-    return (int(row[0]), int(row[1]), int(row[2]), int(row[3]))
+class _Accounts:
+    """The accounts of one budget in one window: perhaps those of a hundred thousand users, so each
+    question is answered from an index. What was billed above holds is rare, and read whole."""
 
+    def __init__(self, database: Database, spec: BudgetSpec, start: int) -> None:
+        self._database = database
+        self._window = (spec.id, spec.basis, start)
+        self._limit = spec.limit
+        self._overrun = self._figures("AND overrun > 0", ())
 
-def _held_at(database: Database, spec: BudgetSpec, start: int) -> dict[str, int]:
-    """What is held by subject, where anything is."""
-    rows = database.query(
-        "SELECT subject, SUM(amount - spent) FROM slice "
-        "WHERE budget = ? AND basis = ? AND window_start = ? AND amount > spent "
-        "GROUP BY subject",
-        (spec.id, spec.basis, start),
-    )
-    return {subject: int(held) for subject, held in rows}
+    @property
+    def overrun(self) -> int:
+        """What was billed above holds, of all accounts."""
+        return sum(figures.overrun for _, figures in self._overrun)
 
+    def totals(self) -> tuple[int, int]:
+        """Accounts with a subject, and what is granted of all, the shared one included."""
+        ((count, granted),) = self._query("SELECT COUNT(*), COALESCE(SUM(granted), 0)", "", ())
+        shared = self._database.query(
+            "SELECT 1 FROM account "
+            "WHERE budget = ? AND basis = ? AND window_start = ? AND subject = ''",
+            self._window,
+        )
+        return int(count) - len(shared), int(granted)
 
-def _largest_at(
-    database: Database, spec: BudgetSpec, start: int, among: tuple[dict[str, int], int]
-) -> list[tuple[str, Figures]]:
-    """The accounts with the least remaining, ascending; the shared one among them. `among`: what
-    is held by subject, and how many to find."""
-    held, count = among
-    # What is held only adds to `remaining`: nobody beyond this many can come to the front.
-    rows = database.query(
-        "SELECT subject, limit_amount, granted, overrun FROM account "
-        "WHERE budget = ? AND basis = ? AND window_start = ? "
-        "ORDER BY granted + overrun DESC, subject LIMIT ?",
-        (spec.id, spec.basis, start, count + len(held)),
-    )
-    found = [
-        (subject, Figures(limit, granted, held.get(subject, 0), overrun))
-        for subject, limit, granted, overrun in rows
-    ]
-    found.sort(key=lambda item: (item[1].remaining, item[0]))
-    return found[:count]
+    def drawn_up(self) -> int:
+        """At most so many accounts have nothing left to draw."""
+        ((count,),) = self._query("SELECT COUNT(*)", "AND granted >= ?", (self._limit,))
+        return int(count) + len(self._overrun)
+
+    def held(self) -> dict[str, int]:
+        """What is held by subject, where anything is."""
+        rows = self._database.query(
+            "SELECT subject, SUM(amount - spent) FROM slice "
+            "WHERE budget = ? AND basis = ? AND window_start = ? AND amount > spent "
+            "GROUP BY subject",
+            self._window,
+        )
+        return {subject: int(held) for subject, held in rows}
+
+    def largest(self, held: dict[str, int], count: int) -> list[tuple[str, Figures]]:
+        """The accounts with the least remaining, ascending; the shared one among them."""
+        # What is held only adds to `remaining`: nobody beyond this many can come to the front.
+        first = self._figures("ORDER BY granted DESC LIMIT ?", (count + len(held),))
+        found = [
+            (subject, msgspec.structs.replace(figures, held=held.get(subject, 0)))
+            for subject, figures in dict([*first, *self._overrun]).items()
+        ]
+        found.sort(key=lambda item: (item[1].remaining, item[0]))
+        return found[:count]
+
+    def _figures(self, condition: str, parameters: tuple[int, ...]) -> list[tuple[str, Figures]]:
+        rows = self._query("SELECT subject, limit_amount, granted, overrun", condition, parameters)
+        return [(row[0], Figures(row[1], row[2], None, row[3])) for row in rows]
+
+    def _query(self, select: str, condition: str, parameters: tuple[int, ...]) -> list[Row]:
+        return self._database.query(
+            f"{select} FROM account "
+            f"WHERE budget = ? AND basis = ? AND window_start = ? AND window_end >= 0 {condition}",
+            (*self._window, *parameters),
+        )
 
 
 async def fetch(socket: Path, *, top: int = 5) -> StatusReport:

@@ -25,7 +25,7 @@ _KEPT_SECONDS = 7 * 86_400
 _KEPT_ACCOUNT_SECONDS = 60
 """An account of a user, session or agent stays so long after its window: its last holds settle."""
 
-_DROPPED_AT_ONCE = 2_000
+_DROPPED_AT_ONCE = 1_000
 
 
 class State(NamedTuple):
