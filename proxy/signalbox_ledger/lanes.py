@@ -69,6 +69,7 @@ class Lane(Generic[Caller]):
         self._executor = executor
         self._waiting: list[Asked[Caller]] = []
         self._is_busy = False
+        self._is_away = False
         self._turns: set[asyncio.Task[None]] = set()
 
     def enqueue(self, asked: Asked[Caller]) -> None:
@@ -116,12 +117,16 @@ class Lane(Generic[Caller]):
 
     def _replies(self, items: list[Asked[Caller]]) -> list[AnyReply]:
         try:
-            return self._commit(items)
+            replies = self._commit(items)
         except _AWAY as error:
-            return _unavailable(error, len(items))
+            return self._unavailable(error, len(items))
         except Exception:  # noqa: BLE001 - whatever one request does, the others are answered
             # One request spoiled the common transaction: each gets its own, in order.
             return self._one_by_one(items)
+        if self._is_away:
+            self._is_away = False
+            _log.info("the database is back")
+        return replies
 
     def _one_by_one(self, items: Sequence[Asked[Caller]]) -> list[AnyReply]:
         replies: list[AnyReply] = []
@@ -129,7 +134,7 @@ class Lane(Generic[Caller]):
             try:
                 replies.append(self._commit_alone(item))
             except _AWAY as error:
-                return replies + _unavailable(error, len(items) - len(replies))
+                return replies + self._unavailable(error, len(items) - len(replies))
         return replies
 
     def _commit(self, items: Sequence[Asked[Caller]]) -> list[AnyReply]:
@@ -152,7 +157,8 @@ class Lane(Generic[Caller]):
                 return Refused("failed", f"{type(error).__name__}: {error}")
         return Refused("failed", "other transactions stood in the way, again and again")
 
-
-def _unavailable(error: Exception, count: int) -> list[AnyReply]:
-    _log.warning("the database is not available: %s", error)
-    return [Refused("unavailable", str(error))] * count
+    def _unavailable(self, error: Exception, count: int) -> list[AnyReply]:
+        if not self._is_away:
+            self._is_away = True
+            _log.warning("the database is not available: %s", error)
+        return [Refused("unavailable", str(error))] * count
