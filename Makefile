@@ -12,10 +12,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 
 UP_FLAGS ?=
 
-.PHONY: help setup run test check generate prove mutants bench lock clean
+.PHONY: help setup run test check generate prove prove-nightly mutants bench lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 define install
 	@test -n "$(PYTHON)" || { echo "Signalbox needs Python 3.11, 3.12 or 3.13 with venv; set PYTHON=/path/to/python3" >&2; exit 1; }
@@ -43,8 +43,11 @@ run: $(VENV)/.run  ## everything on this machine: no cluster, no keys; Ctrl-C en
 test: $(VENV)/.dev  ## the tests, with short forms of the long proofs
 	@$(BIN)/python -m pytest -m "not proof" $(PYTEST_FLAGS)
 
-prove: $(VENV)/.dev  ## the promises in full: budgets, kills, disconnects, the corpus, the quickstart's clock
-	@$(BIN)/python -m pytest -m proof $(PYTEST_FLAGS)
+prove: $(VENV)/.dev  ## the promises in full: real processes, the simulation, planted bugs; ends with the figures
+	@$(BIN)/python tests/prove.py $(PYTEST_FLAGS)
+
+prove-nightly: $(VENV)/.dev  ## the same, as long as a night
+	@$(BIN)/python tests/prove.py --nightly $(PYTEST_FLAGS)
 
 mutants: $(VENV)/.dev  ## breaks each promise on purpose and shows the test that goes red
 	@$(BIN)/python tests/mutants/run.py

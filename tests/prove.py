@@ -2,8 +2,10 @@
 
     python tests/prove.py [--nightly] [pytest options]
 
-Each figure is the worst that any proof told (`support.figures`); what is no sum of the others is
-shown above, proof by proof. The exit code is pytest's.
+Three parts: the proofs with real processes (pytest, marker `proof`), the deterministic simulation,
+which runs beside them at the lowest priority, and the planted bugs, all of which have to be caught.
+Each figure at the end is the worst that any part told (`support.figures`); what is no sum of the
+others is shown above, proof by proof. The exit code is 1 where any part failed.
 """
 
 import os
@@ -18,28 +20,60 @@ sys.path.insert(0, str(TESTS))
 
 from support.figures import FILE_VARIABLE, NIGHTLY_VARIABLE, merged, told  # noqa: E402
 
+SEEDS = {"prove": 200, "nightly": 2_000}
+EVENTS = 20_000
+
+
+def simulation(size: str, environment: dict[str, str], output: Path) -> subprocess.Popen[bytes]:
+    """The simulation, started: it takes what the proofs leave of the machine."""
+    command = [sys.executable, str(TESTS / "simulation" / "run.py")]
+    options = ["--seeds", str(SEEDS[size]), "--events", str(EVENTS), "--processes", "2"]
+    with output.open("wb") as file:
+        return subprocess.Popen(
+            ["nice", "-n", "19", *command, *options],
+            cwd=TESTS.parent,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def planted(size: str, environment: dict[str, str]) -> int:
+    """The planted bugs; the runner's exit code."""
+    command = [sys.executable, str(TESTS / "planted" / "run.py")]
+    options = ["--nightly"] if size == "nightly" else []
+    return subprocess.run([*command, *options], cwd=TESTS.parent, env=environment).returncode
+
+
+def proofs(options: list[str], environment: dict[str, str]) -> int:
+    """The proofs with real processes; pytest's exit code."""
+    command = [sys.executable, "-m", "pytest", "-m", "proof", *options]
+    return subprocess.run(command, cwd=TESTS.parent, env=environment).returncode
+
 
 def main(arguments: list[str]) -> int:
-    nightly = "--nightly" in arguments
+    size = "nightly" if "--nightly" in arguments else "prove"
     options = [each for each in arguments if each != "--nightly"]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="signalbox-figures-") as folder:
         figures = Path(folder) / "figures.jsonl"
         environment = os.environ | {FILE_VARIABLE: str(figures)}
-        if nightly:
+        if size == "nightly":
             environment[NIGHTLY_VARIABLE] = "1"
-        ran = subprocess.run(
-            [sys.executable, "-m", "pytest", "-m", "proof", *options],
-            cwd=TESTS.parent,
-            env=environment,
-        )
+        simulated = Path(folder) / "simulation.log"
+        running = simulation(size, environment, simulated)
+        failed = [proofs(options, environment)]
+        print("\nwaiting for the simulation", flush=True)
+        failed.append(running.wait())
+        print(simulated.read_text(), flush=True)
+        failed.append(planted(size, environment))
         found = told(figures)
     for proof, told_figures in found:
         print(f"{proof}: " + " ".join(f"{name}={value}" for name, value in told_figures.items()))
     print(f"\nproofs_seconds={time.monotonic() - began:.0f}")
     for name, value in merged(found).items():
         print(f"{name}={value}")
-    return ran.returncode
+    return int(any(failed))
 
 
 if __name__ == "__main__":
