@@ -14,6 +14,7 @@ from signalbox_cli.options import Duration, state_option
 from signalbox_cli.runs import ledger
 from signalbox_cli.terminal import Cell, Heading, err, out, print_table
 from signalbox_ledger.documents import timestamp_text
+from signalbox_ledger.losses import Loss, losses
 from signalbox_ledger.money import format_usd
 from signalbox_ledger.reports import DIMENSIONS, PERIODS, SpendLine, SpendReport, Sums
 from signalbox_ledger.reports import spend as spend_by
@@ -43,7 +44,9 @@ _PPM_PER_TENTH: Final = 1_000
 def spend(by: str, since: int, output: str | None, state: Path) -> None:
     """Runs, tokens and money by group, the dearest first.
 
-    PREMIUM is what was paid for a region, SAVED what caches and batch lanes took off.
+    PREMIUM is what was paid for a region, SAVED what caches and batch lanes took off. What was
+    written off with lost proxies is shown apart, by account: one call held money in each of its
+    budgets.
 
     Exit codes: 0 shown, 1 no ledger, 2 wrong command line.
     """
@@ -52,16 +55,26 @@ def spend(by: str, since: int, output: str | None, state: Path) -> None:
     with ledger(state) as reader:
         try:
             report = spend_by(reader, by=names, since=now - since * 1000, until=now + 1)
+            lost = losses(reader, since=now - since * 1000, until=now + 1)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--by") from None
     if output == "json":
-        click.echo(json.dumps(_document(report), indent=2, ensure_ascii=False))
+        document = _document(report) | {"losses": [_loss(loss) for loss in lost]}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     elif output == "csv":
         _csv(report)
     elif not report.lines:
         err().print("No runs found.")
     else:
         _table(report)
+    if output is None:
+        for loss in lost:
+            said = _loss(loss)
+            account = f"{loss.budget} of {loss.subject}" if loss.subject else loss.budget
+            err().print(
+                f"Not in these figures: {said['amount']} {loss.unit} of Budget {account}, written "
+                f"off with {loss.holder}."
+            )
 
 
 def _table(report: SpendReport) -> None:
@@ -100,6 +113,18 @@ def _document(report: SpendReport) -> dict[str, Any]:
         "until": timestamp_text(report.until),
         "items": [line.key | _sums(line.sums) for line in report.lines],
         "total": _sums(report.total),
+    }
+
+
+def _loss(loss: Loss) -> dict[str, Any]:
+    return {
+        "budget": loss.budget,
+        "subject": loss.subject,
+        "unit": loss.unit,
+        "amount": format_usd(loss.amount) if loss.unit == "usd" else loss.amount,
+        "slices": loss.slices,
+        "holder": loss.holder,
+        "posted_at": timestamp_text(loss.posted_at),
     }
 
 

@@ -27,7 +27,12 @@ class RecordRefusedError(ValueError):
 
 
 class SliceLoss(msgspec.Struct, frozen=True, kw_only=True):
-    """Budget lost with a holder whose journal is gone. `amount_nano` is what was posted."""
+    """Budget lost with a holder whose journal is gone. `amount_nano` is what was posted.
+
+    It is the quantity of a charge without cost: one call holds money in every budget that applies
+    to it, so that adding up the losses of several budgets would count it several times. What the
+    provider did bill is found by reconciliation.
+    """
 
     slice_id: str
     budget: str
@@ -95,17 +100,14 @@ def insert_slice_losses(database: Database, losses: Sequence[SliceLoss]) -> int:
         new = database.execute(
             "INSERT INTO charge_record (timestamp, kind, quantity, unit_price, cost_nano_usd,"
             " base_nano_usd, premium_nano_usd, cache_saving_nano_usd, batch_saving_nano_usd,"
-            " slice_id, budget, holder) VALUES (?, 'slice_loss', 0, 0, ?, ?, 0, 0, 0, ?, ?, ?)"
+            " slice_id, budget, holder) VALUES (?, 'slice_loss', ?, 0, 0, 0, 0, 0, 0, ?, ?, ?)"
             " ON CONFLICT (slice_id) WHERE kind = 'slice_loss' DO NOTHING",
-            (
-                *(loss.posted_at, loss.amount_nano, loss.amount_nano),
-                *(loss.slice_id, loss.budget, loss.holder),
-            ),
+            (loss.posted_at, loss.amount_nano, loss.slice_id, loss.budget, loss.holder),
         )
         added += new
         if not new:
             known = database.query(
-                "SELECT budget, holder, cost_nano_usd FROM charge_record"
+                "SELECT budget, holder, quantity FROM charge_record"
                 " WHERE kind = 'slice_loss' AND slice_id = ?",
                 (loss.slice_id,),
             )

@@ -281,3 +281,15 @@ def test_a_slice_is_lost_once_and_is_nobodys_spend(ledger: Database) -> None:
         insert_slice_losses(ledger, [other])
     assert count(ledger, "charge_record") == 1
     assert count(ledger, "period_sum") == 0
+
+
+def test_one_call_that_was_lost_in_two_budgets_is_not_spent_twice(ledger: Database) -> None:
+    """It held money of both, each account is charged, and no cost is added up from that."""
+    of_both = [
+        SliceLoss(slice_id=f"s-{budget}", budget=budget, holder="h", amount_nano=7, posted_at=NOON)
+        for budget in ("company", "team")
+    ]
+    with ledger.transaction():
+        assert insert_slice_losses(ledger, of_both) == 2
+        (sums,) = ledger.query("SELECT SUM(cost_nano_usd), SUM(quantity) FROM charge_record")
+    assert (int(sums[0]), int(sums[1])) == (0, 14)

@@ -124,8 +124,8 @@ CREATE TABLE attempt (
 -- cost fall into the same window), the instant of posting for corrections and losses.
 -- cost = base - cache_saving - batch_saving + premium. A cache write costs more than the base: its
 -- saving is negative. So is the premium of a lane that is cheaper than its model's list price.
--- slice_loss is budget lost with its holder, not a provider's bill: it has no run, and a report
--- shows it apart.
+-- slice_loss is budget lost with its holder, not a provider's bill: it has no run and no cost, its
+-- quantity is what one account was charged, and a report shows it apart by account.
 CREATE TABLE charge_record (
   position              INTEGER PRIMARY KEY,
   timestamp             INTEGER NOT NULL CHECK (timestamp >= 0),
