@@ -9,7 +9,9 @@ import pytest
 from signalbox_ledger import status
 from signalbox_ledger.client import Claim, Hold, JournalError, ProxyLedger, Shortage
 from signalbox_ledger.journal import Journal, holders_in
+from signalbox_ledger.protocol import Draw
 from signalbox_ledger.recovery import recover_all
+from signalbox_ledger.replies import Refused
 from support.ledgers import budget, run_of, until
 
 DAY = "ns/day"
@@ -271,6 +273,50 @@ async def test_without_an_authority_slices_last_and_then_it_is_unavailable(
     run = run_of(ledger, "r1")
     ledger.record(run)
     assert await ledger.find_run("r1") == run
+
+
+async def test_what_cannot_be_given_back_is_still_of_use(authority, open_ledger) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1_000_000)])
+    ledger.release(await hold(ledger, claim(1000)))
+    authority.kill()
+
+    async def is_alone() -> bool:
+        return not ledger._connection.is_up
+
+    async def a_round_is_over() -> bool:
+        return not ledger._housekeeper._stir.is_set()
+
+    await until(is_alone)
+    (account,) = ledger._holdings.accounts.values()
+    account.used_at = 0  # idle for long
+    ledger._holdings.touch(account)
+    for _ in range(2):
+        ledger._housekeeper.stir()
+        await until(a_round_is_over)
+    assert ledger.try_hold([claim(1000)]) is not None
+    authority.start()
+
+
+async def test_a_draw_that_the_database_may_have_done_is_asked_again_as_it_was(
+    open_ledger, monkeypatch
+) -> None:
+    ledger = await open_ledger("p0")
+    await ledger.configure(1, [budget(limit=1000)])
+    link = ledger._connection._link
+    ask, drawn = link.call, []
+
+    async def loses_its_database_once(request):
+        reply = await ask(request)
+        if isinstance(request, Draw):
+            drawn.append(request)
+            if len(drawn) == 1:
+                return Refused("unavailable", "lost in a commit")
+        return reply
+
+    monkeypatch.setattr(link, "call", loses_its_database_once)
+    assert isinstance(await ledger.hold([claim(1000)]), Hold)
+    assert drawn[0] == drawn[1]
 
 
 async def test_a_proxy_starts_without_an_authority_and_finds_it_later(folder, authority) -> None:
