@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,12 +28,14 @@ MAX_LOG_BYTES: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How a child is started: a name for people, the module, its arguments, its log."""
+    """How a child is started: a name for people, the module, its arguments, its log, and the
+    environment variables that it does not get."""
 
     name: str
     module: str
     arguments: Sequence[str]
     log: Path
+    without: Collection[str] = ()
 
 
 class Child:
@@ -49,6 +51,7 @@ class Child:
     async def start(cls, program: Program) -> "Child":
         """Starts the program; its output goes to its log, after what earlier ones wrote."""
         _set_aside(program.log)
+        environment = {k: v for k, v in os.environ.items() if k not in program.without}
         with program.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -59,6 +62,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
+                env=environment,
                 start_new_session=True,
             )
         return cls(program, process)

@@ -16,6 +16,7 @@ from signalbox_cli.settings import UpSettings
 from signalbox_cli.state import FLEET
 from signalbox_ledger.asking import require_generation
 from signalbox_ledger.connection import LedgerUnavailableError
+from signalbox_ledger.opening import DSN_VARIABLE
 from signalbox_ledger.recovery import recover_all
 from signalbox_operator.control_port import ProxyAddress
 
@@ -65,7 +66,8 @@ class Fleet:
     async def start_authority(self) -> None:
         """Starts the authority and settles what dead proxies left in their journals."""
         state = self._state
-        arguments = ["--socket", str(state.authority_socket), "--db", str(state.ledger)]
+        where = ["--postgresql"] if self._settings.ledger_dsn else ["--db", str(state.ledger)]
+        arguments = ["--socket", str(state.authority_socket), *where]
         self._authority = self._keeper("authority", "signalbox_ledger.authority", arguments)
         await self._authority.start()
         await self.recover()
@@ -137,5 +139,7 @@ class Fleet:
     def _keeper(
         self, name: str, module: str, arguments: list[str], care: Care | None = None
     ) -> Keeper:
-        program = Program(name, module, arguments, self._state.logs / f"{name}.log")
+        # The DSN holds a password: only who talks to the database gets it.
+        without = () if name == "authority" else (DSN_VARIABLE,)
+        program = Program(name, module, arguments, self._state.logs / f"{name}.log", without)
         return Keeper(program, care or Care(self._tell))

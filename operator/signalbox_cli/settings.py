@@ -1,6 +1,6 @@
 """What `signalbox up` was asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from signalbox_cli.state import StateFolder
@@ -12,7 +12,8 @@ class UpSettings:
 
     `control_port` and `metrics_port` are those of the first proxy; each further one takes the
     next. `credentials` is the folder of provider keys, one file each. `dev_keys` are agents, as
-    namespace/name, for which a key is made.
+    namespace/name, for which a key is made. `ledger_dsn` names the PostgreSQL database of the
+    ledger; empty, it is a SQLite file in the state folder.
     """
 
     manifests: Path
@@ -26,6 +27,12 @@ class UpSettings:
     credentials: Path | None
     dev_keys: tuple[str, ...]
     platform_namespace: str
+    ledger_dsn: str = field(default="", repr=False)
+
+    @property
+    def ledger(self) -> Path | str:
+        """Where the ledger is: the path of a file, or a DSN."""
+        return self.ledger_dsn or self.state.ledger
 
     @property
     def proxy_names(self) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """Once a second: what proxies run and what accounts have left, as status on every object."""
 
+import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -34,7 +36,9 @@ class StatusLoop:
         # Versions go on growing over restarts, as an API server's do.
         self._board = Board(time.time_ns() // 1_000_000)
         self._server = UpServer(self._board, self.status)
-        self._refusals = RefusalsSeen(settings.state.ledger)
+        self._refusals = RefusalsSeen(settings.ledger)
+        # A database may let its readers wait: what keeps the processes running must not wait too.
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="refusals")
         self._shown: dict[ResourceKey, Resource] = {}
         self._facts = FleetFacts()
         self._accounts: tuple[AccountFacts, ...] | None = None
@@ -52,7 +56,8 @@ class StatusLoop:
         if self._started:
             await self._server.stop()
             self._settings.state.up_socket.unlink(missing_ok=True)
-        self._refusals.close()
+        await self._read_aside(self._refusals.close)
+        self._reading.shutdown(wait=False)
 
     async def refresh(self) -> None:
         """Asks proxies and authority, and shows what they say."""
@@ -62,7 +67,7 @@ class StatusLoop:
         self._facts = await self._fleet_facts()
         with contextlib.suppress(LedgerUnavailableError):
             report = await fetch(self._settings.state.authority_socket, top=SUBJECTS)
-            self._refusals.read()
+            await self._read_aside(self._refusals.read)
             self._budgets = report.budgets
             self._accounts = tuple(self._account_facts(budget) for budget in report.budgets)
         compilation = applied.compiled.compilation
@@ -70,6 +75,9 @@ class StatusLoop:
         shown = with_status(applied.reading.objects, made, self._shown)
         self._shown = {item.key: item for item in shown}
         self._board.replace([_as_stored(item) for item in shown])
+
+    async def _read_aside(self, work: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._reading, work)
 
     def status(self) -> dict[str, Any]:
         """What runs, for other commands."""

@@ -1,6 +1,7 @@
 """`signalbox up`: all of Signalbox on this machine, in the foreground."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from signalbox_cli.options import (
 from signalbox_cli.settings import UpSettings
 from signalbox_cli.state import StateFolder
 from signalbox_cli.supervisor import supervise
+from signalbox_ledger.opening import DSN_VARIABLE
 
 _port = click.IntRange(1, 65535)
 
@@ -110,6 +112,9 @@ def command(  # noqa: PLR0913  one for each option
     Prints the addresses and a key to use them with. A change of a file in DIR is released at once;
     a broken file leaves in force what it said before.
 
+    The ledger is a SQLite file in the state folder, or the PostgreSQL database that the environment
+    variable SIGNALBOX_LEDGER_DSN names (postgresql://USER:PASSWORD@HOST/DATABASE).
+
     Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 cannot start (a port is taken, the state folder is
     in use), 2 wrong command line.
     """
@@ -125,6 +130,7 @@ def command(  # noqa: PLR0913  one for each option
         credentials=None if simulate else credentials,
         dev_keys=dev_keys,
         platform_namespace=platform_namespace,
+        ledger_dsn=os.environ.get(DSN_VARIABLE, ""),
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(supervise(settings))
