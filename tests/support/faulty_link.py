@@ -191,7 +191,7 @@ class FaultyLink:
                 connection.reset()
                 return
             await connection.serve(reader)
-        except (OSError, asyncio.CancelledError):
+        except* (OSError, asyncio.CancelledError):
             pass
         finally:
             connection.close()
@@ -251,8 +251,9 @@ class _Connection:
             if way == "down":
                 self._count(len(data))
         await asyncio.sleep(self._link.faults.close_delay_s)
-        if writer.can_write_eof() and not writer.transport.is_closing():
-            writer.write_eof()
+        with contextlib.suppress(OSError):  # it may be gone by now
+            if not writer.transport.is_closing():
+                writer.write_eof()
 
     async def _read(self, reader: asyncio.StreamReader) -> bytes:
         try:

@@ -41,7 +41,8 @@ def judge(
     """All fights, once everything has come to rest: a leaked hold or a lost run fails it.
 
     False is a refusal for lack of money that the authority could have covered, by its own word
-    after recall, and one that says that the healthy store does not answer.
+    after recall. `unavailable` are refusals because it did not answer in time: for a moment, on a
+    machine with too few cores for a fleet and 64 clients; more than one in a hundred fails.
     """
     false_refusals, under_bill = 0, 0
     for each in fights:
@@ -52,8 +53,9 @@ def judge(
         shortages = arena.shortages(each.name)
         assert len(shortages) == each.told.codes["budget_exhausted"]
         false_refusals += sum(one["needed"] <= one["remaining"] for one in shortages)
-        false_refusals += each.told.codes["store_unavailable"]
     leaked = arena.leaked()
+    asked = sum(each.told.asked for each in fights)
+    unavailable = sum(each.told.codes["store_unavailable"] for each in fights)
     overspend = max(each.bill_pico - each.limit * PICO_PER_NANO for each in fights)
     share = min(each.bill_pico / (each.limit * PICO_PER_NANO) for each in fights)
     tell(
@@ -63,10 +65,12 @@ def judge(
         leaked_holds=len(leaked),
         false_refusals=false_refusals,
         spent_share_of_limit=round(share, 4),
-        requests=sum(each.told.asked for each in fights),
+        requests=asked,
+        unavailable=unavailable,
         **more,
     )
     assert overspend <= 0, "the provider billed more than the limit"
     assert not leaked
     assert false_refusals == 0, [each.told for each in fights]
+    assert unavailable * 100 <= asked, [each.told for each in fights]
     assert share * 100 >= spent_percent

@@ -72,19 +72,28 @@ class Killer:
                 self.arena.fleet.revive(self.arena.fleet.proxies[int(number)])
 
 
-def fight_through(killer: Killer, name: str, kills: Sequence[Kill]) -> Told:
-    """Load on agent `name` while `kills` happen and until a moment after all are back.
+def fight_through(
+    killer: Killer, names: Sequence[str], kills: Sequence[Kill], *, clients: int = CLIENTS
+) -> list[Told]:
+    """Load on each of these agents while `kills` happen and until a moment after all are back.
 
     The load is in a thread, killing and starting is not: a process ends with the thread that
     started it.
     """
     arena = killer.arena
     over = threading.Event()
-    load = storm(
-        arena.urls(), key_of(named(name)), requests=10**6, clients=CLIENTS, stop=over.is_set
-    )
+
+    async def load() -> list[Told]:
+        each = [
+            storm(
+                arena.urls(), key_of(named(name)), requests=10**6, clients=clients, stop=over.is_set
+            )
+            for name in names
+        ]
+        return await asyncio.gather(*each)
+
     with ThreadPoolExecutor(1) as thread:
-        told = thread.submit(asyncio.run, load)
+        told = thread.submit(lambda: asyncio.run(load()))
         began = time.monotonic()
         try:
             for kill in kills:
