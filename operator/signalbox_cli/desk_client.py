@@ -77,5 +77,5 @@ def warn(state: Path) -> None:
         said = f"warning: draws are frozen: {told.frozen}; see `signalbox ledger status`"
         console.print(said, style="red", soft_wrap=True, markup=False)
     if told.refused:
-        said = f"warning: {told.refused:,} records wait; see `signalbox ledger refused`"
+        said = f"warning: refused records wait ({told.refused:,}); see `signalbox ledger refused`"
         console.print(said, style="yellow", soft_wrap=True, markup=False)

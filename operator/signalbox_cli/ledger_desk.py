@@ -163,7 +163,7 @@ def refused(retry: bool, limit: int, output: str | None, state: Path) -> None:
         )
     else:
         if retry:
-            out().print(f"{taken:,} records were taken, {listed.waiting:,} still wait")
+            out().print(f"{taken:,} taken, {listed.waiting:,} still wait")
         _refused_table(listed)
     if listed.waiting:
         raise SystemExit(1)

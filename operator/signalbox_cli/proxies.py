@@ -90,7 +90,7 @@ def lost(ctx: click.Context, name: str, yes: bool, state: Path) -> None:
         gone, desk.ask_all([PostLossFor(one.holder, by) for one in gone], Lost), strict=True
     ):
         told = _held(posted.amounts) or "nothing"
-        out().print(f"{holder.holder}: {told} posted as lost, in {posted.slices} slices; fenced")
+        out().print(f"{holder.holder}: {told} posted as lost (slices: {posted.slices}); fenced")
 
 
 def _table(holders: list[HolderStatus], now_ms: int) -> None:

@@ -18,6 +18,7 @@ from signalbox_cli.desk_client import Desk
 from signalbox_cli.failure import Failure
 from signalbox_cli.options import Duration, state_option
 from signalbox_cli.reconcile_booking import book_corrections
+from signalbox_cli.reconcile_document import document
 from signalbox_cli.reconcile_options import Dollars, Period
 from signalbox_cli.runs import ledger
 from signalbox_cli.terminal import err
@@ -177,7 +178,7 @@ def _by_request(
     if book and comparison.bookable:
         booked = book_corrections(export, coverage, comparison, Desk(state))
     if output == "json":
-        click.echo(view.document(export, coverage, comparison, booked))
+        click.echo(document(export, coverage, comparison, booked))
     else:
         view.show(export, coverage, comparison, booked)
     if _is_left(comparison, booked):

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from signalbox_cli.reconcile_view import as_json, bill_document, delta, exact, print_bill
+from signalbox_cli.reconcile_document import as_json, bill_document
+from signalbox_cli.reconcile_view import delta, exact, print_bill
 from signalbox_cli.terminal import Cell, Heading, out, print_table, styled
 from signalbox_ledger.documents import timestamp_text
 from signalbox_ledger.money import format_usd

@@ -3,9 +3,8 @@
 Amounts to the nano-USD: where a ledger and a bill are compared, every digit counts.
 """
 
-import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
@@ -13,9 +12,7 @@ from rich.text import Text
 from signalbox_cli import amounts
 from signalbox_cli.terminal import Cell, Heading, out, print_table, styled
 from signalbox_ledger.desk_protocol import Corrected
-from signalbox_ledger.documents import timestamp_text
-from signalbox_ledger.money import format_usd
-from signalbox_ledger.reconciliation import BOOKED, Comparison, Coverage, Difference, Kind
+from signalbox_ledger.reconciliation import Comparison, Coverage, Difference, Kind
 from signalbox_ledger.reconciliation_export import Export
 from signalbox_ledger.reconciliation_values import nano_usd
 
@@ -46,6 +43,11 @@ def exact(nano: int, *, signed: bool = False) -> str:
     sign = "-" if nano < 0 else "+" if signed and nano > 0 else ""
     whole, fraction = divmod(abs(nano), 1_000_000_000)
     return f"{sign}${whole:,}.{fraction:09d}"
+
+
+def counted(number: int, word: str) -> str:
+    """A number of things: `1 request`, `2 requests`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def period_text(start: int, end: int) -> str:
@@ -81,9 +83,10 @@ def show(
 
 def print_bill(console: Console, export: Export) -> None:
     """What the export is."""
-    count = len(export.requests) or len(export.sums)
-    kind = "requests" if export.by_request else "sums"
-    _field(console, "bill", f"{', '.join(export.names)}: {export.format}, {count:,} {kind}")
+    told = counted(
+        len(export.requests) or len(export.sums), "request" if export.by_request else "sum"
+    )
+    _field(console, "bill", f"{', '.join(export.names)}: {export.format}, {told}")
     start, end = export.span()
     if start:
         _field(console, "billed", period_text(start, end))
@@ -160,10 +163,11 @@ def _difference(one: Difference) -> list[Cell]:
     if attempt is not None:
         lane = f"{attempt.model.rpartition('/')[2]}/{attempt.lane}"
     request_id = attempt.request_id if attempt is not None else ""
+    billed_id = billed.request_id if billed is not None else ""
     return [
         styled(one.kind, _STYLES.get(one.kind, "")),
-        "-" if attempt is None else f"{attempt.run_id}/{attempt.number}",
-        (billed.request_id if billed is not None else request_id) or "-",
+        f"{attempt.run_id}/{attempt.number}" if attempt is not None else f"({billed_id})",
+        billed_id or request_id or "-",
         lane,
         "-" if attempt is None else exact(attempt.nano),
         "-" if billed is None else exact(nano_usd(billed.pico)),
@@ -177,25 +181,26 @@ def _verdict(console: Console, comparison: Comparison, booked: Corrected | None)
     if booked is not None:
         _told_booking(console, booked, amount)
     elif bookable:
-        said = f"{bookable:,} corrections of {exact(amount, signed=True)} can be booked: add --book"
+        said = f"{counted(bookable, 'correction')} of {exact(amount, signed=True)}"
+        said += " can be booked: add --book"
         console.print(said, style="yellow")
     unmatched = comparison.counts.get("unmatched", 0)
     if unmatched:
         nano = comparison.amounts["unmatched"]
-        said = f"{unmatched:,} requests of {exact(nano)} did not come through the gateway:"
+        said = f"{counted(unmatched, 'request')} of {exact(nano)} did not come through the gateway:"
         console.print(f"{said} who has the provider's key?", style="bold red")
     if comparison.counts.get("undecided"):
         said = "undecided calls stay charged in full; state --period and --provider once the"
         console.print(f"{said} provider has billed that time", style="dim")
     if not comparison.has_differences:
-        known = f"{comparison.matched:,} requests are charged as they were billed"
-        console.print(f"equal: {known}", style="green")
+        said = f"equal: {counted(comparison.matched, 'request')} charged as billed"
+        console.print(said, style="green")
 
 
 def _told_booking(console: Console, booked: Corrected, amount: int) -> None:
     known = f", {booked.known:,} were booked before" if booked.known else ""
     console.print(
-        f"booked {booked.booked:,} corrections of {exact(amount, signed=True)}{known}",
+        f"booked {counted(booked.booked, 'correction')} of {exact(amount, signed=True)}{known}",
         style="green",
     )
     for what, units in (("give back", booked.returned), ("bear", booked.raised)):
@@ -205,91 +210,3 @@ def _told_booking(console: Console, booked: Corrected, amount: int) -> None:
     if booked.changed:
         said = f"{len(booked.changed):,} were corrected by somebody else meanwhile; run it again"
         console.print(said, style="red")
-
-
-def document(
-    export: Export, coverage: Coverage, comparison: Comparison, booked: Corrected | None
-) -> str:
-    """The same for programs, whole."""
-    listed = [*comparison.bookable, *comparison.told, *comparison.undecided]
-    covers = None
-    if coverage.end:
-        covers = {
-            "from": timestamp_text(coverage.start),
-            "until": timestamp_text(coverage.end),
-            "providers": sorted(coverage.providers),
-            "lanes": sorted(coverage.lanes),
-        }
-    return as_json(
-        {
-            "bill": bill_document(export),
-            "covers": covers,
-            "equal": not comparison.has_differences,
-            "matched": comparison.matched,
-            "lanes": [
-                {
-                    "model": model,
-                    "lane": lane,
-                    "requests": total.requests,
-                    "ledger_usd": format_usd(total.ledger_nano),
-                    "provider_usd": format_usd(nano_usd(total.billed_pico)),
-                }
-                for (model, lane), total in sorted(comparison.lanes.items())
-            ],
-            "counts": comparison.counts,
-            "differences": [_difference_document(one) for one in listed],
-            "booked": None if booked is None else _booked(booked),
-        }
-    )
-
-
-def bill_document(export: Export) -> dict[str, Any]:
-    """What the export is, for programs."""
-    start, end = export.span()
-    return {
-        "files": export.names,
-        "format": export.format,
-        "sha256": export.digest,
-        "lines": len(export.requests) or len(export.sums),
-        "from": timestamp_text(start) if start else None,
-        "until": timestamp_text(end) if start else None,
-    }
-
-
-def _difference_document(one: Difference) -> dict[str, Any]:
-    attempt, billed = one.attempt, one.billed
-    return {
-        "kind": one.kind,
-        "bookable": one.kind in BOOKED,
-        "run_id": None if attempt is None else attempt.run_id,
-        "attempt": None if attempt is None else attempt.number,
-        "agent": None if attempt is None else attempt.agent,
-        "model": None if attempt is None else attempt.model,
-        "lane": None if attempt is None else attempt.lane,
-        "ledger_usd": None if attempt is None else format_usd(attempt.nano),
-        "provider_usd": None if billed is None else format_usd(nano_usd(billed.pico)),
-        "difference_usd": format_usd(one.delta_nano),
-        "request_id": billed.request_id if billed else attempt.request_id if attempt else "",
-        "line": None if billed is None else f"{billed.source}:{billed.line}",
-    }
-
-
-def _booked(booked: Corrected) -> dict[str, Any]:
-    return {
-        "corrections": booked.booked,
-        "booked_before": booked.known,
-        "changed_meanwhile": booked.changed,
-        "taken": _by_unit(booked.raised),
-        "given_back": _by_unit(booked.returned),
-    }
-
-
-def _by_unit(units: dict[str, int]) -> dict[str, str]:
-    return {
-        unit: format_usd(value) if unit == "usd" else str(value) for unit, value in units.items()
-    }
-
-
-def as_json(content: dict[str, Any]) -> str:
-    """A document as it is printed."""
-    return json.dumps(content, indent=2, ensure_ascii=False)

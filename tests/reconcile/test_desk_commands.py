@@ -89,7 +89,7 @@ def test_a_lost_machine_is_given_up_only_when_a_person_says_yes(machine: Machine
     assert "nothing was posted" in refused.output
     posted = machine("proxies", "lost", "proxy-7", stdin="y\n")
     assert posted.exit_code == 0
-    assert "proxy-7-a: $0.75 posted as lost, in 1 slices; fenced" in posted.output
+    assert "proxy-7-a: $0.75 posted as lost (slices: 1); fenced" in posted.output
     assert machine("proxies").stdout == ""
     state = str(machine.state)
     again = CliRunner().invoke(main, ["proxies", "--state", state, "lost", "proxy-7", "--yes"])
@@ -134,10 +134,10 @@ def test_records_that_were_refused_are_listed_and_offered_again(
     assert "a rule was broken" in listed.output
     assert "1 wait: signalbox ledger refused" in machine("ledger", "status").output
     warn(machine.state)
-    assert "1 records wait" in capsys.readouterr().err
+    assert "refused records wait (1)" in capsys.readouterr().err
     retried = machine("ledger", "refused", "--retry")
     assert retried.exit_code == 0
-    assert "1 records were taken, 0 still wait" in retried.output
+    assert "1 taken, 0 still wait" in retried.output
     warn(machine.state)
     assert capsys.readouterr().err == ""
     assert "r_waits" in machine("runs").output
