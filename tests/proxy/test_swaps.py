@@ -72,7 +72,7 @@ def test_a_snapshot_whose_budgets_cannot_be_kept_changes_nothing(fleet: Fleet) -
     endless = budget("retail/day", window=window("quarter", 10_000))
     given = snapshot(models=[small()], budgets=[endless, budget("wealth/day")])
     code, answer = fleet.put(fleet.proxies[0], fleet.seal(given, fleet.generation + 1))
-    assert (code, answer["accepted"], answer["path"]) == (422, False, "$.snapshot.budgets")
+    assert (code, answer["accepted"], answer["path"]) == (422, False, "$.snapshot.budgets[0]")
     assert "retail/day" in answer["reason"]
     assert version(fleet) == first
     assert (fleet.folder / "proxy-0" / "snapshot.json").read_bytes() == stored
