@@ -5,6 +5,7 @@ What a real machine adds (starting processes, noticing that one is gone) is here
 """
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -198,13 +199,11 @@ class Machine:
     async def _recover(self) -> None:
         try:
             for holder in list(self.lost):
-                await post_slice_loss(Path(self.authority), holder)
+                with contextlib.suppress(LookupError):  # one that never drew anything
+                    await post_slice_loss(Path(self.authority), holder)
                 self.lost.remove(holder)
             done = await recover_all(Path(self.authority), [self.folder])
         except LedgerUnavailableError:
-            return
-        except LookupError:
-            self.lost.clear()  # it never drew anything
             return
         for each in done:
             self.world.note("recovered", f"{each.holder} {each.runs} {each.unknown}")

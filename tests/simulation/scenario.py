@@ -85,7 +85,7 @@ class Scenario:
         """Nothing fails and no limit moves: what is said of such seeds is strict."""
         self.postgres = chance.random() < 0.4
         """Several authorities on one database, as with PostgreSQL."""
-        self.mean_gap_us = chance.choice((18_000, 40_000, 90_000, 200_000))
+        self.mean_gap_us = chance.choice((15_000, 30_000, 60_000, 120_000))
         self.burst_share = chance.choice((0.0, 0.3, 0.6))
         self.start_us = (chance.choice(STARTS) - chance.randrange(5, 90)) * MICRO
         self.faults_at_once = 0 if self.calm else chance.randrange(1, 4)
