@@ -216,13 +216,14 @@ def simulate(proxies: int, budgets: int, seconds: int) -> dict[str, float]:
     fleet = [
         ModelProxy(market, traffic, seed=number, name=f"p{number}") for number in range(several)
     ]
+    warm_s = 15 + budgets // 10  # until every account was used
     for proxy in fleet:
-        proxy.run(until_s=15)
+        proxy.run(until_s=warm_s)
     market.counts.clear()
     for proxy in fleet:
         proxy.waits.clear()
         served = proxy.served
-        proxy.run(until_s=15 + seconds)
+        proxy.run(until_s=warm_s + seconds)
         assert proxy.served > served
     scale = proxies / several / seconds
     found = {name: market.counts[name] * scale for name in ASKED}
