@@ -43,7 +43,9 @@ def summed(ledger: Database, measure: str) -> int:
     return int(hours)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50
+)
 @given(run=runs())
 def test_whatever_a_run_says_comes_back_as_it_went_in(
     run: Run, ledger: Database, reader: LedgerReader

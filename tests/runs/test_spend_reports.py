@@ -64,7 +64,9 @@ GROUPINGS = st.lists(st.sampled_from(DIMENSIONS), unique=True, max_size=4).flatm
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50
+)
 @given(
     drawn=st.lists(runs(), min_size=1, max_size=6),
     by=GROUPINGS,
@@ -110,7 +112,9 @@ def _added_up(ledger: Database) -> list[tuple[object, ...]]:
     return ledger.query(f"SELECT {key}, {measures} FROM period_sum GROUP BY {key} ORDER BY {key}")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50
+)
 @given(
     drawn=st.lists(runs(), min_size=1, max_size=6),
     corrected=st.lists(charges(1, ("correction",)), max_size=2),
