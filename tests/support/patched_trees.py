@@ -1,0 +1,118 @@
+"""Copies of the tree with a patch applied, and what runs in them: for mutants and planted bugs.
+
+A patch is a unified diff with a head of its own, lines of `name: value` before the first file.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE_FOLDERS = ("crds", "operator", "proxy")
+TESTS_FAILED = 1  # pytest's exit code: it ran, and some failed
+LIMIT_S = 300
+OPTIONS = ("-q", "-x", "--no-header", "-p", "no:cacheprovider", "-m", "not proof")
+
+
+class PatchError(Exception):
+    """A patch does not fit the tree any more."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One patch and what its head says."""
+
+    name: str
+    head: Mapping[str, str]
+    path: Path
+
+    @property
+    def caught_by(self) -> tuple[str, ...]:
+        """The tests that its head names."""
+        return tuple(self.head.get("caught-by", "").split())
+
+
+def read(path: Path, *required: str) -> Patch:
+    """Parses the head of a patch file; raises SystemExit naming what is missing."""
+    head: dict[str, str] = {}
+    for line in path.read_text().splitlines():
+        if line.startswith(("--- ", "diff ")):
+            break
+        key, colon, value = line.partition(": ")
+        if colon:
+            head[key.strip()] = value.strip()
+    missing = set(required) - head.keys()
+    if missing:
+        sys.exit(f"{path.name}: the head lacks {', '.join(sorted(missing))}")
+    return Patch(path.stem, head, path)
+
+
+@contextmanager
+def tree_with(patch: Patch | None) -> Iterator[Path]:
+    """A copy of the tree with the patch applied, for as long as the context lasts. Raises
+    PatchError where it does not apply."""
+    with tempfile.TemporaryDirectory(prefix="signalbox-patched-") as folder:
+        tree = Path(folder)
+        _copy_tree(tree)
+        if patch is not None:
+            _apply(patch, tree)
+        yield tree
+
+
+def _copy_tree(target: Path) -> None:
+    """Copies what git knows or would know of, so that no state of this machine leaks in."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    ).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        source = ROOT / name
+        if source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / name)
+
+
+def _apply(patch: Patch, tree: Path) -> None:
+    applied = subprocess.run(
+        ["git", "apply", "--recount", str(patch.path)], cwd=tree, capture_output=True, text=True
+    )
+    if applied.returncode:
+        raise PatchError(f"does not apply: {applied.stderr.strip().splitlines()[0]}")
+
+
+def environment_of(tree: Path) -> dict[str, str]:
+    """This process's environment, with the packages of that tree."""
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(str(tree / each) for each in PACKAGE_FOLDERS),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def run_tests(tree: Path, names: Iterable[str]) -> tuple[int, str]:
+    """Runs tests in a tree of their own; pytest's exit code and the end of what it says."""
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-m", "pytest", *OPTIONS, *names],
+            cwd=tree,
+            env=environment_of(tree),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return -1, f"the tests did not end within {LIMIT_S} s"
+    said = (ran.stdout.strip() or ran.stderr.strip() or "no output").splitlines()
+    return ran.returncode, "\n".join(said[-2:] if ran.returncode else said[-1:])
+
+
+def is_caught(code: int, last: str) -> bool:
+    """Whether pytest ran and a test failed: anything else shows nothing."""
+    return code == TESTS_FAILED and " failed" in last
