@@ -12,7 +12,7 @@ from pathlib import Path
 
 from signalbox_ledger.client import JournalError, ProxyLedger
 from signalbox_ledger.connection import LedgerUnavailableError
-from signalbox_ledger.journal import holders_in
+from signalbox_ledger.journal_lock import holders_in
 from signalbox_ledger.records import Run
 from signalbox_ledger.recovery import post_slice_loss, recover_all
 from signalbox_proxy.credentials import CredentialStore

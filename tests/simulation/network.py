@@ -23,6 +23,7 @@ class Link:
         self.refuses = False
         self.slow_us = 0
         self.held: list[tuple[Transport, str, bytes]] = []
+        self.connecting: list[tuple[Process, asyncio.Future[None]]] = []
 
 
 class Transport(asyncio.Transport):
@@ -134,7 +135,7 @@ class Network:
     async def connect(
         self, process: Process, path: str, factory: Callable[[], Any]
     ) -> tuple[Transport, Any]:
-        """Connect, or raise ConnectionRefusedError. In a black hole it takes for ever."""
+        """Connect, or raise ConnectionRefusedError. In a black hole it takes until that ends."""
         link = self.link(process.name, path)
         loop = process.loop
         arrived: asyncio.Future[None] = loop.create_future()
@@ -142,9 +143,11 @@ class Network:
             self._world.now + self.latency(link), process, _resolve, arrived, what="connect"
         )
         await arrived
+        while link.is_hole:
+            mended: asyncio.Future[None] = loop.create_future()
+            link.connecting.append((process, mended))
+            await mended
         server = self.servers.get(path)
-        if link.is_hole:
-            await loop.create_future()
         if server is None or not server.process.alive or link.refuses:
             raise ConnectionRefusedError(111, "Connection refused")
         self._number += 1
@@ -216,15 +219,23 @@ class Network:
     def cut(self, link: Link) -> None:
         """Break every connection over a link; what was under way is lost."""
         link.held.clear()
+        self._admit(link)
         for transport in list(self.transports):
             if transport.link is link and not transport.closed:
                 transport.closed = True
                 del self.transports[transport]
                 self._world.at(self._world.now, transport.process, transport.lose, what="cut")
 
+    def _admit(self, link: Link) -> None:
+        """Those who wait to connect look again."""
+        waiting, link.connecting = link.connecting, []
+        for process, mended in waiting:
+            self._world.at(self._world.now, process, _resolve, mended, what="connect")
+
     def heal(self, link: Link) -> None:
         """A black hole no more: what waited arrives."""
         link.is_hole = False
+        self._admit(link)
         held, link.held = link.held, []
         for sender, what, data in held:
             if what == "data":
