@@ -6,39 +6,13 @@ hold slices of a hundred thousand users.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
-import msgspec
-
+from signalbox_ledger.claims import Claim, Hold, Key
 from signalbox_ledger.held_account import ENDLESS, HeldAccount, HeldSlice
 from signalbox_ledger.protocol import Grant, PresentedSlice, ReturnItem
 from signalbox_ledger.records import HoldPart
 
 __all__ = ["ENDLESS", "Claim", "HeldAccount", "HeldSlice", "Hold", "Holdings", "Key"]
-
-Key = tuple[str, str]
-"""Budget and subject."""
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """What one attempt may cost one account, in its unit. Subject "" is the shared account.
-
-    `agent` is who asks, for accounts that a request may open.
-    """
-
-    budget: str
-    subject: str
-    amount: int
-    agent: str = ""
-
-
-@dataclass(slots=True, eq=False)
-class Hold:
-    """What was taken for one attempt. `claims` tells which claim each part belongs to."""
-
-    parts: tuple[HoldPart, ...]
-    claims: tuple[int, ...]
-    is_open: bool = True
 
 
 class Holdings:

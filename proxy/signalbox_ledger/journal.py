@@ -13,7 +13,6 @@ Whoever can take the lock beside the segments knows that the process is gone.
 """
 
 import errno
-import fcntl
 import os
 import re
 import struct
@@ -24,7 +23,33 @@ from typing import Literal
 
 import msgspec
 
+from signalbox_ledger.journal_lock import JournalError, JournalLock
 from signalbox_ledger.records import Run
+
+__all__ = [
+    "ATTEMPT_ENDED",
+    "DISPATCHING",
+    "FORMAT",
+    "HEADER",
+    "KEPT_SEGMENTS",
+    "MAX_ENTRY",
+    "RECORD",
+    "SEGMENT_BYTES",
+    "Entry",
+    "Journal",
+    "JournalError",
+    "JournalHeader",
+    "JournalLock",
+    "Kind",
+    "decode_run",
+    "encode_run",
+    "entries",
+    "frame_entry",
+    "frame_run",
+    "read_range",
+    "segment_path",
+    "segments_of",
+]
 
 Kind = Literal[1, 2, 3, 4]
 HEADER: Literal[1] = 1
@@ -43,14 +68,9 @@ _BATCH_BYTES = 1024 * 1024
 
 _FRAME = struct.Struct(">II")
 _SEGMENT = re.compile(r"^(?P<holder>[A-Za-z0-9-]{1,80})\.(?P<start>\d{16})\.journal$")
-_HOLDER = re.compile(r"^[A-Za-z0-9-]{1,80}$")
 
 _encoder = msgspec.msgpack.Encoder()
 _run_decoder = msgspec.msgpack.Decoder(Run)
-
-
-class JournalError(Exception):
-    """The journal cannot be written or read; nothing may be dispatched."""
 
 
 class JournalHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,42 +138,6 @@ def decode_run(body: bytes) -> Run:
         return _run_decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise JournalError(f"entry is not a run: {error}") from error
-
-
-class JournalLock:
-    """The lock that an incarnation holds while its process lives."""
-
-    __slots__ = ("_file", "path")
-
-    def __init__(self, path: Path, file: int) -> None:
-        self.path = path
-        self._file = file
-
-    @classmethod
-    def take(cls, directory: Path, holder: str) -> "JournalLock | None":
-        """Take the lock of `holder`, or None where its process lives (or it has no lock)."""
-        if not _HOLDER.match(holder):
-            raise JournalError(f"not a holder id: {holder!r}")
-        path = directory / f"{holder}.lock"
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(file)
-            return None
-        if os.fstat(file).st_nlink == 0:
-            os.close(file)
-            return None
-        return cls(path, file)
-
-    def remove(self) -> None:
-        """Release it and leave nothing behind."""
-        self.path.unlink(missing_ok=True)
-        os.close(self._file)
-
-    def release(self) -> None:
-        """Release it; the file stays for whoever recovers the incarnation."""
-        os.close(self._file)
 
 
 class Journal:
@@ -291,11 +275,6 @@ def segments_of(directory: Path, holder: str) -> list[int]:
     """Offsets at which the segments of `holder` begin, ascending."""
     found = (_SEGMENT.match(path.name) for path in directory.glob(f"{holder}.*.journal"))
     return sorted(int(match["start"]) for match in found if match and match["holder"] == holder)
-
-
-def holders_in(directory: Path) -> list[str]:
-    """Incarnations that left a lock in `directory`, alive or not."""
-    return sorted(path.stem for path in directory.glob("*.lock") if _HOLDER.match(path.stem))
 
 
 def read_range(directory: Path, holder: str, segments: list[int], span: tuple[int, int]) -> bytes:

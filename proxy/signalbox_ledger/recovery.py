@@ -17,6 +17,7 @@ from signalbox_ledger import journal as journals
 from signalbox_ledger.asking import Ask, connected
 from signalbox_ledger.connection import LedgerUnavailableError
 from signalbox_ledger.journal import Entry, JournalError, JournalLock
+from signalbox_ledger.journal_lock import holders_in
 from signalbox_ledger.protocol import Done, Fence, Finish, Lost, PostLoss, Refused, Settle, Settled
 from signalbox_ledger.records import Attempt, Charge, HoldPart, Run
 
@@ -40,7 +41,7 @@ async def recover_all(socket: Path, journal_dirs: Sequence[Path]) -> list[Recove
     """
     recovered: list[Recovery] = []
     for directory in journal_dirs:
-        for holder in journals.holders_in(directory):
+        for holder in holders_in(directory):
             lock = JournalLock.take(directory, holder)
             if lock is None:
                 continue

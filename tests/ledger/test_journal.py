@@ -17,6 +17,7 @@ from signalbox_ledger.journal import (
     frame_entry,
     segments_of,
 )
+from signalbox_ledger.journal_lock import holders_in
 
 BODIES = st.lists(st.binary(max_size=200), min_size=1, max_size=20)
 
@@ -51,7 +52,7 @@ def test_a_living_journal_cannot_be_taken_and_a_closed_one_can(folder) -> None:
     lock = JournalLock.take(folder, "p-1")
     assert lock is not None
     lock.remove()
-    assert journals.holders_in(folder) == []
+    assert holders_in(folder) == []
 
 
 def test_settled_segments_go_and_what_is_in_flight_is_carried_on(folder, monkeypatch) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from signalbox_ledger import status
 from signalbox_ledger.client import Claim, Hold, JournalError, ProxyLedger, Shortage
-from signalbox_ledger.journal import Journal, holders_in
+from signalbox_ledger.journal import Journal
+from signalbox_ledger.journal_lock import holders_in
 from signalbox_ledger.protocol import Draw
 from signalbox_ledger.recovery import recover_all
 from signalbox_ledger.replies import Refused
