@@ -4,8 +4,11 @@ The store, the authority and the proxies are the real ones; the clock is the tes
 """
 
 import asyncio
+import contextlib
+import sqlite3
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, closing
 from datetime import datetime
 from functools import partial
@@ -16,10 +19,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from signalbox_ledger.accounts import BudgetSpec
-from signalbox_ledger.client import Claim, Hold, Shortage
+from signalbox_ledger.client import Claim, Hold, ProxyLedger, Shortage
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.store import Store
-from support.ledgers import budget, until
+from support.ledgers import AuthorityProcess, budget, run_of, until
 from support.life import Life, living
 
 NOON = 1_777_636_800
@@ -426,3 +429,58 @@ async def test_an_agent_that_invents_users_ends_and_users_that_are_known_go_on(
         together = await asyncio.gather(ask("eve"), ask("eve", "ns/b"))
         assert "held" in together
         assert await ask("eve") == "held"
+
+
+# The real clock
+
+LIVE = (("wide", 10**9), ("narrow", 3000))
+
+
+@pytest.mark.proof
+async def test_a_real_minute_ends_for_processes_that_spend_all_the_time(
+    authority: AuthorityProcess, open_ledger: Callable[[str], Awaitable[ProxyLedger]]
+) -> None:
+    """An authority in a process of its own, two proxies, no clock but the machine's.
+
+    One budget has room, the other is spent up before the minute ends and is full again at once.
+    """
+    wide, narrow = (budget(f"ns/{name}", limit, every="minute") for name, limit in LIVE)
+    proxies = [await open_ledger(f"p{number}") for number in range(2)]
+    for proxy in proxies:
+        await proxy.configure(1, [wide, narrow])
+    end = (int(time.time()) + 3) // 60 * 60 + 60
+
+    async def is_time() -> bool:
+        return time.time() > end - 2
+
+    await until(is_time, within_s=70)
+    sure: Counter[int] = Counter()
+    unsure = 0
+    narrow_spent: Counter[int] = Counter()
+    number = 0
+    while time.time() < end + 2:
+        number += 1
+        proxy = proxies[number % 2]
+        before = int(time.time()) // 60 * 60
+        hold = await proxy.hold([Claim(wide.id, "", 10)], wait_s=0.2)
+        after = int(time.time()) // 60 * 60
+        if isinstance(hold, Hold):
+            proxy.record(run_of(proxy, f"w{number}", proxy.settle(hold, [10])))
+            unsure += 10 * (before != after)
+            sure[before] += 10 * (before == after)
+        hold = await proxy.hold([Claim(narrow.id, "", 30)], wait_s=0.0)
+        if isinstance(hold, Hold):
+            proxy.record(run_of(proxy, f"n{number}", proxy.settle(hold, [30])))
+            narrow_spent[int(time.time()) // 60 * 60] += 30
+    for proxy in proxies:
+        await proxy.find_run("none")
+        await proxy.close()
+    with contextlib.closing(sqlite3.connect(authority.db)) as database:
+        rows = database.execute("SELECT budget, window_start, granted FROM account").fetchall()
+    found = {(name, start): granted for name, start, granted in rows}
+    assert sure[end - 60] > 0
+    assert sure[end] > 0
+    for start in (end - 60, end):
+        assert 0 <= found[wide.id, start] - sure[start] <= unsure
+        assert narrow.limit - 30 < found[narrow.id, start] <= narrow.limit
+    assert sum(narrow_spent.values()) == found[narrow.id, end - 60] + found[narrow.id, end]
