@@ -19,7 +19,7 @@ from simulation.durable import Durable, SimulatedDatabase
 from simulation.event_loop import SimulatedLoop
 from simulation.judge import Judge
 from simulation.network import Network
-from simulation.scheduler import Process, World
+from simulation.scheduler import MICRO, Process, World
 
 Answer = Callable[[Session, Request, int], Reply]
 
@@ -43,12 +43,15 @@ class AuthorityHost:
         self.incarnation = 0
         self.process: Process | None = None
         self._chance = world.chance(f"authority {path}")
+        self._wall_us = self._chance.choice((-300, -20, 0, 0, 20, 300)) * MICRO
+        """How far the clock of its machine is off: only the database's counts."""
 
     def start(self) -> None:
         """One more incarnation of the process."""
         self.incarnation += 1
         process = self.process = Process(self._world, f"{self.path}.{self.incarnation}")
         loop = SimulatedLoop(self._world, process, self._network)
+        process.wall_us = self._wall_us
         loop.work_us = lambda: self._chance.randrange(100, 900) + self._durable.slow_us
         process.at_death.append(self._died)
         self._world.note("start", process.name)

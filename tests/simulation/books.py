@@ -6,11 +6,12 @@ each line rounded up.
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from simulation.judge import PICO, AccountKey, Judge, Sent
-from simulation.scheduler import World
+from simulation.scheduler import MICRO, World
 
 
 @dataclass(slots=True)
@@ -97,7 +98,8 @@ class Books:
         rows = self._query(
             "SELECT a.run_id, a.number, a.outcome, a.settlement, a.cost_nano_usd, r.holder,"
             " (SELECT COUNT(*) FROM charge_record c WHERE c.run_id = a.run_id"
-            "  AND c.attempt = a.number) FROM attempt a JOIN inference_run r USING (run_id)"
+            "  AND c.attempt = a.number), a.holds"
+            " FROM attempt a JOIN inference_run r USING (run_id)"
         )
         recorded = {(row[0], row[1]): row for row in rows}
         if len(recorded) != len(rows):
@@ -112,6 +114,7 @@ class Books:
                     self.world.violate(f"{key} of {one.holder} was sent and is in no run")
                 continue
             self._check_charge(one, *row[2:5], row[6])
+            self._check_holds(one, row[3], row[4], json.loads(row[7]))
         for key, row in recorded.items():
             if key not in sent and row[3] != "released" and row[2] != "cut":
                 self.world.violate(f"{key} is recorded as {row[2:5]} and was never sent")
@@ -130,6 +133,31 @@ class Books:
         elif settlement in ("zero", "released") and cost:
             self.world.violate(f"{name} costs {cost} nano")
 
+    def _check_holds(
+        self, sent: Sent, settlement: str, cost: int, holds: list[dict[str, Any]]
+    ) -> None:
+        """What an attempt spent of its holds is what it cost, in the unit of each budget."""
+        units = {plan.id: plan.unit for plan in self.judge.scenario.plans[1].values()}
+        tokens = sent.line.tokens if sent.line is not None and settlement == "usage" else 0
+        wanted = {"usd": cost, "tokens": tokens, "requests": 1}
+        spent: dict[tuple[str, str], int] = defaultdict(int)
+        for part in holds:
+            spent[part["budget"], part["subject"]] += part["spent"]
+        for (budget, subject), amount in spent.items():
+            if settlement in ("usage", "zero") and amount != wanted[units[budget]]:
+                self.world.violate(
+                    f"{sent.run_id}/{sent.number} cost {cost} nano and {tokens} tokens, and spent "
+                    f"{amount} of {budget} {subject!r}"
+                )
+
+    def _check_forgotten(self, spent: Mapping[AccountKey, int], known: set[AccountKey]) -> None:
+        """An account stays until its window has ended, or what was spent would be there again."""
+        now = (self.judge.scenario.start_us + self.world.now) // MICRO
+        for account in spent.keys() - known:
+            end = self.judge.slices[self.judge.draws[account][-1]].end
+            if spent[account] and (end == 0 or end > now):
+                self.world.violate(f"{account} is forgotten; runs spent {spent[account]} of it")
+
     def _check_accounts(self) -> None:
         """Nothing is held, and what is granted is what runs and losses spent."""
         leaked = self._query("SELECT id, amount, spent FROM slice WHERE amount > spent")
@@ -140,6 +168,7 @@ class Books:
         rows = self._query(
             "SELECT budget, basis, subject, window_start, granted, overrun, enforced FROM account"
         )
+        self._check_forgotten(spent, {(row[0], row[1], row[2], row[3]) for row in rows})
         for *key, granted, overrun, enforced in rows:
             account: AccountKey = (key[0], key[1], key[2], key[3])
             if granted + overrun != spent.get(account, 0) or granted > enforced:

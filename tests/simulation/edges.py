@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from signalbox_ledger import journal
+from signalbox_ledger import journal, journal_lock
 from simulation.scheduler import Process, ProcessKilled, World
 
 START_US = 1_792_368_000_000_000
@@ -112,5 +112,6 @@ def simulated_machine(world: World, start_us: int = START_US) -> Iterator[Disk]:
         patch.object(time, "monotonic_ns", lambda: world.now * 1000),
         patch.object(os, "urandom", chance.randbytes),
         patch.object(journal, "os", disk),
+        patch.object(journal_lock, "os", disk),
     ):
         yield disk

@@ -12,6 +12,14 @@ from simulation.scheduler import MICRO, World
 
 Fault = Callable[[], None]
 
+_JOURNALS_GO = (
+    "kill a proxy",
+    "kill a proxy between two steps",
+    "kill a proxy in a write",
+    "restart a proxy",
+    "lose a machine",
+)
+
 
 class Faults:
     """Breaks things at drawn instants, and mends them some time later."""
@@ -56,7 +64,10 @@ class Faults:
             ("cut a link", self._cut, 6),
             ("a link is a black hole", self._hole, 5),
             ("a link is slow", self._slow_link, 4),
+            ("promote a copy that lags", self._promote, 8),
         ]
+        without = _JOURNALS_GO if scenario.promotes else ("promote a copy that lags",)
+        self._kinds = [kind for kind in self._kinds if kind[0] not in without]
 
     def start(self) -> None:
         """Begin once the fleet has served a little."""
@@ -173,9 +184,13 @@ class Faults:
     def _die_at_commit(self) -> None:
         process = self._authority().process
         if process is not None:
-            fates = ("before", "after", "lost", "unheard") if self._scenario.postgres else (
-                "before",
-                "after",
+            fates = (
+                ("before", "after", "lost", "unheard")
+                if self._scenario.postgres
+                else (
+                    "before",
+                    "after",
+                )
             )
             self._durable.crashes[process.name] = self._chance.choice(fates)
 
@@ -201,6 +216,17 @@ class Faults:
 
     def _fast(self) -> None:
         self._durable.slow_us = 0
+
+    def _promote(self) -> None:
+        copy = self._durable.copy()
+        lag = self._chance.choice((100_000, 1_000_000, 3_000_000))
+
+        def promote() -> None:
+            self._durable.promote(copy)
+
+        self._number += 1
+        self._mends[self._number] = promote
+        self._world.after(lag, None, self._mend, self._number)
 
     # The sockets between them
 

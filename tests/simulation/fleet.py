@@ -10,8 +10,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from signalbox_ledger.asking import connected
 from signalbox_ledger.client import JournalError, ProxyLedger
 from signalbox_ledger.connection import LedgerUnavailableError
+from signalbox_ledger.desk_protocol import ReadmitBy
 from signalbox_ledger.journal_lock import holders_in
 from signalbox_ledger.records import Run
 from signalbox_ledger.recovery import post_slice_loss, recover_all
@@ -210,6 +212,20 @@ class Machine:
             if each.problem:
                 self.world.violate(f"{each.holder} cannot be recovered: {each.problem}")
         self.unrecovered = False
+
+    def readmit(self) -> None:
+        """A person lets draws flow again."""
+        self.supervisor.loop.create_task(self._readmit())
+
+    async def _readmit(self) -> None:
+        with contextlib.suppress(LedgerUnavailableError):
+            async with connected(Path(self.authority)) as ask:
+                await ask(ReadmitBy("somebody"))
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether its proxy has presented its slices to the authority that is there now."""
+        return self.is_ready and self.services is not None and self.services.ledger._connection.is_up
 
     def supervisor_dies(self) -> None:
         """The supervisor is killed, perhaps in the middle of a recovery; its next one goes on."""

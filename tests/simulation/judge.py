@@ -13,7 +13,7 @@ from signalbox_ledger.protocol import Configure, Configured, Draw, DrawItem, Dra
 from signalbox_ledger.records import Run
 from simulation.durable import Durable
 from simulation.provider import BillLine
-from simulation.scenario import Scenario
+from simulation.scenario import LANE_TIMEOUT_MS, Scenario
 from simulation.scheduler import MICRO, Process, World
 
 PICO = 1000
@@ -37,6 +37,8 @@ class Sent:
     parts: tuple[tuple[str, str, str, int], ...]
     """Slice, budget, subject, amount."""
     line: BillLine | None = None
+    told_at: int | None = None
+    """When its proxy had the whole answer, with its usage record."""
 
 
 @dataclass(slots=True)
@@ -47,6 +49,8 @@ class Drawn_:
     amount: int
     limit: int
     order: int
+    end: int
+    """Of its window; 0 for none."""
 
 
 @dataclass(slots=True)
@@ -59,6 +63,8 @@ class Judge:
     heard: dict[str, int]
     """When a process last got anything from another; see `Network`."""
     sent: dict[int, Sent] = field(default_factory=dict)
+    attempts: dict[tuple[str, int], Sent] = field(default_factory=dict)
+    """The same by run and number."""
     slices: dict[str, Drawn_] = field(default_factory=dict)
     draws: dict[AccountKey, list[str]] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
@@ -90,7 +96,9 @@ class Judge:
             drawn = self.draws.setdefault(key, [])
             drawn.append(grant.slice_id)
             limit = self.limits.get(item.budget, 0)
-            self.slices[grant.slice_id] = Drawn_(key, grant.amount, limit, len(drawn))
+            self.slices[grant.slice_id] = Drawn_(
+                key, grant.amount, limit, len(drawn), grant.window_end
+            )
             stored = self.durable.account(key)
             if stored is None or stored.granted > stored.enforced:
                 self.world.violate(f"{key}: more is granted than enforced: {stored}")
@@ -123,6 +131,14 @@ class Judge:
             self.false_refusals += 1
             self.world.violate(f"{key}: told {told.remaining}, left are {left}: {stored}")
 
+    def promoted(self) -> None:
+        """The database forgot its last commits: its configuration is an older one again."""
+        ((self.generation,),) = self.durable.connection.execute(
+            "SELECT generation FROM ledger_state"
+        ).fetchall()
+        budgets = self.scenario.plans.get(self.generation, {})
+        self.limits = {plan.id: plan.limit for plan in budgets.values()}
+
     # What proxies do
 
     def dispatched(self, process: Process, run: Run | None, call: int) -> None:
@@ -135,7 +151,7 @@ class Judge:
             (part.slice_id, part.budget, part.subject, part.amount) for part in attempt.holds
         )
         sent = Sent(run.run_id, attempt.number, run.holder, self.world.now, parts)
-        self.sent[call] = sent
+        self.sent[call] = self.attempts[run.run_id, attempt.number] = sent
         held: dict[tuple[str, str], int] = {}
         for slice_id, budget, subject, amount in parts:
             held[budget, subject] = held.get((budget, subject), 0) + amount
@@ -144,9 +160,7 @@ class Judge:
                 self.world.violate(f"call {call} is held in {slice_id}, which was never drawn")
         self._check_accounts(sent, run, held)
 
-    def _check_accounts(
-        self, sent: Sent, run: Run, held: Mapping[tuple[str, str], int]
-    ) -> None:
+    def _check_accounts(self, sent: Sent, run: Run, held: Mapping[tuple[str, str], int]) -> None:
         subjects = {"user": run.user, "session": run.session, "agent": run.agent, None: ""}
         wanted = {
             (plan.id, subjects[plan.per])
@@ -174,9 +188,32 @@ class Judge:
                     f"{budget} of {subject!r} held {amount} for {sent.run_id}, billed {line}"
                 )
 
+    def usage_told(self, call: int) -> None:
+        """A call's whole answer reached its proxy."""
+        sent = self.sent.get(call)
+        if sent is not None:
+            sent.told_at = self.world.now
+
+    def _check_settlements(self, run: Run) -> None:
+        """What came with a usage record in time is charged by it, whatever it says and whether or
+        not the client was still there."""
+        for attempt in run.attempts:
+            sent = self.attempts.get((run.run_id, attempt.number))
+            in_time = (
+                sent is not None
+                and sent.told_at is not None
+                and (sent.told_at < sent.at + LANE_TIMEOUT_MS * 1000 - 1000)
+            )
+            if in_time and attempt.settlement != "usage":
+                self.world.violate(
+                    f"{run.run_id}/{attempt.number} has a usage record; it is charged as "
+                    f"{attempt.settlement}: {attempt.cost_nano}"
+                )
+
     def recorded(self, process: Process, run: Run) -> None:
         """A run ended at its proxy: is what its client was told true?"""
         self.runs += 1
+        self._check_settlements(run)
         if not run.refusal:
             return
         self.refused[run.refusal] = self.refused.get(run.refusal, 0) + 1

@@ -34,7 +34,9 @@ Behaviour = Literal[
     "no_usage",
     "zero_usage",
     "greedy",
+    "beside",
 ]
+"""`greedy` bills all that the bound allows; `beside` counts cached tokens beside the prompt."""
 
 HONEST: tuple[tuple[Behaviour, int], ...] = (("answer", 100),)
 MIXED: tuple[tuple[Behaviour, int], ...] = (
@@ -49,7 +51,11 @@ MIXED: tuple[tuple[Behaviour, int], ...] = (
     ("no_usage", 2),
     ("zero_usage", 3),
     ("greedy", 6),
+    ("beside", 4),
 )
+METERED: frozenset[Behaviour] = frozenset(("answer", "zero_usage", "greedy", "beside"))
+"""Those that end with a usage record."""
+
 UNBILLED: Mapping[str, int] = {"throttled": 429, "error": 503, "rejected": 400}
 
 
@@ -119,6 +125,8 @@ class Provider:
         self.calls = 0
         self.mix: tuple[tuple[Behaviour, int], ...] = HONEST
         self.on_bill: Callable[[BillLine], None] = self.bill.append
+        self.on_usage_told: Callable[[int], None] = lambda _: None
+        """Hears of a call whose answer has come back whole, with its usage record."""
         self._chance = world.chance("provider")
 
     def behaviour(self) -> Behaviour:
@@ -139,12 +147,14 @@ class _Usage:
     prompt: int
     cached: int
     output: int
+    is_beside: bool = False
 
     def record(self) -> dict[str, Any]:
+        prompt = self.prompt - self.cached if self.is_beside else self.prompt
         return {
-            "prompt_tokens": self.prompt,
+            "prompt_tokens": prompt,
             "completion_tokens": self.output,
-            "total_tokens": self.prompt + self.output,
+            "total_tokens": prompt + self.output,
             "prompt_tokens_details": {"cached_tokens": self.cached},
         }
 
@@ -182,6 +192,8 @@ class Exchange:
     def _hear(self, what: str, value: Any) -> None:
         world = self._provider.world
         world.note("provider", f"{self.number} {what}", value if isinstance(value, bytes) else b"")
+        if what == "end" and self.behaviour in METERED and not self.closed:
+            self._provider.on_usage_told(self.number)
         self.arrived.append((what, value))
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
@@ -212,6 +224,8 @@ class Exchange:
         if self.behaviour == "greedy":
             return _Usage(text + 64 + 16 * len(self._body.messages), 0, most)
         prompt = self._chance.randint(text // 4, text) + 8
+        if self.behaviour == "beside":
+            return _Usage(prompt, 2 * prompt // 3, self._chance.randint(1, most), is_beside=True)
         cached = self._chance.choice((0, 0, prompt // 2, prompt))
         return _Usage(prompt, cached, self._chance.randint(1, most))
 

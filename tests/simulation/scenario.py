@@ -85,6 +85,9 @@ class Scenario:
         """Nothing fails and no limit moves: what is said of such seeds is strict."""
         self.postgres = chance.random() < 0.4
         """Several authorities on one database, as with PostgreSQL."""
+        self.promotes = self.postgres and not self.calm and chance.random() < 0.35
+        """Copies that lag are promoted. Journals live on in such seeds: what was spent through
+        one that is gone, and that the database then forgets, nobody could know."""
         self.mean_gap_us = chance.choice((15_000, 30_000, 60_000, 120_000))
         self.burst_share = chance.choice((0.0, 0.3, 0.6))
         self.start_us = (chance.choice(STARTS) - chance.randrange(5, 90)) * MICRO
@@ -120,7 +123,15 @@ class Scenario:
         ]
         optional = [
             BudgetPlan("retail/bot", "usd", usd(2, 10, 60), "minute", 1, AGENTS[1:2]),
-            BudgetPlan("retail/users", "usd", usd(3, 12, 90), "day", 1, AGENTS[:2], "user"),
+            BudgetPlan(
+                "retail/users",
+                "usd",
+                usd(3, 12, 90),
+                chance.choice(("day", "lifetime")),
+                1,
+                AGENTS[:2],
+                "user",
+            ),
             BudgetPlan("retail/rate", "requests", chance.choice((5, 40)), "minute", 1, AGENTS[:1]),
             BudgetPlan(
                 "wealth/tokens", "tokens", chance.choice((3_000, 40_000)), "minute", 1, AGENTS[2:]

@@ -123,6 +123,7 @@ class Simulation:
         self.provider = Provider(world, sheets())
         self.provider.mix = HONEST if scenario.honest else MIXED
         self.provider.on_bill = self.judge.billed
+        self.provider.on_usage_told = self.judge.usage_told
         paths = ("authority-0", "authority-1") if scenario.postgres else ("authority-0",)
         self.authorities = [
             AuthorityHost(world, self.network, self.durable, self.judge, path=path)
@@ -164,6 +165,9 @@ class Simulation:
         self.faults.start()
         if self.scenario.changes:
             world.after(4 * MICRO, None, self._change)
+        if self.scenario.promotes:
+            self.durable.on_promote.append(self.judge.promoted)
+            world.after(5 * MICRO, None, self._readmit)
         enough = world.max_events - 1_500
         world.run(lambda: world.events >= enough)
         self.load.stopped = True
@@ -185,6 +189,13 @@ class Simulation:
             delay = chance.randrange(1 + number * 800_000)
             self.world.after(delay, None, machine.push)
         self.world.after(chance.randrange(500_000, 8_000_000), None, self._change)
+
+    def _readmit(self) -> None:
+        """Somebody looks every few seconds, and readmits once every live proxy is connected."""
+        ((frozen,),) = self.durable.connection.execute("SELECT frozen FROM ledger_state").fetchall()
+        if frozen and all(machine.is_connected for machine in self.machines):
+            self.machines[0].readmit()
+        self.world.after(3 * MICRO, None, self._readmit)
 
     def _rest(self) -> None:
         """Once a second: is everything settled, and nothing held?"""
