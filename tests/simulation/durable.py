@@ -36,9 +36,8 @@ class Durable:
     def __init__(self, world: World, start_us: int) -> None:
         self.world = world
         self.start_us = start_us
-        self.connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
-        self.connection.execute("PRAGMA foreign_keys=ON")
-        self.connection.execute("PRAGMA recursive_triggers=ON")
+        self.connection = _in_memory()
+        self._former: list[sqlite3.Connection] = []
         self.timeline = 1
         self.is_down = False
         self.slow_us = 0
@@ -64,20 +63,31 @@ class Durable:
         ).fetchone()
         return StoredAccount(*row, held)
 
-    def copy(self) -> bytes:
+    def copy(self) -> sqlite3.Connection:
         """What a replica has received up to now."""
-        return self.connection.serialize()
+        replica = _in_memory()
+        self.connection.backup(replica)
+        return replica
 
-    def promote(self, copy: bytes) -> None:
+    def promote(self, replica: sqlite3.Connection) -> None:
         """A replica that lags becomes the primary: the commits since then are gone."""
-        self.world.note("promote", str(len(copy)))
-        self.connection.deserialize(copy)
         self.timeline += 1
+        self.world.note("promote", str(self.timeline))
+        self._former.append(self.connection)
+        self.connection = replica
         for hear in self.on_promote:
             hear()
 
     def close(self) -> None:
-        self.connection.close()
+        for connection in (*self._former, self.connection):
+            connection.close()
+
+
+def _in_memory() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA recursive_triggers=ON")
+    return connection
 
 
 class SimulatedDatabase(SqliteDatabase):
