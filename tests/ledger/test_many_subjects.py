@@ -13,6 +13,9 @@ from support.ledgers import budget
 NOON = 1_777_636_800
 DAY = 86_400
 START = NOON - DAY // 2
+SLACK_S = 0.02
+"""A busy machine's; twenty draws that each read all rows would take ten times as long."""
+
 SPEC = budget("ns/users", 1000, per="user", every="day")
 
 
@@ -84,7 +87,7 @@ def crowd(open_store: Callable[[], Store]) -> Crowd:
 def test_a_draw_costs_the_same_however_many_users_there_are(crowd: Crowd) -> None:
     few = best_s(crowd.draw)
     crowd.grow(20_000)
-    assert best_s(crowd.draw) < 4 * few
+    assert best_s(crowd.draw) < 4 * few + SLACK_S
 
 
 def test_status_finds_those_with_the_least_among_many(crowd: Crowd) -> None:
@@ -119,7 +122,7 @@ def test_a_hundred_thousand_users(crowd: Crowd) -> None:
     forgotten = crowd.forget()
     longest = best_s(lambda: next(forgotten))
     print(f"draw_ms_few={few * 50:.2f} draw_ms_many={many * 50:.2f} status_ms={shown * 1000:.0f}")
-    assert many < 4 * few
+    assert many < 4 * few + SLACK_S
     # PostgreSQL has to look at every row that no vacuum has seen yet.
     assert shown < (0.1 if crowd.store.database.dialect == "sqlite" else 0.4)
     assert longest < 0.4
