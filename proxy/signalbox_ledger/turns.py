@@ -53,7 +53,7 @@ class Authority:
         if records is not None:
             other, aside = records
             self.lanes.append(Lane(other, Clock(other.now_ms), self._answered, aside))
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}
 
     def enqueue(self, asked: "Asked[Connection]") -> None:
         """Answer it in the next turn of its lane."""
@@ -96,7 +96,7 @@ class Authority:
             asked.caller.reply(asked.number, reply)
             if isinstance(reply, Welcome):
                 self._replace_others(asked.caller)
-        for connection in {asked.caller for asked, _ in turn}:
+        for connection in dict.fromkeys(asked.caller for asked, _ in turn):
             connection.resume()
         if any(isinstance(reply, Refused) and reply.reason == "unavailable" for _, reply in turn):
             self._part_with_holders()
@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
         """Part of asyncio.Protocol."""
         if isinstance(transport, asyncio.Transport):
             self._transport = transport
-        self._authority.connections.add(self)
+        self._authority.connections[self] = None
 
     def data_received(self, data: bytes) -> None:
         """Part of asyncio.Protocol."""
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of asyncio.Protocol."""
         self.session.is_closed = True
-        self._authority.connections.discard(self)
+        self._authority.connections.pop(self, None)
 
     def reply(self, number: int, reply: AnyReply) -> None:
         """Send one reply."""
