@@ -117,10 +117,12 @@ class Flusher:
         """
         goal = self._journal.end
         async with self._lock:
-            while self._again is not None:
-                await self._flush_again(self._again)
-            while self._records and self._acknowledged < goal:
-                await self._flush_batch()
+            while self._again is not None or (self._records and self._acknowledged < goal):
+                # Looked at each time: what was asked may come back from a database that lost some.
+                if self._again is not None:
+                    await self._flush_again(self._again)
+                else:
+                    await self._flush_batch()
 
     async def _flush_again(self, start: int) -> None:
         holder = self._journal.holder

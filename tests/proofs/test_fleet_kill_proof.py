@@ -12,7 +12,16 @@ from collections.abc import Iterator
 import pytest
 
 from signalbox_ledger.recovery import post_slice_loss
-from support.arena import FUNDED, Arena, agents_with_budgets, bill_pico, named, open_arena, storm
+from support.arena import (
+    FUNDED,
+    Arena,
+    agents_with_budgets,
+    bill_pico,
+    named,
+    open_arena,
+    refused_for_money,
+    storm,
+)
 from support.figures import sized, tell
 from support.kills import Judged, Kill, Killer, fight_through, judge, schedule
 from support.oracle import PICO_PER_NANO
@@ -150,7 +159,9 @@ def test_a_lost_machine_loses_no_money(killer: Killer) -> None:
     lost = asyncio.run(post_slice_loss(arena.fleet.authority_of(proxy).socket, holder))
     assert lost.amounts == {"usd": sum(before_word.values())}
     arena.fleet.revive(proxy)
-    after = asyncio.run(storm(arena.urls(), key, requests=2 * AFFORDABLE, clients=16))
+    after = asyncio.run(
+        storm(arena.urls(), key, requests=10**6, clients=16, stop=refused_for_money)
+    )
     assert after.codes["budget_exhausted"] > 0, after
     leaked = arena.leaked()
     bill = bill_pico(arena.newly_billed())

@@ -180,7 +180,7 @@ async def storm(
     burst: int = 1,
     body: dict[str, Any] | None = None,
     until_s: float = 240.0,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[Told], bool] = lambda _: False,
 ) -> Told:
     """`requests` requests: first `burst` at the same instant, then `clients` without a pause.
 
@@ -219,7 +219,7 @@ async def storm(
         for _ in numbers:
             if await ask(session) in (0, 502, 503):
                 await asyncio.sleep(0.05)
-            if stop():
+            if stop(told):
                 return
 
     async with asyncio.timeout(until_s), client(key) as session:
@@ -291,6 +291,11 @@ def client(key: str) -> aiohttp.ClientSession:
         headers={"Authorization": f"Bearer {key}"},
         timeout=aiohttp.ClientTimeout(total=60),
     )
+
+
+def refused_for_money(told: Told) -> bool:
+    """What was left is spent: so many heard it that nothing has come back since."""
+    return told.codes["budget_exhausted"] >= 100
 
 
 def bill_pico(lines: Sequence[dict[str, Any]]) -> int:

@@ -86,7 +86,11 @@ def fight_through(
     async def load() -> list[Told]:
         each = [
             storm(
-                arena.urls(), key_of(named(name)), requests=10**6, clients=clients, stop=over.is_set
+                arena.urls(),
+                key_of(named(name)),
+                requests=10**6,
+                clients=clients,
+                stop=lambda _: over.is_set(),
             )
             for name in names
         ]
