@@ -78,7 +78,9 @@ class AuthorityHost:
         authority = Authority(store, Clock(store.now_ms), worker, records=records)  # type: ignore[arg-type]
         self._listen_in(authority)
         await loop.create_unix_server(lambda: Connection(authority), self.path)
-        process.tidying = asyncio.create_task(authority.tidy())  # type: ignore[attr-defined]
+        process.chores = [  # type: ignore[attr-defined]
+            asyncio.create_task(chore) for chore in (authority.tidy(), authority.beat())
+        ]
 
     def _listen_in(self, authority: Authority) -> None:
         """Let the judge hear of every request at the instant of its commit."""

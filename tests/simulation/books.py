@@ -176,7 +176,8 @@ class Books:
                     f"{account} has granted {granted} and overrun {overrun}, enforced {enforced}; "
                     f"runs spent {spent.get(account, 0)}"
                 )
-            if overrun > self._in_full.get(account, 0):
+            # A run of a slice that came and went while a database forgot is settled above it.
+            if overrun > self._in_full.get(account, 0) and not self.judge.scenario.promotes:
                 self.world.violate(f"{account} was overrun by {overrun}")
 
     def _spent(self) -> dict[AccountKey, int]:

@@ -20,6 +20,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._world = world
         self._process = process
         self._network = network
+        self._tasks = 0
         self.work_us: Callable[[], int] = lambda: 200
         """How long a thread takes to begin, and again to tell that it is done."""
         process.loop = self
@@ -87,7 +88,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         context: Context | None = None,
     ) -> "asyncio.Task[Any]":
-        task = asyncio.Task(coro, loop=self, name=name or "task", context=context)
+        self._tasks += 1
+        task = asyncio.Task(coro, loop=self, name=name or f"{self._tasks:08}", context=context)
         task._log_destroy_pending = False
         return task
 

@@ -116,7 +116,7 @@ class Machine:
         services.stopping = True
         if services.in_flight:
             await asyncio.wait(services.in_flight, timeout=1.0)
-        for task in list(services.in_flight):
+        for task in sorted(services.in_flight, key=asyncio.Task.get_name):
             task.cancel()
         await asyncio.sleep(0)
         await ledger.close()
@@ -225,7 +225,9 @@ class Machine:
     @property
     def is_connected(self) -> bool:
         """Whether its proxy has presented its slices to the authority that is there now."""
-        return self.is_ready and self.services is not None and self.services.ledger._connection.is_up
+        return (
+            self.is_ready and self.services is not None and self.services.ledger._connection.is_up
+        )
 
     def supervisor_dies(self) -> None:
         """The supervisor is killed, perhaps in the middle of a recovery; its next one goes on."""
