@@ -238,7 +238,7 @@ class Machine:
 
     def lose(self) -> None:
         """The machine is gone with its journals; another one takes its place."""
-        holders = [holder for holder in holders_in(self.folder)]
+        holders = list(holders_in(self.folder))
         if self.process is not None:
             self.process.kill()
         self.supervisor.kill()

@@ -42,7 +42,7 @@ class Sent:
 
 
 @dataclass(slots=True)
-class Drawn_:
+class SliceDrawn:
     """One slice as it was committed: the `order`-th of its account, under this limit."""
 
     account: AccountKey
@@ -65,7 +65,7 @@ class Judge:
     sent: dict[int, Sent] = field(default_factory=dict)
     attempts: dict[tuple[str, int], Sent] = field(default_factory=dict)
     """The same by run and number."""
-    slices: dict[str, Drawn_] = field(default_factory=dict)
+    slices: dict[str, SliceDrawn] = field(default_factory=dict)
     draws: dict[AccountKey, list[str]] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
     short: dict[tuple[str, str, str], list[tuple[int, int]]] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Judge:
             drawn = self.draws.setdefault(key, [])
             drawn.append(grant.slice_id)
             limit = self.limits.get(item.budget, 0)
-            self.slices[grant.slice_id] = Drawn_(
+            self.slices[grant.slice_id] = SliceDrawn(
                 key, grant.amount, limit, len(drawn), grant.window_end
             )
             stored = self.durable.account(key)

@@ -26,12 +26,8 @@ MAX_EVENTS = 5
 """A seed that takes so many times its events never comes to rest."""
 
 
-class ProcessKilled(BaseException):  # noqa: N818  it is no error of anybody
+class ProcessKilled(BaseException):
     """Unwinds a synchronous step of a process that is dead already."""
-
-
-class Violation(Exception):  # noqa: N818  what the judge says
-    """A promise that did not hold."""
 
 
 class Handle:
@@ -84,6 +80,15 @@ class Process:
         self.remains: list[asyncio.Task[Any]] = []
         """Tasks that were under way at its death: kept, or their `finally` blocks would run."""
         self.loop: asyncio.AbstractEventLoop
+
+    def burns_down(self) -> bool:
+        """One step nearer to its end; whether this is it."""
+        if self.fuse is None:
+            return False
+        self.fuse -= 1
+        if self.fuse < 0:
+            self.kill()
+        return not self.alive
 
     def kill(self) -> None:
         """kill -9: nothing of it runs again, and the kernel closes what it had open."""
@@ -160,7 +165,7 @@ class World:
     ) -> None:
         """Call back at an instant, in a process (None: outside of all)."""
         self._number += 1
-        due = when if when > self.now else self.now
+        due = max(when, self.now)
         heapq.heappush(self._queue, (due, self._number, process, callback, args, what))
 
     def after(
@@ -178,14 +183,8 @@ class World:
         self._settle()
         while self._queue and not self.violations and not until():
             when, _, process, callback, args, what = heapq.heappop(self._queue)
-            if process is not None:
-                if not process.alive:
-                    continue
-                if what == "timer" and args and _is_void(args[0]):
-                    continue
-                if process.paused:
-                    process.backlog.append((process, callback, args, what))
-                    continue
+            if process is not None and not self._may_happen(process, callback, args, what):
+                continue
             self.now = when
             self.events += 1
             if self.events > MAX_EVENTS * self.max_events:
@@ -195,14 +194,30 @@ class World:
             self._enter(process)
             try:
                 callback(*args)
-            except ProcessKilled:
-                pass
-            except Violation as error:
-                self.violate(str(error))
-            except Exception as error:  # noqa: BLE001  whatever escapes is a fault
-                self.violate(f"{what} in {process and process.name}: {error!r}")
+            except BaseException as error:  # noqa: BLE001  whatever escapes is a fault
+                self._met(error, what)
             self._settle()
         self._enter(None)
+
+    def _may_happen(
+        self, process: Process, callback: Callable[..., None], args: Any, what: str
+    ) -> bool:
+        """Not to the dead, not what was cancelled; to who is stopped, later."""
+        if not process.alive or (what == "timer" and args and _is_void(args[0])):
+            return False
+        if process.paused:
+            process.backlog.append((process, callback, args, what))
+            return False
+        return True
+
+    def _met(self, error: BaseException, what: str) -> None:
+        """Something escaped from the code under test."""
+        if isinstance(error, ProcessKilled):
+            return
+        if not isinstance(error, Exception):
+            raise error
+        name = self.current.name if self.current is not None else "the world"
+        self.violate(f"{what} in {name}: {error!r}")
 
     def _settle(self) -> None:
         """Run what is ready, until nobody has anything to do at this instant."""
@@ -216,11 +231,8 @@ class World:
             if process.paused:
                 process.backlog.append((process, _run_handle, (handle,), "resumed"))
                 continue
-            if process.fuse is not None:
-                process.fuse -= 1
-                if process.fuse < 0:
-                    process.kill()
-                    continue
+            if process.fuse is not None and process.burns_down():
+                continue
             steps += 1
             if steps > MAX_STEPS:
                 ready.clear()
@@ -230,12 +242,8 @@ class World:
                 self._enter(process)
             try:
                 handle.context.run(callback, *handle.args)
-            except ProcessKilled:
-                pass
-            except Violation as error:
-                self.violate(str(error))
-            except Exception as error:  # noqa: BLE001  whatever escapes is a fault
-                self.violate(f"callback in {process.name}: {error!r}")
+            except BaseException as error:  # noqa: BLE001  whatever escapes is a fault
+                self._met(error, "callback")
 
     def forget(self) -> None:
         """Drop everything that was still due, and bury the dead: what their `finally` blocks

@@ -63,7 +63,7 @@ class Outcome:
         return cls(seed, 0, "", 0.0, 0.0, what, Figures(), {}, {}, {}, 0, calm=False)
 
 
-class Hang(BaseException):  # noqa: N818  no handler of errors may take it for one
+class Hang(BaseException):
     """The code under test computes for ever."""
 
 
