@@ -26,8 +26,9 @@ from simulation.clients import Request
 from simulation.event_loop import SimulatedLoop
 from simulation.judge import Judge
 from simulation.network import Network
-from simulation.provider import Provider, SimulatedUpstream
+from simulation.provider import Provider
 from simulation.scheduler import Process, World
+from simulation.upstream_edge import SimulatedUpstream
 
 
 class Machine:

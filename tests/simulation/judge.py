@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from signalbox_ledger.accounts import Figures
 from signalbox_ledger.protocol import Configure, Configured, Draw, DrawItem, Drawn, Grant
 from signalbox_ledger.records import Run
+from simulation.bill import BillLine
 from simulation.durable import Durable
-from simulation.provider import BillLine
 from simulation.scenario import LANE_TIMEOUT_MS, Scenario
 from simulation.scheduler import MICRO, Process, World
 

@@ -1,25 +1,20 @@
 """The simulated providers: they answer, fail in every way, and keep their own bill.
 
-Stands where `upstream.PooledUpstream` stands. The bill counts pico-USD by a price sheet of its own
-and shares no code with what it judges: it is written when the work is done, whether or not anybody
+Behind `upstream_edge`. A line of the bill is written when the work is done, whether or not anybody
 is still there to hear the answer.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
 import msgspec
 
-from signalbox_proxy.upstream import (
-    UpstreamBroken,
-    UpstreamCall,
-    UpstreamConnectError,
-    UpstreamTimeout,
-)
+from signalbox_proxy.upstream import UpstreamCall
+from simulation.bill import BillLine, Sheet
 from simulation.scheduler import Process, World
 
 Behaviour = Literal[
@@ -57,42 +52,6 @@ METERED: frozenset[Behaviour] = frozenset(("answer", "zero_usage", "greedy", "be
 """Those that end with a usage record."""
 
 UNBILLED: Mapping[str, int] = {"throttled": 429, "error": 503, "rejected": 400}
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """Pico-USD per token of one upstream model; `long` above so many prompt tokens."""
-
-    input: int
-    cached: int
-    output: int
-    above: int = 0
-    long_input: int = 0
-    long_cached: int = 0
-    long_output: int = 0
-
-    def bill(self, prompt: int, cached: int, output: int) -> int:
-        """What an answer costs."""
-        if self.above and prompt > self.above:
-            rates = (self.long_input, self.long_cached, self.long_output)
-        else:
-            rates = (self.input, self.cached, self.output)
-        return (prompt - cached) * rates[0] + cached * rates[1] + output * rates[2]
-
-
-@dataclass(frozen=True, slots=True)
-class BillLine:
-    """What one call cost."""
-
-    call: int
-    model: str
-    prompt: int
-    output: int
-    pico: int
-
-    @property
-    def tokens(self) -> int:
-        return self.prompt + self.output
 
 
 class _Said(msgspec.Struct):
@@ -294,79 +253,3 @@ class Exchange:
             self._after(gap, lambda: self._send(events, ending))
         else:
             self._after(gap, lambda: self.tell(ending))
-
-
-@dataclass(slots=True, eq=False)
-class Answer:
-    """`UpstreamAnswer` of a simulated call."""
-
-    exchange: Exchange
-    status: int
-    headers: Mapping[str, str]
-    until: float
-    first: bytes = b""
-    ended: bool = field(default=False)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        if self.first:
-            first, self.first = self.first, b""
-            yield first
-        while not self.ended:
-            try:
-                async with asyncio.timeout_at(self.until):
-                    what, value = await self.exchange.next()
-            except TimeoutError:
-                raise UpstreamTimeout("the answer did not end in time") from None
-            if what == "broken":
-                raise UpstreamBroken("ClientPayloadError")
-            if what == "end":
-                self.ended = True
-                return
-            yield value
-
-    async def read(self, limit: int) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
-
-    def close(self) -> None:
-        self.exchange.closed = True
-
-
-class SimulatedUpstream:
-    """`Upstream` of one proxy process."""
-
-    def __init__(
-        self, provider: Provider, process: Process, sent: Callable[[int, UpstreamCall], None]
-    ) -> None:
-        self._provider = provider
-        self._process = process
-        self._sent = sent
-
-    async def send(self, call: UpstreamCall) -> Answer:
-        """See `Upstream`."""
-        exchange = self._provider.take(call, self._process)
-        self._sent(exchange.number, call)
-        loop = asyncio.get_running_loop()
-        until = loop.time() + call.timeout_s
-        first_until = min(until, loop.time() + (call.first_chunk_s or call.timeout_s))
-        headers = {"x-request-id": f"call-{exchange.number}"}
-        known: Mapping[str, str] = {}
-        status, first = 0, b""
-        try:
-            async with asyncio.timeout_at(first_until):
-                what, status = await exchange.next()
-                if what == "refused":
-                    raise UpstreamConnectError("ClientConnectorError")
-                if what == "broken":
-                    raise UpstreamBroken("ServerDisconnectedError")
-                known = headers
-                if call.first_chunk_s is not None and status < 300:
-                    what, first = await exchange.next()
-                    if what != "body":
-                        raise UpstreamBroken("ClientPayloadError", known)
-        except TimeoutError:
-            exchange.closed = True
-            raise UpstreamTimeout("no answer in time", known) from None
-        return Answer(exchange, status, headers, until, first)
-
-    async def close(self) -> None:
-        """See `Upstream`."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from signalbox_proxy.runtime import Runtime
 from signalbox_snapshot.snapshot import LongContext, PriceTable, Snapshot, Tier
+from simulation.bill import Sheet
 from simulation.clients import Asked
-from simulation.provider import Sheet
 from simulation.scheduler import MICRO, World
 from support import snapshots as made
 
