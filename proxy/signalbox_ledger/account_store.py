@@ -47,15 +47,23 @@ class AccountStore:
             if rows
         }
 
-    def held(self, accounts: Iterable[Account]) -> dict[Account, int]:
-        """What open slices of these accounts hold and have not spent."""
+    def standing(self, accounts: Iterable[Account]) -> dict[Account, Figures]:
+        """How accounts stand, with what open slices hold and have not spent; those where nothing
+        was ever drawn are absent.
+
+        Both at one instant, in one statement: what comes back in between would count as spent.
+        """
         wanted = list(accounts)
         found = self._database.query_many(
-            "SELECT CAST(COALESCE(SUM(amount - spent), 0) AS BIGINT) FROM slice "  # noqa: S608
-            f"WHERE {OF_ACCOUNT}",
+            "SELECT limit_amount, granted, (SELECT CAST(COALESCE(SUM(amount - spent), 0) AS BIGINT)"  # noqa: S608
+            " FROM slice WHERE slice.budget = account.budget AND slice.basis = account.basis"
+            " AND slice.subject = account.subject AND slice.window_start = account.window_start), "
+            f"overrun FROM account WHERE {OF_ACCOUNT}",
             wanted,
         )
-        return {account: rows[0][0] for account, rows in zip(wanted, found, strict=True)}
+        return {
+            account: Figures(*rows[0]) for account, rows in zip(wanted, found, strict=True) if rows
+        }
 
     def open_accounts(self, accounts: Mapping[Account, tuple[int, int]]) -> set[Account]:
         """Make rows for accounts that have none yet, with the end of their window and their
@@ -110,11 +118,10 @@ class AccountStore:
     def close_all(self, holder: str) -> None:
         """Give back what the holder's slices did not spend; what they spent stays."""
         rows = self._database.query(
-            "SELECT budget, basis, subject, window_start, amount - spent FROM slice "
-            "WHERE holder = ?",
+            "DELETE FROM slice WHERE holder = ? "
+            "RETURNING budget, basis, subject, window_start, amount - spent",
             (holder,),
         )
-        self._database.execute("DELETE FROM slice WHERE holder = ?", (holder,))
         released: dict[Account, int] = {}
         for budget, basis, subject, start, amount in rows:
             account = (budget, basis, subject, start)
@@ -173,16 +180,19 @@ class AccountStore:
 
     # What a database that lost commits does not know any more
 
+    def unknown(self, holder: str, presented: Sequence[PresentedSlice]) -> list[PresentedSlice]:
+        """Slices that a live holder has and the database does not."""
+        known = self._slices(holder, [one.slice_id for one in presented])
+        return [one for one in presented if one.slice_id not in known]
+
     def adopt(
-        self, holder: str, presented: Sequence[PresentedSlice], specs: Mapping[str, BudgetSpec]
-    ) -> int:
-        """Take up slices that a live holder has and the database does not; how many.
+        self, holder: str, lost: Sequence[PresentedSlice], specs: Mapping[str, BudgetSpec]
+    ) -> None:
+        """Take up such slices. The caller holds the budgets: accounts are made under their limits.
 
         They were granted, so they count, above the limit if need be: draws have to wait for them.
         What was spent of them comes with the journal, which is settled again.
         """
-        known = self._slices(holder, [one.slice_id for one in presented])
-        lost = [one for one in presented if one.slice_id not in known]
         limits: dict[Account, tuple[int, int]] = {}
         amounts: dict[Account, int] = {}
         for one in lost:
@@ -209,7 +219,6 @@ class AccountStore:
                 for one in lost
             ],
         )
-        return len(lost)
 
     def set_spent(self, holder: str, spent: Mapping[str, int]) -> None:
         """What slices have spent by the word of their holder; those that it does not name, all."""

@@ -161,6 +161,8 @@ class CorrectedAccounts:
         return (spec.id, spec.basis, part.subject, present[0])
 
     def _raise(self) -> None:
+        if self._raised:
+            self._store.hold_specs()
         limits = {
             account: (self._specs[account[0]].window(self._now)[1], self._specs[account[0]].limit)
             for account in self._raised

@@ -65,10 +65,10 @@ class Granting:
         )
         lacking = sorted({targets[id_].account for id_ in unmet})
         self._recall(lacking, holder)
-        for account, held in self._accounts.held(lacking).items():
-            known = standing.get(account)
-            if known is not None:
-                standing[account] = msgspec.structs.replace(known, held=held)
+        never_drawn = {
+            account: msgspec.structs.replace(standing[account], held=0) for account in lacking
+        }
+        standing.update(never_drawn | self._accounts.standing(lacking))
         return [
             drawn[item.slice_id]
             if item.slice_id in drawn

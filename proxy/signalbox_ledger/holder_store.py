@@ -114,12 +114,17 @@ class HolderStore:
     def finish(self, holder: str) -> None:
         """Close every slice of the incarnation and fence it."""
         # First, so that a draw of a lost connection that commits late has its slice closed too.
-        self._database.execute("UPDATE holder SET fenced = 1 WHERE id = ?", (holder,))
+        self._fence(holder)
         self._accounts.close_all(holder)
+
+    def _fence(self, holder: str) -> None:
+        self._database.execute("UPDATE holder SET fenced = 1 WHERE id = ?", (holder,))
 
     def post_loss(self, holder: str, now_ms: int) -> dict[str, tuple[int, int]]:
         """Charge the open slices of a holder in full; give (slices, amount) by unit."""
         self.offset(holder)
+        # First, so that what it draws or settles at this moment is done before, or refused.
+        self._fence(holder)
         lost = self._database.query(
             "INSERT INTO slice_loss (slice_id, holder, budget, basis, subject, window_start, "
             "amount, posted_at) SELECT id, holder, budget, basis, subject, window_start, "
@@ -160,17 +165,25 @@ class HolderStore:
         )
 
     def forget_ended(self, before_ms: int) -> None:
-        """Drop incarnations that ended, were opened before, and have no slice left."""
+        """Drop incarnations that ended, were heard of before, and have no slice left.
+
+        One that was written off without its journal may live on, cut off, and come back as if it
+        were new: it stays fenced for good.
+        """
         ended = (
-            "fenced = 1 AND opened_at < ? "
-            "AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.holder = holder.id)"
+            "fenced = 1 AND opened_at < ? AND seen_at < ? "
+            "AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.holder = holder.id) "
+            "AND NOT EXISTS (SELECT 1 FROM slice_loss WHERE slice_loss.holder = holder.id)"
         )
         self._database.execute(
             "DELETE FROM settled_journal WHERE holder IN "  # noqa: S608
             f"(SELECT id FROM holder WHERE {ended})",
-            (before_ms,),
+            (before_ms, before_ms),
         )
-        self._database.execute(f"DELETE FROM holder WHERE {ended}", (before_ms,))  # noqa: S608
+        self._database.execute(
+            f"DELETE FROM holder WHERE {ended}",  # noqa: S608
+            (before_ms, before_ms),
+        )
 
 
 def _unknown(holder: str) -> HolderRefusedError:

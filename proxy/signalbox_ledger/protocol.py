@@ -174,7 +174,8 @@ class Settle(Message, frozen=True):
 
 class Skip(Message, frozen=True):
     """Journal bytes of `holder` from `start` to `end` were settled in commits that the database
-    lost, and are not kept any more. Taken only while draws are frozen.
+    lost, and are not kept any more. Taken only of what this connection's Hello said was
+    acknowledged.
 
     `spent` is what the holder's slices had spent when `end` was settled.
     """

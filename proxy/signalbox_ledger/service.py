@@ -17,12 +17,14 @@ from signalbox_ledger.store import Store
 @dataclass(slots=True, eq=False)
 class Session:
     """What one connection may do: draw for its holder, settle for those it fenced. `generation` is
-    that of the snapshot which it was configured by."""
+    that of the snapshot which it was configured by, `acknowledged` how much of its journal the
+    holder had been told is settled when it said hello."""
 
     holder: str = ""
     epoch: int = 0
     is_closed: bool = False
     generation: int = 0
+    acknowledged: int = 0
     recovers: set[str] = field(default_factory=set)
 
 
@@ -70,7 +72,7 @@ class Service:
                 return self._settle(session, request)
             case protocol.Skip(holder, start, end, spent):
                 self._entitled(session, holder)
-                if not self._store.state.frozen:
+                if not start < end <= session.acknowledged:
                     return Refused("invalid", "journal is skipped only after lost commits")
                 if self._store.holders.skip_journal(holder, start, end):
                     self._store.accounts.set_spent(holder, spent)
@@ -88,6 +90,7 @@ class Service:
             case protocol.Hello():
                 opened, strays = self._store.open_holder(request, now_ms)
                 session.holder, session.epoch = request.holder, opened.epoch
+                session.acknowledged = request.acknowledged
                 state = self._store.state
                 return protocol.Welcome(
                     now_ms, opened.offset, state.generation, state.min_generation, strays

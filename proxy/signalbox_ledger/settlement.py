@@ -117,5 +117,7 @@ def _post_overruns(store: Store, holder: str, above: Mapping[_Above, int]) -> No
             )
         if account is not None:
             overruns[account] = overruns.get(account, 0) + amount
+    if opened:
+        store.hold_specs()
     store.accounts.open_accounts(opened)
     store.accounts.add_overrun(overruns)

@@ -244,13 +244,17 @@ class Store:
         that had been acknowledged.
         """
         opened = self.holders.open(hello, now_ms)
-        adopted = self.accounts.adopt(hello.holder, hello.slices, self._specs)
-        if adopted or hello.acknowledged > opened.offset:
+        lost = self.accounts.unknown(hello.holder, hello.slices)
+        if lost or hello.acknowledged > opened.offset:
             self.freeze(
                 f"holder {hello.holder} was told of commits that the database does not have: "
-                f"{adopted} slices, {max(0, hello.acknowledged - opened.offset)} bytes of journal",
+                f"{len(lost)} slices, {max(0, hello.acknowledged - opened.offset)} "
+                "bytes of journal",
                 now_ms,
             )
+        if lost:
+            self.hold_specs()
+            self.accounts.adopt(hello.holder, lost, self._specs)
         if not self.state.frozen:
             return opened, []
         presented = {one.slice_id for one in hello.slices}
@@ -269,4 +273,3 @@ class Store:
         self.holders.forget_ended(before * 1000)
         idempotency.forget_expired(self.database, now * 1000)
         return dropped == _DROPPED_AT_ONCE
-

@@ -92,11 +92,8 @@ class Life:
         """How an account stands, held amounts included; zeros where there is none."""
         account: Account = (spec.id, spec.basis, subject, start)
         with self.store.transaction():
-            found = self.store.accounts.figures([account]).get(account)
-            if found is None:
-                return Figures(spec.limit, 0, 0, 0)
-            held = self.store.accounts.held([account])[account]
-        return Figures(found.limit, found.granted, held, found.overrun)
+            found = self.store.accounts.standing([account])
+        return found.get(account, Figures(spec.limit, 0, 0, 0))
 
     def starts(self, spec: BudgetSpec) -> list[int]:
         """The windows of a budget that have an account."""

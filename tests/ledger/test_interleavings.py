@@ -1,0 +1,163 @@
+"""Two transactions on one database, one step of which falls between two steps of the other."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from signalbox_ledger.accounts import BudgetSpec
+from signalbox_ledger.opening import open_database
+from signalbox_ledger.protocol import (
+    Configure,
+    Draw,
+    DrawItem,
+    Drawn,
+    Hello,
+    PresentedSlice,
+    Readmit,
+    Refused,
+    Return,
+    ReturnItem,
+    Settled,
+    Skip,
+)
+from signalbox_ledger.service import Service, Session
+from signalbox_ledger.store import Store
+from support.ledgers import budget
+
+DAY = budget(limit=100)
+WEEK_MS = 7 * 86_400 * 1000
+
+
+def ask(store: Store, session: Session, request: object, now_ms: int = 0) -> object:
+    with store.transaction():
+        return Service(store).answer(session, request, now_ms)  # type: ignore[arg-type]
+
+
+def draw(id_: str, need: int, spec: BudgetSpec = DAY) -> Draw:
+    return Draw([DrawItem(id_, spec.id, "", [need], 0, 0, spec.basis)])
+
+
+def presented(id_: str, amount: int) -> PresentedSlice:
+    return PresentedSlice(id_, DAY.id, DAY.basis, "", window_start=0, window_end=0, amount=amount)
+
+
+def session_of(store: Store, holder: str, *slices: PresentedSlice, told: int = 0) -> Session:
+    session = Session()
+    ask(store, session, Hello(holder, holder, told, list(slices)))
+    return session
+
+
+def before(step: Callable[..., object], other: Callable[[], object]) -> Callable[..., object]:
+    """`step`, with what another authority does just before it."""
+
+    def both(*arguments: object, **named: object) -> object:
+        other()
+        return step(*arguments, **named)
+
+    return both
+
+
+@pytest.fixture
+def pair(postgres_dsn: str) -> Iterator[tuple[Store, Store]]:
+    """Two authorities."""
+    first, second = (Store(partial(open_database, postgres_dsn)) for _ in range(2))
+    ask(first, Session(), Configure(1, [DAY]))
+    yield first, second
+    first.close()
+    second.close()
+
+
+def test_what_comes_back_in_the_middle_of_a_draw_is_not_taken_for_spent(
+    pair: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = pair
+    asking, idle = session_of(here, "p"), session_of(there, "q")
+    ask(there, idle, draw("q.1", 60))
+    back = Return([ReturnItem("q.1", 0, close=True)])
+    recall = before(here.granting._recall, lambda: ask(there, idle, back))
+    monkeypatch.setattr(here.granting, "_recall", recall)
+    reply = ask(here, asking, draw("p.1", 50))
+    assert isinstance(reply, Drawn)
+    figures = reply.grants[0].figures
+    assert figures is not None
+    assert figures.remaining == 100, "nothing was ever spent: who asks again gets it"
+
+
+def test_what_is_drawn_while_a_machine_is_written_off_is_written_off_with_it(
+    pair: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = pair
+    alive = session_of(there, "q")
+    ask(there, alive, draw("q.1", 10))
+    late: list[object] = []
+
+    def draws() -> None:
+        there.database.execute("SET lock_timeout = 200")
+        try:
+            late.append(ask(there, alive, draw("q.2", 50)))
+        except Exception as error:  # noqa: BLE001 - it waits, and then is not heard
+            late.append(error)
+
+    finish = before(here.holders.finish, draws)
+    monkeypatch.setattr(here.holders, "finish", finish)
+    with here.transaction():
+        here.holders.post_loss("q", 0)
+    got = [reply for reply in late if isinstance(reply, Drawn) and reply.grants[0].amount]
+    with here.transaction():
+        ((granted,),) = here.database.query("SELECT granted FROM account")
+    assert granted == 10 + 50 * len(got)
+
+
+def test_an_account_that_was_lost_is_made_again_under_the_budgets_in_force(
+    pair: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = pair
+    lower = budget(limit=50)
+    there_first: list[object] = []
+
+    def configures() -> None:
+        if there_first:
+            return
+        there.database.execute("SET lock_timeout = 200")
+        there_first.append(None)
+        try:
+            ask(there, Session(), Configure(2, [lower]))
+        except Exception as error:  # noqa: BLE001 - it waits for the other, and is repeated
+            there_first.append(error)
+
+    adopt = before(here.accounts.open_accounts, configures)
+    monkeypatch.setattr(here.accounts, "open_accounts", adopt)
+    session_of(here, "p", presented("p.1", 10))
+    ask(there, Session(), Configure(2, [lower]))
+    with here.transaction():
+        rows = here.database.query("SELECT limit_amount FROM account")
+    assert rows == [(50,)]
+
+
+@pytest.fixture
+def store(open_store: Callable[[], Store]) -> Store:
+    store = open_store()
+    ask(store, Session(), Configure(1, [DAY]))
+    return store
+
+
+def test_a_fenced_holder_that_was_opened_long_ago_stays_fenced(store: Store) -> None:
+    session = session_of(store, "p")
+    ask(store, session, draw("p.1", 10))
+    later = 2 * WEEK_MS
+    with store.transaction():
+        store.holders.heard_of(["p"], later)
+        store.holders.post_loss("p", later)
+        store.forget_ended(later // 1000 + 60)
+    refused = ask(store, Session(), Hello("p", "p", 7, [presented("p.1", 10)]), later)
+    assert isinstance(refused, Refused)
+    assert refused.reason == "fenced"
+
+
+def test_who_is_readmitted_too_early_settles_again_all_the_same(store: Store) -> None:
+    session = session_of(store, "p", presented("p.1", 10), told=77)
+    ask(store, session, Readmit())
+    assert ask(store, session, Skip("p", 0, 77, {"p.1": 4})) == Settled(77)
+    more = ask(store, session, Skip("p", 77, 99, {}))
+    assert isinstance(more, Refused), "nobody told it that this was settled"
