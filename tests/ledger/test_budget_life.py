@@ -410,6 +410,22 @@ async def test_accounts_of_users_are_gone_a_minute_after_their_window(
         assert life.starts(spec) == []
 
 
+async def test_accounts_of_users_whose_window_never_ends_are_never_gone(
+    begin_anywhere: Begin,
+) -> None:
+    spec = day(100, per="user", every="lifetime")
+    async with begin_anywhere() as life:
+        await life.apply(spec)
+        assert await life.spend(claims(80, "ann")) is None
+        await life.settled()
+        for proxy in life.proxies:
+            await proxy._housekeeper.give_back(NOON + HOUR, everything=True)
+        with life.store.transaction():
+            life.store.forget_ended(NOON + 400 * DAY)
+        assert life.starts(spec) == [0]
+        assert reason(await life.spend(claims(30, "ann"))) == "exhausted"
+
+
 async def test_an_agent_that_invents_users_ends_and_users_that_are_known_go_on(
     begin_anywhere: Begin,
 ) -> None:

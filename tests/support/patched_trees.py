@@ -12,12 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE_FOLDERS = ("crds", "operator", "proxy")
 TESTS_FAILED = 1  # pytest's exit code: it ran, and some failed
 LIMIT_S = 300
-OPTIONS = ("-q", "-x", "--no-header", "-p", "no:cacheprovider", "-m", "not proof")
+OPTIONS = (
+    *("-q", "-x", "--no-header", "-p", "no:cacheprovider", "-m", "not proof"),
+    *("-p", "pytest_asyncio.plugin"),  # of the plugins that are installed, the one that tests need
+)
 
 
 class PatchError(Exception):
@@ -57,12 +62,45 @@ def read(path: Path, *required: str) -> Patch:
 def tree_with(patch: Patch | None) -> Iterator[Path]:
     """A copy of the tree with the patch applied, for as long as the context lasts. Raises
     PatchError where it does not apply."""
-    with tempfile.TemporaryDirectory(prefix="signalbox-patched-") as folder:
-        tree = Path(folder)
-        _copy_tree(tree)
+    with TreePool() as pool, pool.tree_with(patch) as tree:
+        yield tree
+
+
+class TreePool:
+    """Copies of the tree that serve one patch after the other, for as long as the context lasts."""
+
+    def __init__(self) -> None:
+        self._idle: SimpleQueue[Path] = SimpleQueue()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="signalbox-patched-")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._folder is not None
+        self._folder.cleanup()
+
+    @contextmanager
+    def tree_with(self, patch: Patch | None) -> Iterator[Path]:
+        """A copy that nobody else uses, with the patch applied. Raises PatchError where it does
+        not apply."""
+        tree = self._take()
         if patch is not None:
             _apply(patch, tree)
         yield tree
+        if patch is not None:
+            _apply(patch, tree, "--reverse")
+        self._idle.put(tree)
+
+    def _take(self) -> Path:
+        try:
+            return self._idle.get_nowait()
+        except Empty:
+            assert self._folder is not None
+            tree = Path(tempfile.mkdtemp(dir=self._folder.name))
+            _copy_tree(tree)
+            return tree
 
 
 def _copy_tree(target: Path) -> None:
@@ -80,17 +118,23 @@ def _copy_tree(target: Path) -> None:
             shutil.copy2(source, target / name)
 
 
-def _apply(patch: Patch, tree: Path) -> None:
+def _apply(patch: Patch, tree: Path, *options: str) -> None:
     applied = subprocess.run(
-        ["git", "apply", "--recount", str(patch.path)], cwd=tree, capture_output=True, text=True
+        ["git", "apply", "--recount", *options, str(patch.path)],
+        cwd=tree,
+        capture_output=True,
+        text=True,
     )
     if applied.returncode:
         raise PatchError(f"does not apply: {applied.stderr.strip().splitlines()[0]}")
 
 
 def environment_of(tree: Path) -> dict[str, str]:
-    """This process's environment, with the packages of that tree."""
+    """This process's environment, with the packages of that tree. No plugin of pytest is loaded
+    because it happens to be installed; in CI, Hypothesis draws the same examples every time."""
     return os.environ | {
+        "CI": "true",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": os.pathsep.join(str(tree / each) for each in PACKAGE_FOLDERS),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
