@@ -19,7 +19,8 @@ PATCHES = sorted(HERE.glob("*.patch"))
 @pytest.fixture(scope="module")
 def runner() -> ModuleType:
     spec = importlib.util.spec_from_file_location("planted_run", HERE / "run.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
