@@ -23,6 +23,7 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("crds", "operator", "proxy", "tests")]
 
 from simulation.seed import Outcome, run_seed  # noqa: E402  the tree that this file stands in
+from support.figures import tell  # noqa: E402
 
 SEED_LIMIT_S = 120
 """A seed that takes longer hangs."""
@@ -130,14 +131,17 @@ def _tell_figures(outcomes: list[Outcome], seconds: float) -> None:
     spent = sum(each.spent for each in figures)
     limit = sum(each.limit for each in figures)
     events = sum(outcome.events for outcome in outcomes)
-    print(f"simulated_seeds={len(outcomes)}")
-    print(f"events_per_seed={min(outcome.events for outcome in outcomes)}")
-    print(f"simulated_runs={sum(outcome.runs for outcome in outcomes)}")
-    print(f"overspend_nano={sum(each.overspend_nano for each in figures)}")
-    print(f"ledger_under_bill_nano={sum(each.ledger_under_bill_nano for each in figures)}")
-    print(f"leaked_holds={sum(each.leaked_holds for each in figures)}")
-    print(f"false_refusals={sum(each.false_refusals for each in figures)}")
-    print(f"spent_share_of_limit={spent / limit if limit else 1:.4f}")
+    tell(
+        "simulation",
+        simulated_seeds=len(outcomes),
+        events_per_seed=min(outcome.events for outcome in outcomes),
+        simulated_runs=sum(outcome.runs for outcome in outcomes),
+        overspend_nano=sum(each.overspend_nano for each in figures),
+        ledger_under_bill_nano=sum(each.ledger_under_bill_nano for each in figures),
+        leaked_holds=sum(each.leaked_holds for each in figures),
+        false_refusals=sum(each.false_refusals for each in figures),
+        spent_share_of_limit=round(spent / limit, 4) if limit else 1,
+    )
     print(f"events_per_second={events / seconds:.0f}")
     print(f"simulation_failures={sum(bool(outcome.violations) for outcome in outcomes)}")
 
