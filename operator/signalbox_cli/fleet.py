@@ -100,7 +100,12 @@ class Fleet:
                 self._tell(f"journal of {each.holder} cannot be settled: {each.problem}")
             elif each.runs or each.unknown:
                 lost = f", {each.unknown} of them in flight: charged in full" * bool(each.unknown)
-                self._tell(f"settled {each.runs + each.unknown} runs of {each.holder}{lost}")
+                self._tell(f"settled {each.runs} runs of {each.holder}{lost}")
+            if each.lost:
+                self._tell(
+                    f"{each.holder} went down with its machine: {each.lost} slices are charged in "
+                    "full, for its journal may lack what was written last"
+                )
 
     async def require_generation(self, generation: int) -> bool:
         """Tells the authority that nothing older may be served by; whether it was told.

@@ -24,6 +24,7 @@ from typing import Literal
 import msgspec
 
 from signalbox_ledger.journal_lock import JournalError, JournalLock
+from signalbox_ledger.machine_boot import boot_id
 from signalbox_ledger.records import Run
 
 __all__ = [
@@ -74,11 +75,12 @@ _run_decoder = msgspec.msgpack.Decoder(Run)
 
 
 class JournalHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The first entry of a segment."""
+    """The first entry of a segment. `boot`: see `machine_boot`."""
 
     format: int
     holder: str
     name: str
+    boot: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -150,9 +152,8 @@ class Journal:
         self.holder = holder
         self.end = 0
         self._directory = directory
-        self._header = frame_entry(
-            HEADER, _encoder.encode(JournalHeader(format=FORMAT, holder=holder, name=name))
-        )
+        header = JournalHeader(format=FORMAT, holder=holder, name=name, boot=boot_id())
+        self._header = frame_entry(HEADER, _encoder.encode(header))
         self._segments: list[int] = []
         self._room = 0
         self._file = -1

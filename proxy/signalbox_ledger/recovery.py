@@ -4,6 +4,9 @@ A process is gone when the lock beside its journal can be taken. Its incarnation
 rest of its journal is settled, calls that were in flight are charged in full and flagged
 `unknown`, its slices are closed. Every step may be repeated: a recovery that dies is recovered
 by the next. Without a journal nothing is released by itself; see `post_slice_loss`.
+
+Where the machine went down with the process (another boot than the journal's), entries that were
+written last may be missing: what is whole is settled, and open slices are posted in full.
 """
 
 import os
@@ -18,6 +21,7 @@ from signalbox_ledger.asking import Ask, connected
 from signalbox_ledger.connection import LedgerUnavailableError
 from signalbox_ledger.journal import Entry, JournalError, JournalLock
 from signalbox_ledger.journal_lock import holders_in
+from signalbox_ledger.machine_boot import boot_id
 from signalbox_ledger.protocol import Done, Fence, Finish, Lost, PostLoss, Refused, Settle, Settled
 from signalbox_ledger.records import Attempt, Charge, HoldPart, Run
 
@@ -26,11 +30,15 @@ _BATCH_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What was done about one incarnation. With a `problem`, its files were left as they are."""
+    """What was done about one incarnation. With a `problem`, its files were left as they are.
+
+    `lost` slices were posted in full, because its machine went down with it.
+    """
 
     holder: str
     runs: int = 0
     unknown: int = 0
+    lost: int = 0
     problem: str = ""
 
 
@@ -76,23 +84,33 @@ async def _recover(socket: Path, directory: Path, holder: str) -> Recovery:
     segments = journals.segments_of(directory, holder)
     if not segments:
         return Recovery(holder)
-    left = _read(directory, holder, segments)
-    unknown = _complete(directory, holder, segments, left)
+    left, damage = _read(directory, holder, segments)
+    header = _header(left)
+    went_down = header is None or header.boot != boot_id()
+    if damage and not went_down:
+        raise JournalError(damage)
+    reached = left[-1].end if left else 0
+    unknown = 0 if damage else _complete(directory, holder, segments, left)
     async with connected(socket) as ask:
-        reply = await ask(Fence(holder, _name(left)))
+        reply = await ask(Fence(holder, header.name if header is not None else ""))
         if not isinstance(reply, Settled):
             raise LedgerUnavailableError(f"the authority does not fence {holder}: {reply}")
+        if went_down and reply.offset > reached:
+            left, unknown = [], 0  # more was settled than the disk has left
         runs = sum(entry.kind == journals.RECORD for entry in left if entry.end > reply.offset)
         await _settle(ask, directory, (holder, segments), (reply.offset, left))
-        if not isinstance(reply := await ask(Finish(holder)), Done):
-            raise LedgerUnavailableError(f"the authority does not close {holder}: {reply}")
+        closed = await ask(PostLoss(holder) if went_down else Finish(holder))
+        if not isinstance(closed, Done | Lost):
+            raise LedgerUnavailableError(f"the authority does not close {holder}: {closed}")
     for start in segments:
         journals.segment_path(directory, holder, start).unlink()
-    return Recovery(holder, runs=runs, unknown=unknown)
+    lost = closed.slices if isinstance(closed, Lost) else 0
+    return Recovery(holder, runs=runs, unknown=unknown, lost=lost)
 
 
-def _read(directory: Path, holder: str, segments: Sequence[int]) -> list[Entry]:
-    """Every whole entry; the torn tail of the last segment is cut off."""
+def _read(directory: Path, holder: str, segments: Sequence[int]) -> tuple[list[Entry], str]:
+    """Every whole entry; the torn tail of the last segment is cut off. They end where a segment
+    before it is damaged, if one is: which and where is told."""
     found: list[Entry] = []
     for position, start in enumerate(segments):
         path = journals.segment_path(directory, holder, start)
@@ -101,10 +119,10 @@ def _read(directory: Path, holder: str, segments: Sequence[int]) -> list[Entry]:
         reached = found[-1].end if found and found[-1].end > start else start
         if position + 1 < len(segments):
             if reached != segments[position + 1]:
-                raise JournalError(f"{path} is damaged at {reached - start}")
+                return found, f"{path} is damaged at {reached - start}"
         elif reached - start < len(data):
             os.truncate(path, reached - start)
-    return found
+    return found, ""
 
 
 def _complete(directory: Path, holder: str, segments: Sequence[int], left: list[Entry]) -> int:
@@ -165,10 +183,10 @@ def _batches(offset: int, ends: Iterable[int]) -> list[int]:
     return [*batches, last] if last > begin else batches
 
 
-def _name(left: Sequence[Entry]) -> str:
+def _header(left: Sequence[Entry]) -> journals.JournalHeader | None:
     if left and left[0].kind == journals.HEADER:
-        return msgspec.msgpack.decode(left[0].body, type=journals.JournalHeader).name
-    return ""
+        return msgspec.msgpack.decode(left[0].body, type=journals.JournalHeader)
+    return None
 
 
 def unknown_run(run: Run) -> Run:
