@@ -14,6 +14,7 @@ import argparse
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("crds", "operator", "proxy", "tests")]
 
-from simulation.seed import Outcome, run_seed  # noqa: E402  the tree that this file stands in
+from simulation.seed import Outcome, in_memory, run_seed  # noqa: E402  the tree that this file stands in
 from support.figures import tell  # noqa: E402
 
 SEED_LIMIT_S = 120
@@ -96,11 +97,14 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _outcomes(seeds: list[int], options: argparse.Namespace) -> Iterator[Outcome]:
     """Outcomes in the order of the seeds."""
-    tasks = [(seed, options.events) for seed in seeds]
     context = multiprocessing.get_context("fork")
-    with context.Pool(options.processes, maxtasksperchild=25) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="sim", dir=in_memory()) as folders,
+        context.Pool(options.processes, maxtasksperchild=25) as pool,
+    ):
+        tasks = [(seed, options.events, Path(folders)) for seed in seeds]
         results = pool.imap(_one, tasks)
-        for seed, _ in tasks:
+        for seed in seeds:
             try:
                 yield results.next(timeout=SEED_LIMIT_S)
             except multiprocessing.TimeoutError:
@@ -110,9 +114,9 @@ def _outcomes(seeds: list[int], options: argparse.Namespace) -> Iterator[Outcome
                 return
 
 
-def _one(task: tuple[int, int]) -> Outcome:
-    seed, events = task
-    return run_seed(seed, events=events)
+def _one(task: tuple[int, int, Path]) -> Outcome:
+    seed, events, folders = task
+    return run_seed(seed, events=events, folders=folders)
 
 
 def _tell_failure(outcome: Outcome, events: int) -> None:

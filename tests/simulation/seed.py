@@ -85,15 +85,25 @@ def bounded(world: World, seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-def run_seed(seed: int, *, events: int = 20_000, trace: bool = False) -> Outcome:
-    """Simulate `seed` for at least so many events; everything that broke is in the outcome."""
+def in_memory() -> Path | None:
+    """Where files cost no disk, if there is such a place."""
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() else None
+
+
+def run_seed(
+    seed: int, *, events: int = 20_000, trace: bool = False, folders: Path | None = None
+) -> Outcome:
+    """Simulate `seed` for at least so many events; everything that broke is in the outcome.
+
+    Its files lie under `folders` while it runs.
+    """
     began = _process_time()
     world = World(seed, events)
     if trace:
         world.trace_lines = []
     scenario = Scenario(world)
-    memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="sim", dir=memory if memory.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="sim", dir=folders or in_memory()))
     logging.disable(logging.INFO if trace else logging.CRITICAL)
     try:
         with simulated_machine(world, scenario.start_us) as disk:
