@@ -114,8 +114,7 @@ def _spend_statement(dialect: Dialect, names: Sequence[str], periods: Sequence[s
     measures = Sums.__struct_fields__
     columns = ", ".join((*DIMENSIONS, *measures))
     parts = " UNION ALL ".join(
-        f"SELECT timestamp, {columns} {part} timestamp >= ? AND timestamp < ?"
-        for part in _PARTS
+        f"SELECT timestamp, {columns} {part} timestamp >= ? AND timestamp < ?" for part in _PARTS
     )
     terms = {name: period_term(dialect, name) if name in PERIODS else name for name in names}
     keys = "".join(f"{term} AS key_{name}, " for name, term in terms.items())
