@@ -156,7 +156,7 @@ class Reserver:
         try:
             await self._watch(reservation)
         except BaseException:
-            reservation.settle(self._ledger, 0, 0)
+            reservation.release(self._ledger)
             raise
         self._first = False
         return reservation

@@ -113,6 +113,7 @@ def test_an_account_that_was_lost_is_made_again_under_the_budgets_in_force(
     pair: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = pair
+    session_of(here, "q", told=7)  # frozen already
     lower = budget(limit=50)
     there_first: list[object] = []
 

@@ -210,3 +210,21 @@ async def test_while_nobody_answers_what_lies_at_hand_may_serve_the_cheaper(desk
     async with asyncio.timeout(1):
         lane, moved = await desk.served()
     assert (lane, moved["reason"]) == (CHEAP, "unavailable")
+
+
+async def test_who_leaves_while_a_budget_in_dry_run_is_asked_counts_nowhere(desk: Desk) -> None:
+    await desk.apply(
+        budget("retail/a"),
+        budget("retail/calls", 10, unit="requests"),
+        budget("retail/dry", enforcement="DryRun"),
+    )
+    ledger = desk.life.proxies[0]
+    leaving = asyncio.create_task(desk.reserve())
+    async with asyncio.timeout(5):
+        while [waiter.claims[0].budget for waiter in ledger._drawer.waiters] != ["retail/dry"]:
+            await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    (held,) = ledger._holdings.accounts["retail/calls", ""].slices
+    assert (held.open, held.pending) == (0, 0), "no run will ever settle it"
