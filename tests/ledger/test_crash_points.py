@@ -61,7 +61,7 @@ def dead_at(authority: AuthorityProcess, folder: Path, what: str) -> dict[str, t
     asyncio.run(configure(authority, folder, names))
     ran = subprocess.run(
         [sys.executable, "-m", "support.crashing", authority.socket, folder, what],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdout=subprocess.PIPE,
         text=True,
         timeout=280,

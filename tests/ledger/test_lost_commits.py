@@ -109,6 +109,21 @@ def test_a_restored_copy_is_found_out_by_who_drew_since(
     assert granted(restored) == [(1000, 1000)]
 
 
+def test_another_database_than_before_freezes_draws(open_store: Callable[[], Store]) -> None:
+    store = open_store()
+    with store.transaction():
+        store.configure(1, [BUDGET], 0)
+        store.database.execute("UPDATE ledger_state SET identity = 'server/00000001'")
+    for _ in range(2):
+        opened, session = open_store(), Session()
+        ask(opened, session, Hello("p", "p-1"))
+        refused = draw(opened, session, "p-1.1", 1)
+        assert isinstance(refused, Refused)
+        assert "server/00000001 then" in refused.message
+    ask(opened, session, Readmit())
+    assert isinstance(draw(opened, session, "p-1.1", 1), Drawn)
+
+
 def test_a_promoted_copy_freezes_draws_by_itself(tmp_path: Path) -> None:
     """Before anybody has presented anything: it is another branch of history."""
     with PostgresServer(tmp_path) as primary:

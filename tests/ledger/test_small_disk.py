@@ -13,7 +13,7 @@ def test_a_full_disk_stops_dispatch_loses_no_record_and_needs_nobody(folder: Pat
         pytest.skip("a disk of its own needs `unshare -rm` (user namespaces)")
     ran = subprocess.run(
         ["unshare", "-rm", sys.executable, "-m", "support.small_disk", folder],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         timeout=60,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Barrier
+from threading import Barrier, Thread
 
 import pytest
 
@@ -11,7 +11,8 @@ from signalbox_ledger.accounts import BudgetSpec
 from signalbox_ledger.database import ConflictError
 from signalbox_ledger.holder_store import HolderRefusedError
 from signalbox_ledger.opening import open_database
-from signalbox_ledger.protocol import DrawItem, Hello, ReturnItem
+from signalbox_ledger.protocol import Draw, DrawItem, Hello, ReturnItem
+from signalbox_ledger.service import Service, Session
 from signalbox_ledger.store import Store
 from support.ledgers import budget
 
@@ -27,6 +28,10 @@ def stores(postgres_dsn: str) -> Iterator[list[Store]]:
     yield opened
     for store in opened:
         store.close()
+
+
+def item(need: int, slice_id: str = "p-1.1") -> DrawItem:
+    return DrawItem(slice_id, "ns/b0", "", [need], 0, 0, BUDGETS[0].basis)
 
 
 def repeated(store: Store, change: Callable[[], object]) -> None:
@@ -88,9 +93,8 @@ def test_what_one_configures_all_draw_by(stores: list[Store]) -> None:
         other.open_holder(Hello("p", "p-1"), 0)
     with one.transaction():
         one.configure(2, [budget("ns/b0", limit=5)], 0)
-    item = DrawItem("p-1.1", "ns/b0", "", [6], 0, 0, BUDGETS[0].basis)
     with other.transaction():
-        (grant,) = other.granting.draw("p-1", [item], other.specs, now=0)
+        (grant,) = other.granting.draw("p-1", [item(6)], other.specs, now=0)
     assert grant.amount == 0
     assert grant.figures is not None
     assert grant.figures.limit == 5
@@ -105,7 +109,7 @@ def test_an_account_opened_under_old_budgets_waits_for_the_new(stores: list[Stor
         with one.transaction():
             one.configure(2, [budget("ns/b0", limit=5)], 0)
         with pytest.raises(ConflictError):
-            other.hold_specs()
+            Service(other).answer(Session("p-1", epoch=1, generation=1), Draw([item(6)]), 0)
 
 
 def test_an_older_session_of_a_holder_is_heard_no_more(stores: list[Store]) -> None:
@@ -130,3 +134,54 @@ def test_equal_generations_are_configured_once(stores: list[Store]) -> None:
         found.append(stores[3].configure(2, BUDGETS, 0))
     assert found == [3] * 5
     assert list(stores[3].specs) == ["ns/b0"]
+
+
+def test_a_draw_that_is_under_way_while_its_holder_is_finished_is_closed_with_it(
+    stores: list[Store],
+) -> None:
+    """It commits late: what it drew would lie with nobody."""
+    one, other, third = stores[:3]
+    with one.transaction():
+        opened, _ = one.open_holder(Hello("p", "p-1"), 0)
+
+    def finish() -> None:
+        with other.transaction():
+            other.holders.finish("p-1")
+
+    finishing = Thread(target=finish)
+    with one.transaction():
+        one.holders.check("p-1", opened.epoch)
+        one.granting.draw("p-1", [item(6)], one.specs, now=0)
+        finishing.start()
+        for _ in range(1000):
+            if waits_for_a_lock(third):
+                break
+        else:
+            pytest.fail("nobody waits for the draw that is under way")
+    finishing.join()
+    with third.transaction():
+        assert third.accounts.open_slices("p-1") == []
+        assert third.database.query("SELECT granted FROM account") == [(0,)]
+
+
+def waits_for_a_lock(store: Store) -> bool:
+    with store.transaction():
+        return bool(store.database.query("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+
+def test_who_recalls_does_not_wait_for_slices_that_others_are_changing(
+    stores: list[Store],
+) -> None:
+    """They may be waiting for the account: a circle."""
+    one, other = stores[:2]
+    for store, holder in ((one, "p-1"), (other, "q-1")):
+        with store.transaction():
+            store.open_holder(Hello(holder, holder), 0)
+    with other.transaction():
+        other.granting.draw("q-1", [item(400, "q-1.1"), item(400, "q-1.2")], other.specs, now=0)
+    with other.transaction():
+        other.accounts.spend("q-1", {"q-1.1": 1})
+        with one.transaction():
+            one.granting.draw("p-1", [item(600)], one.specs, now=0)
+    with other.transaction():
+        assert other.accounts.wanted("q-1") == ["q-1.2"]

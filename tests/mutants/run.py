@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -24,40 +25,40 @@ sys.path.insert(0, str(HERE.parent))
 from support.patched_trees import (  # noqa: E402  the folder that this file stands in
     Patch,
     PatchError,
+    TreePool,
     is_caught,
     read,
     run_tests,
-    tree_with,
 )
 
 AT_ONCE = 2  # each waits more than it computes: processes to start, deadlines to pass
 
 
-def judge(mutant: Patch) -> str:
+def judge(mutant: Patch, trees: TreePool) -> str:
     """Applies the patch to a copy, runs the tests; returns '' when caught, else what is wrong."""
     try:
-        with tree_with(mutant) as tree:
+        with trees.tree_with(mutant) as tree:
             code, last = run_tests(tree, mutant.caught_by)
     except PatchError as error:
         return str(error)
     return "" if is_caught(code, last) else f"survived: {last}"
 
 
-def judge_tests(mutants: Iterable[Patch]) -> str:
+def judge_tests(mutants: Iterable[Patch], trees: TreePool) -> str:
     """Whether every test that is named passes without a patch: '' if so, else what is wrong.
 
     A test that is red anyway catches nothing.
     """
     names = sorted({name for mutant in mutants for name in mutant.caught_by})
-    with tree_with(None) as tree:
+    with trees.tree_with(None) as tree:
         code, last = run_tests(tree, names)
     return "" if code == 0 else f"red without any patch: {last}"
 
 
-def timed(mutant: Patch) -> tuple[str, float]:
+def timed(mutant: Patch, trees: TreePool) -> tuple[str, float]:
     """What `judge` says, and the seconds that it took."""
     began = time.monotonic()
-    return judge(mutant), time.monotonic() - began
+    return judge(mutant, trees), time.monotonic() - began
 
 
 def report(name: str, took_s: float, state: str, promise: str) -> None:
@@ -73,9 +74,10 @@ def main() -> None:
     mutants = [read(path, "promise", "caught-by") for path in sorted(HERE.glob("*.patch"))]
     chosen = [each for each in mutants if not wanted or each.name in wanted]
     survivors = 0
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        unharmed = pool.submit(judge_tests, chosen)
-        for mutant, (trouble, took_s) in zip(chosen, pool.map(timed, chosen), strict=True):
+    with TreePool() as trees, ThreadPoolExecutor(AT_ONCE) as pool:
+        unharmed = pool.submit(judge_tests, chosen, trees)
+        judged = pool.map(partial(timed, trees=trees), chosen)
+        for mutant, (trouble, took_s) in zip(chosen, judged, strict=True):
             survivors += bool(trouble)
             report(mutant.name, took_s, trouble or "caught", mutant.head["promise"])
     trouble = unharmed.result()

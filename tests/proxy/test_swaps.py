@@ -79,6 +79,22 @@ def test_a_snapshot_whose_budgets_cannot_be_kept_changes_nothing(fleet: Fleet) -
     assert ask(fleet)["snapshot_version"] == first
 
 
+def test_a_snapshot_that_cannot_be_stored_changes_nothing(fleet: Fleet) -> None:
+    fleet.push(snapshot())
+    first, stored = version(fleet), fleet.folder / "proxy-0" / "snapshot.json"
+    stored.unlink()
+    stored.mkdir()
+    try:
+        sealed = fleet.seal(snapshot(models=[small()]), fleet.generation + 1)
+        code, answer = fleet.put(fleet.proxies[0], sealed)
+    finally:
+        stored.rmdir()
+    assert not answer["accepted"], code
+    assert "cannot be kept on disk" in answer["reason"]
+    assert version(fleet) == first
+    assert ask(fleet)["snapshot_version"] == first
+
+
 def test_the_last_good_snapshot_is_whole_whatever_happens_to_its_successor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

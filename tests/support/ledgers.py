@@ -38,7 +38,7 @@ class AuthorityProcess:
         self._module = ["signalbox_ledger.authority"]
         if commit_ms:
             self._module = ["support.slow_commits", str(commit_ms)]
-            self._environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+            self._environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -98,7 +98,7 @@ class WorkerProcess:
             *(str(self.folder / "a.sock"), str(self.folder / self.name)),
             *(*self._arguments, str(amount), *(subjects or ("",))),
         ]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, text=True, env=environment
