@@ -86,6 +86,7 @@ class ProxyLedger:
             holder=journal.holder,
             flush=self._flusher.hurry,
             on_wanted=self._learn_wanted,
+            on_refused=self._take_back,
         )
         self.keys = KeyClaims(self._connection)
         self._runs = RunJournal(journal, self._flusher)
@@ -276,6 +277,9 @@ class ProxyLedger:
 
     def _learn_wanted(self, slice_ids: Sequence[str]) -> None:
         self._housekeeper.wanted(slice_ids)
+
+    def _take_back(self, slice_ids: Sequence[str]) -> None:
+        self._housekeeper.close(slice_ids)
 
     def _connected(self, welcome: Welcome) -> None:
         self._flusher.settle_again(welcome.offset)

@@ -53,6 +53,7 @@ class Drawer:
         holder: str,
         flush: Callable[[], None],
         on_wanted: Callable[[Sequence[str]], None],
+        on_refused: Callable[[Sequence[str]], None],
     ) -> None:
         self.orders = DrawOrders(holdings, holder)
         self.waiters: list[Waiter] = []
@@ -60,6 +61,7 @@ class Drawer:
         self._connection = connection
         self._clock = clock
         self._on_wanted = on_wanted
+        self._on_refused = on_refused
         self._flush = flush
         self._wake = asyncio.Event()
         self._draws = 0
@@ -95,6 +97,11 @@ class Drawer:
                 timer.cancel()
             with contextlib.suppress(ValueError):
                 self.waiters.remove(waiter)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a draw is in flight: what it asks for may be granted already."""
+        return self._asked_at is not None
 
     def nudge(self) -> None:
         """Something was freed: serve who waits soon, were a draw in flight or not."""
@@ -208,6 +215,8 @@ class Drawer:
             reply = await self._connection.until_answered(Draw(items))
             if isinstance(reply, Drawn):
                 return reply
+            # It may have been granted before, in an answer that was lost.
+            self._on_refused([item.slice_id for item in items])
         return None
 
     def _serve(self) -> None:

@@ -72,6 +72,10 @@ class Housekeeper:
             self._flusher.hurry()
             self._stir.set()
 
+    def close(self, slice_ids: Sequence[str]) -> None:
+        """These slices were never heard to be granted, and are not asked for any more."""
+        self._plan([ReturnItem(id_, 0, close=True) for id_ in slice_ids])
+
     async def run(self, clock: Clock) -> None:
         """Keep house until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -122,7 +126,7 @@ class Housekeeper:
     async def give_back(self, now: int, *, everything: bool = False) -> None:
         """Return what is due. Raises LedgerUnavailableError; then the next call repeats it."""
         self._plan(self._holdings.collect(now, everything=everything))
-        if self.strays and not self._flusher.is_behind:
+        if self.strays and not self._flusher.is_behind and not self._drawer.is_asking:
             self._plan(self._holdings.close_strays(self.strays))
             self.strays = ()
         loop = asyncio.get_running_loop()
