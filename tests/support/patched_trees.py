@@ -21,6 +21,7 @@ TESTS_FAILED = 1  # pytest's exit code: it ran, and some failed
 LIMIT_S = 300
 OPTIONS = (
     *("-q", "-x", "--no-header", "-p", "no:cacheprovider", "-m", "not proof"),
+    *("--assert=plain", "--tb=no"),  # what differs is nobody's question: that it does, is
     *("-p", "pytest_asyncio.plugin"),  # of the plugins that are installed, the one that tests need
 )
 
