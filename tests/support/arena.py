@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import psycopg
 
 from signalbox_snapshot.snapshot import Agent, Budget, Snapshot
 from support.fleet import Fleet, Machine
@@ -29,6 +30,9 @@ BODY = {
         {"role": "user", "content": "Name three rivers of Europe and the seas they run into."}
     ],
 }
+UNAVAILABLE = -503
+"""Instead of 503 where the ledger did not answer."""
+
 FUNDED = 10**12
 """Nano-USD of an agent that shall never hear of money."""
 
@@ -41,6 +45,7 @@ class Told:
     codes: Counter[str] = field(default_factory=Counter)
     runs: list[str] = field(default_factory=list, repr=False)
     broken: int = 0
+    unavailable: int = 0
     refusals: list[dict[str, Any]] = field(default_factory=list, repr=False)
     slowest_refusal_s: float = 0.0
 
@@ -136,13 +141,23 @@ class Arena:
 
     def leaked(self, *, within_s: float = 60.0) -> dict[str, int]:
         """What is held still when `within_s` have passed since the last request; nothing, at
-        once, where all came back before."""
+        once, where all came back before.
+
+        Slices that lie idle stay with their proxies for a while. They are no holds: all are
+        recalled, and what does not come back is held.
+        """
         deadline = time.monotonic() + within_s
         while held := self.held():
             if time.monotonic() > deadline:
                 return held
-            time.sleep(0.1)
+            self.recall()
+            time.sleep(0.5)
         return {}
+
+    def recall(self) -> None:
+        """Every proxy learns that all its slices are wanted."""
+        with psycopg.connect(self.oracle.dsn) as connection:
+            connection.execute("UPDATE slice SET wanted = 1 WHERE wanted = 0")
 
     def shortages(self, name: str) -> list[dict[str, Any]]:
         """What the authority said at each refusal for lack of money."""
@@ -171,6 +186,50 @@ def open_arena(
         yield arena
 
 
+@dataclass
+class _Storm:
+    """The clients of one storm; see `storm`."""
+
+    session: aiohttp.ClientSession
+    proxies: Iterator[str]
+    body: dict[str, Any]
+    patient: bool
+    told: Told
+
+    async def ask(self) -> int:
+        status = await self.ask_now()
+        while self.patient and status == UNAVAILABLE:
+            self.told.statuses[503] -= 1
+            self.told.codes["store_unavailable"] -= 1
+            self.told.unavailable += 1
+            await asyncio.sleep(0.1)
+            status = await self.ask_now()
+        return status
+
+    async def ask_now(self) -> int:
+        began = time.monotonic()
+        url = f"{next(self.proxies)}/v1/chat/completions"
+        try:
+            async with self.session.post(url, json=self.body) as answer:
+                document = await answer.read()
+        except (aiohttp.ClientError, OSError):
+            self.told.broken += 1
+            return 0
+        self.told.statuses[answer.status] += 1
+        if run_id := answer.headers.get("x-signalbox-run-id"):
+            self.told.runs.append(run_id)
+        if answer.status < 400:
+            return answer.status
+        return self.refused(answer.status, document, time.monotonic() - began)
+
+    def refused(self, status: int, document: bytes, seconds: float) -> int:
+        error = msgspec.json.decode(document)["error"]
+        self.told.codes[error["code"]] += 1
+        self.told.refusals.append(error)
+        self.told.slowest_refusal_s = max(self.told.slowest_refusal_s, seconds)
+        return UNAVAILABLE if error["code"] == "store_unavailable" else status
+
+
 async def storm(
     urls: Sequence[str],
     key: str,
@@ -181,52 +240,35 @@ async def storm(
     body: dict[str, Any] | None = None,
     until_s: float = 240.0,
     stop: Callable[[Told], bool] = lambda _: False,
+    patient: bool = False,
 ) -> Told:
     """`requests` requests: first `burst` at the same instant, then `clients` without a pause.
 
     Each client goes from proxy to proxy. A 503 is waited out for a moment, a connection that
-    breaks is counted; neither is asked again.
+    breaks is counted; neither is asked again. `patient` clients do ask again, as SDKs do, where the
+    ledger is too slow to say whether there is money: `unavailable` counts how often.
     """
     told = Told()
     numbers = iter(range(requests))
     start = asyncio.Barrier(burst)
-    proxies = itertools.cycle(urls)
 
-    async def ask(session: aiohttp.ClientSession) -> int:
-        began = time.monotonic()
-        url = f"{next(proxies)}/v1/chat/completions"
-        try:
-            async with session.post(url, json=body or BODY) as answer:
-                document = await answer.read()
-        except (aiohttp.ClientError, OSError):
-            told.broken += 1
-            return 0
-        told.statuses[answer.status] += 1
-        if run_id := answer.headers.get("x-signalbox-run-id"):
-            told.runs.append(run_id)
-        if answer.status >= 400:
-            error = msgspec.json.decode(document)["error"]
-            told.codes[error["code"]] += 1
-            told.refusals.append(error)
-            told.slowest_refusal_s = max(told.slowest_refusal_s, time.monotonic() - began)
-        return answer.status
-
-    async def first(session: aiohttp.ClientSession) -> None:
+    async def first(asking: _Storm) -> None:
         await start.wait()
-        await ask(session)
+        await asking.ask()
 
-    async def again(session: aiohttp.ClientSession) -> None:
+    async def again(asking: _Storm) -> None:
         for _ in numbers:
-            if await ask(session) in (0, 502, 503):
+            if await asking.ask() in (0, 502, 503, UNAVAILABLE):
                 await asyncio.sleep(0.05)
             if stop(told):
                 return
 
     async with asyncio.timeout(until_s), client(key) as session:
-        firsts = [first(session) for _ in itertools.islice(numbers, burst)]
+        asking = _Storm(session, itertools.cycle(urls), body or BODY, patient, told)
+        firsts = [first(asking) for _ in itertools.islice(numbers, burst)]
         assert len(firsts) == burst
         await asyncio.gather(*firsts)
-        await asyncio.gather(*(again(session) for _ in range(clients)))
+        await asyncio.gather(*(again(asking) for _ in range(clients)))
     return told
 
 

@@ -10,7 +10,7 @@ from support.arena import Answer, Arena, ask_once, bill_pico, client, named, ope
 from support.faulty_link import FaultyLink
 from support.figures import tell
 from support.fleet import Machine
-from support.oracle import PICO_PER_NANO, Oracle, eventually
+from support.oracle import PICO_PER_NANO, Books, Oracle, eventually
 from support.postgres import PostgresServer, require_postgres
 from support.snapshots import key_of
 
@@ -97,9 +97,13 @@ class Outages:
         assert seen["slowest_refusal_ms"] <= REFUSED_WITHIN_MS, seen
         return seen
 
+    def _covered(self, name: str) -> Books | None:
+        books = self.arena.oracle.books(named(name))
+        return books if books.ledger_nano * PICO_PER_NANO >= books.bill_pico else None
+
     def judge(self, name: str, *, leaked: int = 0, **seen: float) -> None:
         """The ledger is the bill, once everything has come to rest."""
-        books = self.arena.books(name, runs=1)
+        books: Books = eventually(lambda: self._covered(name), what=f"all of {name} is recorded")
         limit = self.arena.limits[name] * PICO_PER_NANO
         tell(
             f"outage, {name}",
