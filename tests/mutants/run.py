@@ -31,7 +31,8 @@ from support.patched_trees import (  # noqa: E402  the folder that this file sta
     run_tests,
 )
 
-AT_ONCE = 2  # each waits more than it computes: processes to start, deadlines to pass
+AT_ONCE = 3  # each waits more than it computes: processes to start, deadlines to pass
+ALL_TESTS_S = 1200
 
 
 def judge(mutant: Patch, trees: TreePool) -> str:
@@ -51,7 +52,7 @@ def judge_tests(mutants: Iterable[Patch], trees: TreePool) -> str:
     """
     names = sorted({name for mutant in mutants for name in mutant.caught_by})
     with trees.tree_with(None) as tree:
-        code, last = run_tests(tree, names)
+        code, last = run_tests(tree, names, limit_s=ALL_TESTS_S)
     return "" if code == 0 else f"red without any patch: {last}"
 
 

@@ -141,7 +141,7 @@ def environment_of(tree: Path) -> dict[str, str]:
     }
 
 
-def run_tests(tree: Path, names: Iterable[str]) -> tuple[int, str]:
+def run_tests(tree: Path, names: Iterable[str], *, limit_s: float = LIMIT_S) -> tuple[int, str]:
     """Runs tests in a tree of their own; pytest's exit code and the end of what it says."""
     try:
         ran = subprocess.run(
@@ -150,10 +150,10 @@ def run_tests(tree: Path, names: Iterable[str]) -> tuple[int, str]:
             env=environment_of(tree),
             capture_output=True,
             text=True,
-            timeout=LIMIT_S,
+            timeout=limit_s,
         )
     except subprocess.TimeoutExpired:
-        return -1, f"the tests did not end within {LIMIT_S} s"
+        return -1, f"the tests did not end within {limit_s} s"
     said = (ran.stdout.strip() or ran.stderr.strip() or "no output").splitlines()
     return ran.returncode, "\n".join(said[-2:] if ran.returncode else said[-1:])
 
