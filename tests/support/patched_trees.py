@@ -15,6 +15,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Self
 
+from support.figures import FILE_VARIABLE
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE_FOLDERS = ("crds", "operator", "proxy")
 TESTS_FAILED = 1  # pytest's exit code: it ran, and some failed
@@ -131,9 +133,11 @@ def _apply(patch: Patch, tree: Path, *options: str) -> None:
 
 
 def environment_of(tree: Path) -> dict[str, str]:
-    """This process's environment, with the packages of that tree. No plugin of pytest is loaded
-    because it happens to be installed; in CI, Hypothesis draws the same examples every time."""
-    return os.environ | {
+    """This process's environment, with the packages of that tree; what runs there tells its figures
+    to nobody. No plugin of pytest is loaded because it happens to be installed; in CI, Hypothesis
+    draws the same examples every time."""
+    inherited = {name: value for name, value in os.environ.items() if name != FILE_VARIABLE}
+    return inherited | {
         "CI": "true",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": os.pathsep.join(str(tree / each) for each in PACKAGE_FOLDERS),
