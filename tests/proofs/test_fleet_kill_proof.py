@@ -129,6 +129,7 @@ def test_of_six_levels_all_give_or_none_though_proxies_die(killer: Killer) -> No
         leaked_holds=len(leaked),
         spent_share_of_limit=round(spent[named("company")] / limits[named("company")], 4),
     )
+    assert overspend == 0
     assert not leaked
     assert bill <= spent[named("company")] * PICO_PER_NANO
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, LiteralString, cast
 
@@ -93,7 +94,9 @@ class Oracle:
         if self.dsn:
             with psycopg.connect(self.dsn, options="-c default_transaction_read_only=on") as there:
                 statement = cast("LiteralString", sql.replace("?", "%s"))
-                return there.execute(statement, values).fetchall()
+                rows = there.execute(statement, values).fetchall()
+            # Sums of bigint come as Decimal.
+            return [tuple(int(v) if isinstance(v, Decimal) else v for v in row) for row in rows]
         connection = sqlite3.connect(f"file:{self.state / 'ledger.db'}?mode=ro", uri=True)
         try:
             return connection.execute(sql, values).fetchall()
