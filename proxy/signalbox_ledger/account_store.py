@@ -76,6 +76,28 @@ class AccountStore:
         )
         return {account for (account, _), rows in zip(wanted, made, strict=True) if rows}
 
+    def move_limits(self, limits: Mapping[Account, int], now: int) -> None:
+        """Bring accounts up to date whose budgets have other limits by now, and whose windows have
+        not ended."""
+        self._database.execute_many(
+            "UPDATE account SET limit_amount = ?, "  # noqa: S608
+            "enforced = CASE WHEN granted > ? THEN granted ELSE ? END "
+            f"WHERE {OF_ACCOUNT} AND (window_end = 0 OR window_end > ?)",
+            [(limit, limit, limit, *account, now) for account, limit in sorted(limits.items())],
+        )
+
+    def recall_above(self, accounts: Iterable[Account]) -> None:
+        """Want back what is held of accounts that have more out than their limits."""
+        above = [
+            account
+            for account, figures in sorted(self.figures(accounts).items())
+            if figures.headroom < 0
+        ]
+        self._database.execute_many(
+            f"UPDATE slice SET wanted = 1 WHERE wanted = 0 AND {OF_ACCOUNT}",  # noqa: S608
+            above,
+        )
+
     def wanted(self, holder: str) -> list[str]:
         """Slices of the holder that are wanted back."""
         rows = self._database.query(

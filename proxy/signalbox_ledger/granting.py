@@ -55,7 +55,7 @@ class Granting:
             if item.slice_id not in drawn and (target := _target(item, specs, now)) is not None
         }
         accounts = sorted({target.account for target in targets.values()})
-        standing = self._accounts.figures(accounts)
+        standing = self._standing(accounts, targets, now)
         too_many: set[Account] = set()
         amounts, unmet = self._take(items, targets, standing, too_many)
         self._database.execute_many(
@@ -75,6 +75,22 @@ class Granting:
             else _grant(item, targets.get(item.slice_id), amounts, (standing, too_many))
             for item in items
         ]
+
+    def _standing(
+        self, accounts: Sequence[Account], targets: Mapping[str, _Target], now: int
+    ) -> dict[Account, Figures]:
+        """How accounts stand, under the limits in force."""
+        standing = self._accounts.figures(accounts)
+        limits = {target.account: target.spec.limit for target in targets.values()}
+        moved = {
+            account: limits[account]
+            for account, figures in standing.items()
+            if figures.limit != limits[account]
+        }
+        if moved:
+            self._accounts.move_limits(moved, now)
+            standing.update(self._accounts.figures(moved))
+        return standing
 
     def _drawn_before(self, holder: str, items: Sequence[DrawItem]) -> dict[str, Grant]:
         of_slice = self._database.any_of("slice.id")

@@ -98,8 +98,8 @@ class _Accounts:
         return found[:count]
 
     def _figures(self, condition: str, parameters: tuple[int, ...]) -> list[tuple[str, Figures]]:
-        rows = self._query("SELECT subject, limit_amount, granted, overrun", condition, parameters)
-        return [(row[0], Figures(row[1], row[2], None, row[3])) for row in rows]
+        rows = self._query("SELECT subject, granted, overrun", condition, parameters)
+        return [(row[0], Figures(self._limit, row[1], None, row[2])) for row in rows]
 
     def _query(self, select: str, condition: str, parameters: tuple[int, ...]) -> list[Row]:
         return self._database.query(

@@ -162,3 +162,28 @@ def test_who_is_readmitted_too_early_settles_again_all_the_same(store: Store) ->
     assert ask(store, session, Skip("p", 0, 77, {"p.1": 4})) == Settled(77)
     more = ask(store, session, Skip("p", 77, 99, {}))
     assert isinstance(more, Refused), "nobody told it that this was settled"
+
+
+def test_limits_move_without_waiting_for_every_user(pair: tuple[Store, Store]) -> None:
+    here, there = pair
+    each, lower = (budget("ns/each", limit=limit, per="user") for limit in (100, 30))
+    ask(here, Session(), Configure(2, [each]))
+    session = session_of(here, "p")
+    for user in ("idle", "busy"):
+        item = DrawItem(f"p.{user}", each.id, user, [40], 0, 0, each.basis)
+        ask(here, session, Draw([item]))
+    ask(here, session, Return([ReturnItem("p.idle", 0, close=True)]))
+    here.database.execute("SET lock_timeout = 200")
+    with there.transaction():
+        there.database.execute("UPDATE account SET overrun = 1 WHERE subject = 'idle'")
+        ask(here, Session(), Configure(3, [lower]))
+    for user, affords in (("idle", 29), ("busy", 0)):
+        asked = [
+            DrawItem(f"p.{user}.{need}", each.id, user, [need], 0, 0, each.basis)
+            for need in (30, 29)
+        ]
+        drawn = ask(here, session, Draw(asked))
+        assert isinstance(drawn, Drawn)
+        assert [grant.amount for grant in drawn.grants] == [0, affords]
+    wanted = here.accounts.wanted("p")
+    assert wanted == ["p.busy"], "what is above the limit comes back at once"
