@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Generic, TypeVar
 
-from signalbox_ledger.database import ConflictError, DatabaseUnavailableError, UnsafeDatabaseError
+from signalbox_ledger.database import (
+    ConflictError,
+    DatabaseError,
+    DatabaseUnavailableError,
+    UnsafeDatabaseError,
+)
 from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
 from signalbox_ledger.journal import JournalError
 from signalbox_ledger.protocol import Refused, Settle
@@ -152,8 +157,13 @@ class Lane(Generic[Caller]):
                 raise
             except (JournalError, ValueError) as error:
                 return Refused("invalid", str(error))
+            except (
+                DatabaseError
+            ) as error:  # its own words: what the driver says names values of rows
+                _log.error("a request failed: %s", error)
+                return Refused("failed", f"{type(error).__name__}: {error}")
             except Exception as error:  # noqa: BLE001 - the client hears of it and repeats
-                _log.exception("request failed")
+                _log.exception("a request failed")
                 return Refused("failed", f"{type(error).__name__}: {error}")
         return Refused("failed", "other transactions stood in the way, again and again")
 
