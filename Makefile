@@ -11,6 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 UP_FLAGS ?=
+WORKERS ?= 2
 
 .PHONY: help setup run test check generate prove prove-nightly mutants bench lock clean
 
@@ -41,7 +42,7 @@ run: $(VENV)/.run  ## everything on this machine: no cluster, no keys; Ctrl-C en
 	@exec $(BIN)/signalbox up manifests/quickstart --simulate --dev-key retail/assistant $(UP_FLAGS)
 
 test: $(VENV)/.dev  ## the tests, with short forms of the long proofs
-	@$(BIN)/python -m pytest -m "not proof" $(PYTEST_FLAGS)
+	@$(BIN)/python -m pytest -m "not proof" -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 prove: $(VENV)/.dev  ## the promises in full: real processes, the simulation, planted bugs; ends with the figures
 	@$(BIN)/python tests/prove.py $(PYTEST_FLAGS)

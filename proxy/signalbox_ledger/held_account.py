@@ -12,11 +12,9 @@ from signalbox_ledger.accounts import AHEAD_SECONDS, AHEAD_SHARE, Figures
 ENDLESS = 2**62
 """The end of a window that has none."""
 
-IDLE_SECONDS = 60
-IDLE_SECONDS_TIGHT = 10
+IDLE_SECONDS = 10
 IDLE_SECONDS_EXACT = 2
-"""An account that was not used for so long gives its free amounts back: sooner near its limit, for
-then others may need them; elsewhere rather keeps what an odd request will ask for again."""
+"""An account that was not used for so long gives its free amounts back."""
 
 WORKING_SECONDS = 5
 WORKING_HOLDS = 4
@@ -128,4 +126,4 @@ class HeldAccount:
         """When its free amounts go back if it is not used before."""
         if self.exact:
             return self.used_at + IDLE_SECONDS_EXACT + 1
-        return self.used_at + (IDLE_SECONDS_TIGHT if self.is_tight else IDLE_SECONDS) + 1
+        return self.used_at + IDLE_SECONDS + 1

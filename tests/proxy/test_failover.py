@@ -212,6 +212,7 @@ def quarantined(fleet: Fleet) -> Any:
 def test_a_lane_without_its_credential_is_passed_over(fleet: Fleet) -> None:
     us, eu = mini().lanes
     other = msgspec.structs.replace(us, auth_key="nobody-has-this")
-    fleet.push(snapshot(models=[model(f"{PLATFORM}/mini", lanes=[other, eu])]))
+    limits = {"default_output": 999}  # with those of before, its lane would be quarantined still
+    fleet.push(snapshot(models=[model(f"{PLATFORM}/mini", lanes=[other, eu], limits=limits)]))
     run = served(fleet)
     assert [end[:2] for end in ends(run)] == [("us", "unsent"), ("eu", "answered")]

@@ -26,7 +26,8 @@ def test_every_code_has_a_status() -> None:
 def test_a_retry_is_advised_after_what_passes_by_itself_only() -> None:
     """Written out: what the renderer reads cannot vouch for itself."""
     passing = {"budget_held", "rate_limited", "store_unavailable", "not_ready", "no_lane"}
-    assert passing | {"provider_failed", "provider_timeout"} == RETRYABLE
+    passing |= {"snapshot_outdated", "provider_failed", "provider_timeout"}
+    assert passing == RETRYABLE
 
 
 class Replies:
@@ -84,13 +85,14 @@ def refusal_of(code: Code) -> Refusal:
 
 OPENAI_CLASSES: dict[int, type[openai.APIStatusError]] = {
     400: openai.BadRequestError, 401: openai.AuthenticationError,
-    403: openai.PermissionDeniedError, 404: openai.NotFoundError,
+    403: openai.PermissionDeniedError, 404: openai.NotFoundError, 409: openai.ConflictError,
     422: openai.UnprocessableEntityError, 429: openai.RateLimitError,
 }  # fmt: skip
 ANTHROPIC_CLASSES: dict[int, type[anthropic.APIStatusError]] = {
     400: anthropic.BadRequestError, 401: anthropic.AuthenticationError,
     402: anthropic.PaymentRequiredError, 403: anthropic.PermissionDeniedError,
-    404: anthropic.NotFoundError, 413: anthropic.RequestTooLargeError,
+    404: anthropic.NotFoundError, 409: anthropic.ConflictError,
+    413: anthropic.RequestTooLargeError,
     422: anthropic.UnprocessableEntityError, 429: anthropic.RateLimitError,
 }  # fmt: skip
 
