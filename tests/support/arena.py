@@ -19,6 +19,7 @@ import msgspec
 import psycopg
 
 from signalbox_snapshot.snapshot import Agent, Budget, Snapshot
+from support.figures import sized
 from support.fleet import Fleet, Machine
 from support.oracle import PICO_PER_NANO, Books, Oracle, eventually
 from support.snapshots import agent, budget, key_of, snapshot
@@ -238,7 +239,6 @@ async def storm(
     clients: int = 64,
     burst: int = 1,
     body: dict[str, Any] | None = None,
-    until_s: float = 240.0,
     stop: Callable[[Told], bool] = lambda _: False,
     patient: bool = False,
 ) -> Told:
@@ -263,7 +263,7 @@ async def storm(
             if stop(told):
                 return
 
-    async with asyncio.timeout(until_s), client(key) as session:
+    async with asyncio.timeout(sized(240, 7_200)), client(key) as session:
         asking = _Storm(session, itertools.cycle(urls), body or BODY, patient, told)
         firsts = [first(asking) for _ in itertools.islice(numbers, burst)]
         assert len(firsts) == burst
