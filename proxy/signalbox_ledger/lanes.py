@@ -112,13 +112,20 @@ class Lane(Generic[Caller]):
         self._schedule()
 
     def _replies_apart(self, items: list[Asked[Caller]]) -> list[AnyReply]:
-        """Settlements in transactions of their own: what else changes accounts would lock these
-        for as long as the rows of runs are written."""
-        return [
-            reply
-            for _, group in groupby(items, lambda item: isinstance(item.request, Settle))
-            for reply in self._replies(list(group))
-        ]
+        """Settlements share a transaction, everything else has one of its own.
+
+        Each locks its accounts in the order of their keys: several in one transaction, or beside
+        the rows of runs, would not, and authorities would wait for each other in a circle.
+        """
+        replies: list[AnyReply] = []
+        for together, group in groupby(items, lambda item: isinstance(item.request, Settle)):
+            asked = list(group)
+            for part in [asked] if together else [[one] for one in asked]:
+                if replies and _is_unavailable(replies[-1]):
+                    replies.extend([replies[-1]] * len(part))
+                else:
+                    replies.extend(self._replies(part))
+        return replies
 
     def _replies(self, items: list[Asked[Caller]]) -> list[AnyReply]:
         try:
@@ -172,3 +179,7 @@ class Lane(Generic[Caller]):
             self._is_away = True
             _log.warning("the database is not available: %s", error)
         return [Refused("unavailable", str(error))] * count
+
+
+def _is_unavailable(reply: AnyReply) -> bool:
+    return isinstance(reply, Refused) and reply.reason == "unavailable"

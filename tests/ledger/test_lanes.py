@@ -102,7 +102,7 @@ async def test_no_settlement_shares_a_transaction_with_what_somebody_waits_for(
         for _ in range(5):
             await heard.get()
     together = [names for names in store.shared if names]
-    assert together == [["Hello", "Poll"], ["Settle", "Settle"], ["Poll"]]
+    assert together == [["Hello"], ["Poll"], ["Settle", "Settle"], ["Poll"]]
 
 
 async def test_what_nobody_waits_for_goes_beside_what_somebody_does(
