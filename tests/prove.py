@@ -3,7 +3,7 @@
     python tests/prove.py [--nightly] [pytest options]
 
 Three parts: the proofs with real processes (pytest, marker `proof`), the deterministic simulation,
-which runs beside them at the lowest priority, and the planted bugs, all of which have to be caught.
+and the planted bugs, all of which have to be caught.
 Each figure at the end is the worst that any part told (`support.figures`); what is no sum of the
 others is shown above, proof by proof. The exit code is 1 where any part failed.
 """
@@ -24,18 +24,11 @@ SEEDS = {"prove": 200, "nightly": 2_000}
 EVENTS = 20_000
 
 
-def simulation(size: str, environment: dict[str, str], output: Path) -> subprocess.Popen[bytes]:
-    """The simulation, started: it takes what the proofs leave of the machine."""
+def simulation(size: str, environment: dict[str, str]) -> int:
+    """The simulation; its exit code."""
     command = [sys.executable, str(TESTS / "simulation" / "run.py")]
     options = ["--seeds", str(SEEDS[size]), "--events", str(EVENTS), "--processes", "2"]
-    with output.open("wb") as file:
-        return subprocess.Popen(
-            ["nice", "-n", "19", *command, *options],
-            cwd=TESTS.parent,
-            env=environment,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
+    return subprocess.run([*command, *options], cwd=TESTS.parent, env=environment).returncode
 
 
 def planted(size: str, environment: dict[str, str]) -> int:
@@ -60,13 +53,11 @@ def main(arguments: list[str]) -> int:
         environment = os.environ | {FILE_VARIABLE: str(figures)}
         if size == "nightly":
             environment[NIGHTLY_VARIABLE] = "1"
-        simulated = Path(folder) / "simulation.log"
-        running = simulation(size, environment, simulated)
-        failed = [proofs(options, environment)]
-        print("\nwaiting for the simulation", flush=True)
-        failed.append(running.wait())
-        print(simulated.read_text(), flush=True)
-        failed.append(planted(size, environment))
+        failed = [
+            proofs(options, environment),
+            simulation(size, environment),
+            planted(size, environment),
+        ]
         found = told(figures)
     for proof, told_figures in found:
         print(f"{proof}: " + " ".join(f"{name}={value}" for name, value in told_figures.items()))
