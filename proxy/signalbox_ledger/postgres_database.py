@@ -195,5 +195,5 @@ class PostgresDatabase:
 
 @lru_cache(maxsize=1024)
 def _translated(statement: str) -> bytes:
-    """The driver's placeholders. No statement has a `?` or a `%` in a literal."""
+    """With the driver's marks for parameters. No statement has a `?` or a `%` in a literal."""
     return statement.replace("%", "%%").replace("?", "%s").encode()

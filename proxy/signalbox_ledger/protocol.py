@@ -61,7 +61,6 @@ __all__ = [
     "Polled",
     "PostLoss",
     "PresentedSlice",
-    "Readmit",
     "RefusalReason",
     "Refused",
     "ReleaseKey",
@@ -112,10 +111,6 @@ class Hello(Message, frozen=True):
     slices: Annotated[list[PresentedSlice], msgspec.Meta(max_length=100_000)] = msgspec.field(
         default_factory=list
     )
-
-
-class Readmit(Message, frozen=True):
-    """A person says that all live holders have presented their slices: draws flow again."""
 
 
 class Configure(Message, frozen=True):
@@ -262,7 +257,6 @@ Request = (
     | PostLoss
     | FindRun
     | Status
-    | Readmit
     | RequireGeneration
     | ClaimKey
     | ReleaseKey

@@ -3,7 +3,8 @@
 A process is gone when the lock beside its journal can be taken. Its incarnation is fenced, the
 rest of its journal is settled, calls that were in flight are charged in full and flagged
 `unknown`, its slices are closed. Every step may be repeated: a recovery that dies is recovered
-by the next. Without a journal nothing is released by itself; see `post_slice_loss`.
+by the next. Without a journal nothing is released by itself: a person has to write the holder off
+(`desk_protocol.PostLossFor`).
 
 Where the machine went down with the process (another boot than the journal's), entries that were
 written last may be missing: what is whole is settled, and open slices are posted in full.
@@ -22,7 +23,7 @@ from signalbox_ledger.connection import LedgerUnavailableError
 from signalbox_ledger.journal import Entry, JournalError, JournalLock
 from signalbox_ledger.journal_lock import holders_in
 from signalbox_ledger.machine_boot import boot_id
-from signalbox_ledger.protocol import Done, Fence, Finish, Lost, PostLoss, Refused, Settle, Settled
+from signalbox_ledger.protocol import Done, Fence, Finish, Lost, PostLoss, Settle, Settled
 from signalbox_ledger.records import Attempt, Charge, HoldPart, Run
 
 _BATCH_BYTES = 1024 * 1024
@@ -66,18 +67,6 @@ async def recover_all(socket: Path, journal_dirs: Sequence[Path]) -> list[Recove
                 lock.remove()
             recovered.append(recovery)
     return recovered
-
-
-async def post_slice_loss(socket: Path, holder: str) -> Lost:
-    """Charge the open slices of a holder in full: its process and its journal are both gone.
-
-    Only on a person's word. Raises LedgerUnavailableError, and LookupError for an unknown holder.
-    """
-    async with connected(socket) as ask:
-        reply = await ask(PostLoss(holder))
-    if isinstance(reply, Lost):
-        return reply
-    raise LookupError(reply.message if isinstance(reply, Refused) else f"unexpected {reply}")
 
 
 async def _recover(socket: Path, directory: Path, holder: str) -> Recovery:

@@ -97,9 +97,6 @@ class Service:
                 )
             case protocol.RequireGeneration(generation):
                 return protocol.Required(self._store.require_generation(generation))
-            case protocol.Readmit():
-                self._store.readmit()
-                return protocol.Done()
             case protocol.Fence(holder, name):
                 offset = self._store.holders.fence(holder, name, now_ms)
                 session.recovers.add(holder)

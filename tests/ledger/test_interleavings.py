@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from signalbox_ledger.accounts import BudgetSpec
+from signalbox_ledger.desk_protocol import ReadmitBy
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import (
     Configure,
@@ -14,7 +15,6 @@ from signalbox_ledger.protocol import (
     Drawn,
     Hello,
     PresentedSlice,
-    Readmit,
     Refused,
     Return,
     ReturnItem,
@@ -109,6 +109,21 @@ def test_what_is_drawn_while_a_machine_is_written_off_is_written_off_with_it(
     assert granted == 10 + 50 * len(got)
 
 
+def test_what_is_drawn_while_a_holder_finishes_is_closed_with_it(
+    pair: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = pair
+    alive = session_of(there, "q")
+    ask(there, alive, draw("q.1", 10))
+    fence = before(here.holders._fence, lambda: ask(there, alive, draw("q.2", 50)))
+    monkeypatch.setattr(here.holders, "_fence", fence)
+    with here.transaction():
+        here.holders.finish("q")
+    with here.transaction():
+        assert here.database.query("SELECT id FROM slice") == []
+        assert here.database.query("SELECT granted FROM account") == [(0,)]
+
+
 def test_an_account_that_was_lost_is_made_again_under_the_budgets_in_force(
     pair: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +173,7 @@ def test_a_fenced_holder_that_was_opened_long_ago_stays_fenced(store: Store) -> 
 
 def test_who_is_readmitted_too_early_settles_again_all_the_same(store: Store) -> None:
     session = session_of(store, "p", presented("p.1", 10), told=77)
-    ask(store, session, Readmit())
+    ask(store, session, ReadmitBy("somebody"))
     assert ask(store, session, Skip("p", 0, 77, {"p.1": 4})) == Settled(77)
     more = ask(store, session, Skip("p", 77, 99, {}))
     assert isinstance(more, Refused), "nobody told it that this was settled"

@@ -11,8 +11,9 @@ from signalbox_ledger import journal as journals
 from signalbox_ledger import status
 from signalbox_ledger.asking import connected
 from signalbox_ledger.client import Claim, Hold, ProxyLedger, Shortage
+from signalbox_ledger.desk_protocol import ReadmitBy
 from signalbox_ledger.opening import open_database
-from signalbox_ledger.protocol import Draw, DrawItem, Drawn, Hello, PresentedSlice, Readmit, Refused
+from signalbox_ledger.protocol import Draw, DrawItem, Drawn, Hello, PresentedSlice, Refused
 from signalbox_ledger.service import Service, Session
 from signalbox_ledger.store import Store
 from support.ledgers import AuthorityProcess, budget, run_of, until
@@ -73,7 +74,7 @@ def test_readmitted_draws_see_what_was_presented(store: Store) -> None:
     ask(store, one, Hello("p", "p-1", 0, [presented("p-1.1", 700)]))
     ask(store, other, Hello("q", "q-1", 0, [presented("q-1.1", 400)]))
     assert granted(store) == [(1100, 1100)], "above the limit: it was granted"
-    ask(store, one, Readmit())
+    ask(store, one, ReadmitBy("somebody"))
     refused = draw(store, one, "p-1.2", 1)
     assert isinstance(refused, Drawn)
     assert refused.grants[0].amount == 0
@@ -120,7 +121,7 @@ def test_another_database_than_before_freezes_draws(open_store: Callable[[], Sto
         refused = draw(opened, session, "p-1.1", 1)
         assert isinstance(refused, Refused)
         assert "server/00000001 then" in refused.message
-    ask(opened, session, Readmit())
+    ask(opened, session, ReadmitBy("somebody"))
     assert isinstance(draw(opened, session, "p-1.1", 1), Drawn)
 
 
@@ -146,7 +147,7 @@ def test_a_promoted_copy_freezes_draws_by_itself(tmp_path: Path) -> None:
             refused = draw(promoted, again, "q-1.1", 1)
             assert isinstance(refused, Refused)
             assert refused.reason == "frozen"
-            ask(promoted, again, Readmit())
+            ask(promoted, again, ReadmitBy("somebody"))
             assert isinstance(draw(promoted, again, "q-1.2", 1), Drawn)
             promoted.close()
 
@@ -198,7 +199,7 @@ async def test_live_proxies_bring_back_what_a_restored_copy_has_lost(
     assert isinstance(short, Shortage)
     assert short.reason == "unavailable", "draws are frozen"
     async with connected(authority.socket) as ask:
-        await ask(Readmit())
+        await ask(ReadmitBy("somebody"))
     ledger.release(held)
     await ledger._housekeeper.give_back(ledger.now_ms() // 1000, everything=True)
     found = [await ledger.find_run(f"since-{n}") is not None for n in (1, 2)]

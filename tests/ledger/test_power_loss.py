@@ -4,6 +4,8 @@ The journal is not synced to the disk for each entry, so that a process that die
 a machine that does may lose the latest pages, in any order.
 """
 
+from pathlib import Path
+
 import pytest
 
 from signalbox_ledger import journal as journals
@@ -37,6 +39,13 @@ async def recovered(authority, folder) -> Recovery:
     return found
 
 
+def lose_pages(folder: Path, ledger: ProxyLedger, kept: int) -> None:
+    """The first segment as the disk has it, of which only the first `kept` bytes came there."""
+    path = journals.segment_path(folder / "p0", ledger.holder_id, 0)
+    content = path.read_bytes()
+    path.write_bytes(content[:kept] + bytes(len(content) - kept))
+
+
 @pytest.mark.usefixtures("other_boot")
 async def test_a_call_whose_entry_the_machine_took_along_is_paid_for(
     authority, folder, open_ledger
@@ -47,9 +56,7 @@ async def test_a_call_whose_entry_the_machine_took_along_is_paid_for(
     kept = ledger._journal.end
     ledger.dispatching(run_of(ledger, "r2", (await hold(ledger, 300)).parts))
     await abandon(ledger)
-    path = journals.segment_path(folder / "p0", ledger.holder_id, 0)
-    content = path.read_bytes()
-    path.write_bytes(content[:kept] + bytes(len(content) - kept))
+    lose_pages(folder, ledger, kept)
     found = await recovered(authority, folder)
     assert (found.runs, found.unknown) == (1, 0)
     assert found.lost > 0
@@ -89,9 +96,7 @@ async def test_a_disk_that_has_less_than_was_settled_leaves_nothing_behind(
     await until(is_settled)
     await hold(ledger, 200)
     await abandon(ledger)
-    path = journals.segment_path(folder / "p0", ledger.holder_id, 0)
-    content = path.read_bytes()
-    path.write_bytes(content[:kept] + bytes(len(content) - kept))
+    lose_pages(folder, ledger, kept)
     found = await recovered(authority, folder)
     assert (found.runs, found.unknown) == (0, 0)
     spent, held = await settled(authority)
@@ -111,9 +116,7 @@ async def test_a_segment_that_came_to_the_disk_in_part_does_not_stop_recovery(
     ledger._journal.append(journals.frame_entry(journals.HEADER, b"x" * 100))
     ledger._journal.rotate([])
     await abandon(ledger)
-    path = journals.segment_path(folder / "p0", ledger.holder_id, 0)
-    content = path.read_bytes()
-    path.write_bytes(content[:kept] + bytes(len(content) - kept))
+    lose_pages(folder, ledger, kept)
     assert (await recovered(authority, folder)).runs == 1
     spent, held = await settled(authority)
     assert (spent >= 240, held) == (True, 0)

@@ -10,8 +10,8 @@ from signalbox_ledger import recovery, status
 from signalbox_ledger.asking import connected
 from signalbox_ledger.client import Claim, Hold, LedgerUnavailableError, ProxyLedger, Shortage
 from signalbox_ledger.protocol import Fence, Refused, Settle, Settled
-from signalbox_ledger.recovery import post_slice_loss, recover_all, unknown_run
-from support.ledgers import abandon, budget, run_of, until
+from signalbox_ledger.recovery import recover_all, unknown_run
+from support.ledgers import abandon, budget, run_of, until, write_off
 
 
 async def hold(ledger: ProxyLedger, amount: int) -> Hold:
@@ -160,11 +160,11 @@ async def test_without_a_journal_slices_stay_until_a_person_posts_them(
     assert await recover_all(authority.socket, [folder / "p0"]) == []
     assert (await figures(authority)).held == 100
     for _ in range(2):
-        lost = await post_slice_loss(authority.socket, ledger.holder_id)
+        lost = await write_off(authority.socket, ledger.holder_id)
         assert (lost.slices, lost.amounts) == (1, {"usd": 100})
     assert ((await figures(authority)).settled, (await figures(authority)).held) == (100, 0)
     with pytest.raises(LookupError):
-        await post_slice_loss(authority.socket, "nobody")
+        await write_off(authority.socket, "nobody")
 
 
 async def test_a_run_that_the_record_refuses_is_set_aside_and_its_money_counts(

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from signalbox_ledger.accounts import BudgetSpec
 from signalbox_ledger.database import RuleBrokenError
-from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
+from signalbox_ledger.desk_protocol import AnyReply, AnyRequest, ReadmitBy
 from signalbox_ledger.journal import RECORD, frame_run
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import (
@@ -41,7 +41,6 @@ from signalbox_ledger.protocol import (
     Polled,
     PostLoss,
     PresentedSlice,
-    Readmit,
     Refused,
     Return,
     ReturnItem,
@@ -470,7 +469,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def freeze_and_readmit(self) -> None:
         if self.frozen:
-            assert isinstance(self.desk(Readmit()), Done)
+            assert isinstance(self.desk(ReadmitBy("somebody")), Done)
         else:
             with self.store.transaction():
                 self.store.freeze("a standby was promoted", self.now * 1000)

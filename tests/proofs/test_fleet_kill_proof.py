@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from signalbox_ledger.recovery import post_slice_loss
 from support.arena import (
     FUNDED,
     Arena,
@@ -24,6 +23,7 @@ from support.arena import (
 )
 from support.figures import sized, tell
 from support.kills import Judged, Kill, Killer, fight_through, judge, schedule
+from support.ledgers import write_off
 from support.oracle import PICO_PER_NANO
 from support.postgres import PostgresServer, require_postgres
 from support.snapshots import agent, budget, key_of
@@ -157,7 +157,7 @@ def test_a_lost_machine_loses_no_money(killer: Killer) -> None:
     time.sleep(3)
     before_word = _held_by(arena, holder)
     assert before_word[named("lost")] == held, "time releases nothing"
-    lost = asyncio.run(post_slice_loss(arena.fleet.authority_of(proxy).socket, holder))
+    lost = asyncio.run(write_off(arena.fleet.authority_of(proxy).socket, holder))
     assert lost.amounts == {"usd": sum(before_word.values())}
     arena.fleet.revive(proxy)
     after = asyncio.run(

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from signalbox_ledger.asking import connected
-from signalbox_ledger.protocol import Done, Readmit
+from signalbox_ledger.desk_protocol import ReadmitBy
+from signalbox_ledger.protocol import Done
 from support.arena import named, open_arena, refused_for_money, storm
 from support.faulty_link import FaultyLink
 from support.figures import tell
@@ -63,7 +64,7 @@ def frozen(stage: Stage) -> bool:
 
 async def readmit(socket: Path) -> None:
     async with connected(socket) as ask:
-        assert await ask(Readmit()) == Done()
+        assert await ask(ReadmitBy("somebody")) == Done()
 
 
 @pytest.mark.proof

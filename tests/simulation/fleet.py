@@ -16,7 +16,7 @@ from signalbox_ledger.connection import LedgerUnavailableError
 from signalbox_ledger.desk_protocol import ReadmitBy
 from signalbox_ledger.journal_lock import holders_in
 from signalbox_ledger.records import Run
-from signalbox_ledger.recovery import post_slice_loss, recover_all
+from signalbox_ledger.recovery import recover_all
 from signalbox_proxy.credentials import CredentialStore
 from signalbox_proxy.metrics import Metrics
 from signalbox_proxy.services import Services
@@ -29,6 +29,7 @@ from simulation.network import Network
 from simulation.provider import Provider
 from simulation.scheduler import Process, World
 from simulation.upstream_edge import SimulatedUpstream
+from support.ledgers import write_off
 
 
 class Machine:
@@ -203,7 +204,7 @@ class Machine:
         try:
             for holder in list(self.lost):
                 with contextlib.suppress(LookupError):  # one that never drew anything
-                    await post_slice_loss(Path(self.authority), holder)
+                    await write_off(Path(self.authority), holder)
                 self.lost.remove(holder)
             done = await recover_all(Path(self.authority), [self.folder])
         except LedgerUnavailableError:

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from signalbox_ledger.accounts import BudgetSpec
-from signalbox_ledger.client import ProxyLedger
+from signalbox_ledger.asking import connected
+from signalbox_ledger.client import LedgerUnavailableError, ProxyLedger
+from signalbox_ledger.desk_protocol import PostLossFor
+from signalbox_ledger.protocol import Lost, Refused
 from signalbox_ledger.records import Attempt, HoldPart, Run
 
 
@@ -217,3 +220,14 @@ async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 5
     async with asyncio.timeout(within_s):
         while not await condition():
             await asyncio.sleep(0.01)
+
+
+async def write_off(socket: Path, holder: str) -> Lost:
+    """A person's word that a machine is gone with its journal. LookupError for an unknown one."""
+    async with connected(socket) as ask:
+        reply = await ask(PostLossFor(holder, "somebody"))
+    if isinstance(reply, Lost):
+        return reply
+    if isinstance(reply, Refused) and reply.reason == "unknown_holder":
+        raise LookupError(reply.message)
+    raise LedgerUnavailableError(str(reply))

@@ -27,7 +27,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     dialect = connection.dialect.name
     if dialect == "postgresql":
-        # The driver takes a % for a placeholder.
+        # The driver takes a % for the beginning of a parameter.
         tables.create(
             lambda text: connection.exec_driver_sql(text.replace("%", "%%")), "postgresql"
         )
