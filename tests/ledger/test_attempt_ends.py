@@ -6,20 +6,14 @@ import msgspec
 import pytest
 
 from signalbox_ledger import status
-from signalbox_ledger.client import Claim, Hold, JournalError, ProxyLedger
+from signalbox_ledger.client import JournalError
 from signalbox_ledger.journal import Journal
 from signalbox_ledger.records import HoldPart, Run
 from signalbox_ledger.recovery import recover_all
 from signalbox_ledger.run_journal import MIN_FREE_BYTES
-from support.ledgers import abandon, budget, run_of, until
+from support.ledgers import abandon, budget, hold, run_of, until
 
 MB = 1024 * 1024
-
-
-async def hold(ledger: ProxyLedger, amount: int) -> Hold:
-    held = await ledger.hold([Claim("ns/day", "", amount)])
-    assert isinstance(held, Hold)
-    return held
 
 
 def attempts_of(run: Run, *parts: tuple[HoldPart, ...]) -> Run:

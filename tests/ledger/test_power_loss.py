@@ -10,21 +10,15 @@ import pytest
 
 from signalbox_ledger import journal as journals
 from signalbox_ledger import recovery, status
-from signalbox_ledger.client import Claim, Hold, ProxyLedger
+from signalbox_ledger.client import ProxyLedger
 from signalbox_ledger.recovery import Recovery, recover_all
-from support.ledgers import abandon, budget, run_of, until
+from support.ledgers import abandon, budget, hold, run_of, until
 
 
 @pytest.fixture
 def other_boot(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine was started anew before the recovery."""
     monkeypatch.setattr(recovery, "boot_id", lambda: "another")
-
-
-async def hold(ledger: ProxyLedger, amount: int) -> Hold:
-    held = await ledger.hold([Claim("ns/day", "", amount)])
-    assert isinstance(held, Hold)
-    return held
 
 
 async def settled(authority) -> tuple[int, int]:

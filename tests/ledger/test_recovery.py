@@ -8,16 +8,10 @@ import pytest
 from signalbox_ledger import journal as journals
 from signalbox_ledger import recovery, status
 from signalbox_ledger.asking import connected
-from signalbox_ledger.client import Claim, Hold, LedgerUnavailableError, ProxyLedger, Shortage
+from signalbox_ledger.client import Claim, LedgerUnavailableError, Shortage
 from signalbox_ledger.protocol import Fence, Refused, Settle, Settled
 from signalbox_ledger.recovery import recover_all, unknown_run
-from support.ledgers import abandon, budget, run_of, until, write_off
-
-
-async def hold(ledger: ProxyLedger, amount: int) -> Hold:
-    held = await ledger.hold([Claim("ns/day", "", amount)])
-    assert isinstance(held, Hold)
-    return held
+from support.ledgers import abandon, budget, hold, run_of, until, write_off
 
 
 async def figures(authority):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from signalbox_ledger.accounts import BudgetSpec
 from signalbox_ledger.asking import connected
-from signalbox_ledger.client import LedgerUnavailableError, ProxyLedger
+from signalbox_ledger.client import Claim, Hold, LedgerUnavailableError, ProxyLedger
 from signalbox_ledger.desk_protocol import PostLossFor
 from signalbox_ledger.protocol import Lost, Refused
 from signalbox_ledger.records import Attempt, HoldPart, Run
@@ -231,3 +231,10 @@ async def write_off(socket: Path, holder: str) -> Lost:
     if isinstance(reply, Refused) and reply.reason == "unknown_holder":
         raise LookupError(reply.message)
     raise LedgerUnavailableError(str(reply))
+
+
+async def hold(ledger: ProxyLedger, amount: int) -> Hold:
+    """So much of the budget that `budget()` makes, which has it."""
+    held = await ledger.hold([Claim("ns/day", "", amount)])
+    assert isinstance(held, Hold)
+    return held
