@@ -2,69 +2,171 @@
 
     python tests/prove.py [--nightly] [pytest options]
 
-Three parts: the proofs with real processes (pytest, marker `proof`), the deterministic simulation,
-and the planted bugs, all of which have to be caught.
-Each figure at the end is the worst that any part told (`support.figures`); what is no sum of the
-others is shown above, proof by proof. The exit code is 1 where any part failed.
+Each file with proofs (pytest, marker `proof`) runs in a process of its own, in two passes:
+
+1. `ALONE`: fights that take the whole machine. Beside each other, or anything else, they starve
+   the authority and measure the machine.
+2. All others, `AT_ONCE` at a time: they mostly wait, for windows, outages and processes. Behind
+   them, with what they leave of the machine (`support.background`), the simulation.
+
+Then the planted bugs, all of which have to be caught. What ran beside something else is shown when
+it has ended. Each figure at the end is the worst that any part told (`support.figures`); what is no
+sum of the others is shown above, proof by proof. The exit code is 1 where any part failed.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))
 
+from support.background import behind  # noqa: E402  the folder that this file stands in
 from support.figures import FILE_VARIABLE, NIGHTLY_VARIABLE, merged, told  # noqa: E402
 
 SEEDS = {"prove": 200, "nightly": 2_000}
 EVENTS = 20_000
+AT_ONCE = 4
+
+ALONE = ("proofs/test_fleet_budget_proof.py", "proofs/test_budget_proof.py")
+
+LONGEST = (
+    "proofs/test_store_outage_proof.py",
+    "ledger/test_store_machine.py",
+    "cli/test_quickstart_budget.py",
+    "proofs/test_fleet_kill_proof.py",
+    "proofs/test_kill_proof.py",
+    "ledger/test_races.py",
+    "ledger/test_kills.py",
+    "proofs/test_clock_proof.py",
+)
+"""What begins first, so that nothing long is left for the end."""
+
+NOTHING_CHOSEN = 5
+"""pytest's exit code where options of the caller's choose none of a file's proofs."""
 
 
-def simulation(size: str, environment: dict[str, str]) -> int:
-    """The simulation; its exit code."""
+@dataclass(frozen=True)
+class Ended:
+    """One part and what became of it."""
+
+    name: str
+    code: int
+    took_s: float
+
+
+@dataclass
+class Run:
+    """One run of everything: what is given to each part, and what became of those that ended."""
+
+    size: str
+    options: Sequence[str]
+    environment: Mapping[str, str]
+    ended: list[Ended] = field(default_factory=list)
+
+    def part(self, name: str, command: Sequence[str]) -> None:
+        """One part with nothing beside it; its output is seen as it comes."""
+        began = time.monotonic()
+        code = subprocess.run([*command], cwd=TESTS.parent, env=self.environment).returncode
+        self._end(name, code, began)
+
+    def proofs(self, file: str) -> Ended:
+        """The proofs of one file, beside others; its output is shown whole."""
+        began = time.monotonic()
+        ran = subprocess.run(
+            self.pytest(file),
+            cwd=TESTS.parent,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        print(f"\n{file}\n{ran.stdout}", flush=True)
+        return self._end(file, ran.returncode, began)
+
+    def pytest(self, file: str) -> list[str]:
+        return [sys.executable, "-m", "pytest", "-m", "proof", str(TESTS / file), *self.options]
+
+    def beside_each_other(self, files: Sequence[str]) -> None:
+        """The second pass."""
+        with (
+            tempfile.TemporaryFile("w+") as output,
+            behind(simulation(self.size), output, TESTS.parent, self.environment) as simulated,
+            ThreadPoolExecutor(AT_ONCE) as pool,
+        ):
+            began = time.monotonic()
+            for each in as_completed([pool.submit(self.proofs, file) for file in files]):
+                each.result()
+            print("\nwaiting for the simulation", flush=True)
+            code = simulated.wait()
+            output.seek(0)
+            print(output.read(), flush=True)
+            self._end("simulation", code, began)
+
+    def _end(self, name: str, code: int, began: float) -> Ended:
+        passed = (0, NOTHING_CHOSEN) if self.options else (0,)
+        ended = Ended(name, 0 if code in passed else code, time.monotonic() - began)
+        self.ended.append(ended)
+        return ended
+
+
+def simulation(size: str) -> list[str]:
+    """The command of the simulation."""
     command = [sys.executable, str(TESTS / "simulation" / "run.py")]
-    options = ["--seeds", str(SEEDS[size]), "--events", str(EVENTS), "--processes", "2"]
-    return subprocess.run([*command, *options], cwd=TESTS.parent, env=environment).returncode
+    return [*command, "--seeds", str(SEEDS[size]), "--events", str(EVENTS), "--processes", "2"]
 
 
-def planted(size: str, environment: dict[str, str]) -> int:
-    """The planted bugs; the runner's exit code."""
+def planted(size: str) -> list[str]:
+    """The command of the planted bugs."""
     command = [sys.executable, str(TESTS / "planted" / "run.py")]
-    options = ["--nightly"] if size == "nightly" else []
-    return subprocess.run([*command, *options], cwd=TESTS.parent, env=environment).returncode
+    return [*command, "--nightly"] if size == "nightly" else command
 
 
-def proofs(options: list[str], environment: dict[str, str]) -> int:
-    """The proofs with real processes; pytest's exit code."""
-    command = [sys.executable, "-m", "pytest", "-m", "proof", *options]
-    return subprocess.run(command, cwd=TESTS.parent, env=environment).returncode
+def files_with_proofs() -> list[str]:
+    """All but those of ALONE, as paths under the tests, those of LONGEST first."""
+    marked = {
+        str(path.relative_to(TESTS))
+        for path in TESTS.glob("*/test_*.py")
+        if "mark.proof" in path.read_text()
+    }
+    gone = {*ALONE, *LONGEST} - marked
+    if gone:
+        sys.exit(f"tests/prove.py names files without proofs: {', '.join(sorted(gone))}")
+    return [*LONGEST, *sorted(marked - {*ALONE, *LONGEST})]
 
 
 def main(arguments: list[str]) -> int:
     size = "nightly" if "--nightly" in arguments else "prove"
-    options = [each for each in arguments if each != "--nightly"]
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs behind ends with this
+    others = files_with_proofs()
     with tempfile.TemporaryDirectory(prefix="signalbox-figures-") as folder:
         figures = Path(folder) / "figures.jsonl"
         environment = os.environ | {FILE_VARIABLE: str(figures)}
         if size == "nightly":
             environment[NIGHTLY_VARIABLE] = "1"
-        failed = [
-            proofs(options, environment),
-            simulation(size, environment),
-            planted(size, environment),
-        ]
+        run = Run(size, [each for each in arguments if each != "--nightly"], environment)
+        for file in ALONE:
+            run.part(file, run.pytest(file))
+        run.beside_each_other(others)
+        run.part("planted bugs", planted(size))
         found = told(figures)
     for proof, told_figures in found:
         print(f"{proof}: " + " ".join(f"{name}={value}" for name, value in told_figures.items()))
+    print()
+    for part in run.ended:
+        print(f"{part.took_s:6.0f} s  {part.name}{'' if part.code == 0 else '  FAILED'}")
     print(f"\nproofs_seconds={time.monotonic() - began:.0f}")
     for name, value in merged(found).items():
         print(f"{name}={value}")
-    return int(any(failed))
+    return int(any(part.code for part in run.ended))
 
 
 if __name__ == "__main__":

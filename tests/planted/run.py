@@ -74,7 +74,7 @@ class Plan:
     limit_s: int
 
 
-QUICK = Plan(seeds=60, events=6_000, first_seeds=(1,), limit_s=240)
+QUICK = Plan(seeds=60, events=6_000, first_seeds=(1,), limit_s=1_200)
 NIGHTLY = Plan(seeds=150, events=20_000, first_seeds=(1, 1001, 2001, 3001, 4001), limit_s=3600)
 
 

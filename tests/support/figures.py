@@ -3,9 +3,11 @@
     tell("budgets of 1,000 holds", overspend_nano=0, spent_share_of_limit=0.993)
 
 The file is named by the environment variable SIGNALBOX_FIGURES; without it the figures are only
-printed. `make prove` ends with the worst of each over all proofs.
+printed. `make prove` ends with the worst of each over all proofs. Several processes may tell into
+one file at once.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -44,7 +46,8 @@ def tell(proof: str, **figures: Number) -> None:
     print(f"{proof}: " + " ".join(f"{name}={value}" for name, value in figures.items()))
     if path := os.environ.get(FILE_VARIABLE):
         line = json.dumps({"proof": proof, "figures": figures}) + "\n"
-        with Path(path).open("ab", buffering=0) as file:  # one write: others append, too
+        with Path(path).open("ab", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # other processes append, too; the last close frees it
             file.write(line.encode())
 
 
