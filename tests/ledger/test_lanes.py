@@ -15,7 +15,7 @@ from signalbox_ledger.database import Database, DatabaseUnavailableError
 from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
 from signalbox_ledger.lanes import Asked, Clock, Lane
 from signalbox_ledger.opening import open_database
-from signalbox_ledger.service import Session
+from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
 from signalbox_ledger.turns import Authority, Connection
 
@@ -98,7 +98,7 @@ async def test_no_settlement_shares_a_transaction_with_what_somebody_waits_for(
     store.watch(lane)
     for number, request in enumerate([HELLO, POLL, SETTLE, SETTLE, POLL]):
         lane.enqueue(Asked(None, session, number, request))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         for _ in range(5):
             await heard.get()
     together = [names for names in store.shared if names]
@@ -117,7 +117,7 @@ async def test_what_nobody_waits_for_goes_beside_what_somebody_does(
     for number, request in enumerate([*urgent, SETTLE, protocol.Status(1)]):
         caller._waiting += 1
         authority.enqueue(Asked(caller, caller.session, number, request))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while caller._waiting:
             await asyncio.sleep(0)
     records.close()

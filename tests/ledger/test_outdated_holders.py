@@ -14,7 +14,7 @@ SPEC = budget(limit=10**6)
 ONE = [Claim(SPEC.id, "", 1)]
 
 
-async def until(condition: Callable[[], bool], within_s: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.005)

@@ -110,7 +110,7 @@ async def test_a_fenced_holder_is_told_so_and_serves_no_more(
     async def knows() -> bool:
         return ledger.is_fenced
 
-    await until(knows, within_s=3)
+    await until(knows)
     assert ledger.try_hold([Claim("ns/day", "", 1)]) is None
     shortage = await ledger.hold([Claim("ns/day", "", 500)])
     assert isinstance(shortage, Shortage)

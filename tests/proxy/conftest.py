@@ -9,7 +9,14 @@ import pytest_asyncio
 
 from signalbox_simulator.process import SimulatorProcess
 from support.fleet import Fleet
+from support.patience import be_patient
 from support.snapshots import CREDENTIALS
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no outage to a ledger of this process either."""
+    be_patient(monkeypatch.setattr)
 
 
 @pytest.fixture(scope="session")

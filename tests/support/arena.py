@@ -181,7 +181,14 @@ def open_arena(
     """A fleet on the PostgreSQL database `dsn`: two machines that reach it at the same address,
     or `machines` of the test's own making."""
     machines = machines or (Machine(dsn), Machine(dsn))
-    with Fleet(folder, proxies=proxies, machines=machines, durable=True, options=options) as fleet:
+    with Fleet(
+        folder,
+        proxies=proxies,
+        machines=machines,
+        durable=True,
+        options=options,
+        hurried=True,
+    ) as fleet:
         arena = Arena(fleet, Oracle(folder, dsn))
         arena.measure()
         yield arena

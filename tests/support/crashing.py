@@ -22,6 +22,7 @@ from signalbox_ledger.client import Claim, Hold, ProxyLedger
 from signalbox_ledger.records import Run
 from signalbox_ledger.recovery import recover_all
 from support.ledgers import budget, run_of
+from support.patience import be_patient
 
 CALLS = ("open", "posix_fallocate", "pwrite", "write", "ftruncate", "truncate", "unlink", "mkdir")
 SIDES = ("before", "after")
@@ -130,7 +131,7 @@ class Life:
                 os.write(self._bill, f"{run.run_id} {BILLED}\n".encode())
 
     async def _hold(self) -> Hold:
-        held = await self._ledger.hold([Claim(f"ns/{self._name}", "", BOUND)], wait_s=5)
+        held = await self._ledger.hold([Claim(f"ns/{self._name}", "", BOUND)], wait_s=60)
         assert isinstance(held, Hold), held
         return held
 
@@ -190,6 +191,7 @@ def die_at(socket: Path, folder: Path, what: str, side: str, number: int) -> boo
 def main() -> None:
     socket, folder, what = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     journals.SEGMENT_BYTES = SEGMENT
+    be_patient()
     for side in SIDES:
         number = 1
         while die_at(socket, folder, what, side, number):

@@ -83,23 +83,38 @@ class AuthorityProcess:
             self._process.terminate()
         assert self._process.stdout is not None
         self._process.stdout.close()
-        return self._process.wait(timeout=10)
+        return self._process.wait(timeout=60)
 
 
 class WorkerProcess:
-    """`support.ledger_worker`: a process that holds and spends until it is refused."""
+    """`support.ledger_worker`: a process that holds and spends until it is refused (and `until`
+    exists), or dies so many seconds after it began."""
 
-    def __init__(self, folder: Path, name: str, *, seed: int, tasks: int = 32) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        seed: int,
+        tasks: int = 32,
+        dies_after_s: float | None = None,
+        until: Path | None = None,
+    ) -> None:
         self.folder = folder
         self.name = name
         self._arguments = [str(seed), str(tasks)]
+        self._options: list[str] = []
+        if dies_after_s is not None:
+            self._options += ["--dies-after", str(dies_after_s)]
+        if until is not None:
+            self._options += ["--until", str(until)]
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, amount: int, *subjects: str) -> None:
         command = [
             *(sys.executable, "-m", "support.ledger_worker", self.name),
             *(str(self.folder / "a.sock"), str(self.folder / self.name)),
-            *(*self._arguments, str(amount), *(subjects or ("",))),
+            *(*self._arguments, str(amount), *(subjects or ("",)), *self._options),
         ]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         pipe = subprocess.PIPE
@@ -117,15 +132,16 @@ class WorkerProcess:
 
     def result(self) -> dict[str, Any]:
         assert self._process is not None
-        output, _ = self._process.communicate(timeout=15)
+        output, _ = self._process.communicate(timeout=150)
         assert self._process.returncode == 0
         seen: dict[str, Any] = json.loads(output)
         return seen
 
-    def kill(self) -> None:
+    def died(self) -> None:
+        """Wait until it has killed itself."""
         assert self._process is not None
-        self._process.kill()
-        self._process.communicate()
+        self._process.communicate(timeout=150)
+        assert self._process.returncode == -signal.SIGKILL, "it had ended before"
 
     def bill(self) -> dict[str, int]:
         """What its provider billed, by run."""
@@ -215,7 +231,7 @@ async def abandon(ledger: ProxyLedger) -> None:
     ledger._closed = True
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 5.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 60.0) -> None:
     """Wait until it holds; fail after `within_s`."""
     async with asyncio.timeout(within_s):
         while not await condition():
@@ -235,6 +251,6 @@ async def write_off(socket: Path, holder: str) -> Lost:
 
 async def hold(ledger: ProxyLedger, amount: int) -> Hold:
     """So much of the budget that `budget()` makes, which has it."""
-    held = await ledger.hold([Claim("ns/day", "", amount)])
+    held = await ledger.hold([Claim("ns/day", "", amount)], wait_s=30)
     assert isinstance(held, Hold)
     return held

@@ -54,19 +54,16 @@ class Life:
             await proxy.configure(self.generation, specs)
 
     async def held(self, claims: Sequence[Claim], *, proxy: int = 0) -> Hold:
-        """A hold for which there is room: asked for again where this machine was too busy."""
-        for _ in range(20):
-            hold = await self.proxies[proxy].hold(claims, wait_s=0.2)
-            if isinstance(hold, Hold):
-                return hold
-            assert hold.reason == "unavailable", hold
-        raise AssertionError("the authority never answers")
+        """A hold for which there is room."""
+        hold = await self.proxies[proxy].hold(claims, wait_s=30)
+        assert isinstance(hold, Hold), hold
+        return hold
 
     async def spend(
         self, claims: Sequence[Claim], spent: int | None = None, *, proxy: int = 0
     ) -> Shortage | None:
         """One request: held, answered, recorded. None, or why it was refused."""
-        hold = await self.proxies[proxy].hold(claims, wait_s=0.2)
+        hold = await self.proxies[proxy].hold(claims, wait_s=30)
         if isinstance(hold, Shortage):
             return hold
         self.end(hold, claims, spent, proxy=proxy)
