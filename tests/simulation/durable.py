@@ -14,6 +14,13 @@ from signalbox_ledger.database import DatabaseUnavailableError
 from signalbox_ledger.sqlite_database import SqliteDatabase
 from simulation.scheduler import Process, ProcessKilled, World
 
+_STORED = (
+    "SELECT limit_amount, enforced, granted, overrun, (SELECT COALESCE(SUM(amount - spent), 0)"
+    " FROM slice WHERE slice.budget = account.budget AND slice.basis = account.basis"
+    " AND slice.subject = account.subject AND slice.window_start = account.window_start)"
+    " FROM account WHERE budget = ? AND basis = ? AND subject = ? AND window_start = ?"
+)
+
 
 class StoredAccount(NamedTuple):
     """A row of `account`, and what its open slices hold."""
@@ -49,19 +56,8 @@ class Durable:
 
     def account(self, key: tuple[str, str, str, int]) -> StoredAccount | None:
         """How an account stands in the database at this instant."""
-        row = self.connection.execute(
-            "SELECT limit_amount, enforced, granted, overrun FROM account "
-            "WHERE budget = ? AND basis = ? AND subject = ? AND window_start = ?",
-            key,
-        ).fetchone()
-        if row is None:
-            return None
-        (held,) = self.connection.execute(
-            "SELECT COALESCE(SUM(amount - spent), 0) FROM slice "
-            "WHERE budget = ? AND basis = ? AND subject = ? AND window_start = ?",
-            key,
-        ).fetchone()
-        return StoredAccount(*row, held)
+        row = self.connection.execute(_STORED, key).fetchone()
+        return None if row is None else StoredAccount(*row)
 
     def copy(self) -> sqlite3.Connection:
         """What a replica has received up to now."""

@@ -18,6 +18,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, world: World, process: Process, network: Network) -> None:
         self._world = world
+        self._ready = world.ready
         self._process = process
         self._network = network
         self._tasks = 0
@@ -42,7 +43,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Handle:
         handle = Handle(self._process, callback, args, context)
-        self._world.ready(handle)
+        self._ready(handle)
         return handle
 
     def call_later(
@@ -64,18 +65,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         due = int(when * MICRO)
         if due / MICRO < when:
             due += 1  # a timer never fires before its time
-        return self._timer(due, callback, args, context)
-
-    def _timer(
-        self,
-        when: int,
-        callback: Callable[..., Any],
-        args: tuple[Any, ...],
-        context: Context | None,
-    ) -> Handle:
         handle = Handle(self._process, callback, args, context)
-        handle.when_us = when
-        self._world.at(when, self._process, _fire, handle)
+        handle.when_us = due
+        self._world.at(due, self._process, _fire, handle)
         return handle
 
     def create_future(self) -> "asyncio.Future[Any]":

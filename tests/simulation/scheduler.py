@@ -10,11 +10,11 @@ it, callbacks and task steps, runs at the same instant and is not counted.
 
 import asyncio
 import contextlib
-import heapq
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from hashlib import sha256
+from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
@@ -128,6 +128,8 @@ class World:
         self.trace_lines: list[str] | None = None
         self._queue: list[tuple[int, int, Process | None, Callable[..., None], Any, str]] = []
         self._ready: deque[Handle] = deque()
+        self.ready = self._ready.append
+        """Run a handle at this instant."""
         self._number = 0
         self._hash = sha256()
 
@@ -143,8 +145,7 @@ class World:
     def note(self, what: str, detail: str, data: bytes = b"") -> None:
         """Add to the trace."""
         line = f"{self.now} {what} {detail}"
-        self._hash.update(line.encode())
-        self._hash.update(data)
+        self._hash.update(line.encode() + data)
         if self.trace_lines is not None:
             digest = sha256(data).hexdigest()[:12] if data else ""
             self.trace_lines.append(f"{line} {digest}")
@@ -164,9 +165,9 @@ class World:
         what: str = "timer",
     ) -> None:
         """Call back at an instant, in a process (None: outside of all)."""
-        self._number += 1
-        due = max(when, self.now)
-        heapq.heappush(self._queue, (due, self._number, process, callback, args, what))
+        self._number = number = self._number + 1
+        due = when if when > self.now else self.now  # noqa: FURB136 - max() costs a call
+        heappush(self._queue, (due, number, process, callback, args, what))
 
     def after(
         self, delay: int, process: Process | None, callback: Callable[..., None], *args: Any
@@ -174,20 +175,17 @@ class World:
         """Call back after so many microseconds."""
         self.at(self.now + delay, process, callback, *args)
 
-    def ready(self, handle: Handle) -> None:
-        """Run it at this instant."""
-        self._ready.append(handle)
-
     def run(self, until: Callable[[], bool]) -> None:
         """Let things happen until `until`, nothing is left, or a promise was broken."""
         self._settle()
+        most = MAX_EVENTS * self.max_events
         while self._queue and not self.violations and not until():
-            when, _, process, callback, args, what = heapq.heappop(self._queue)
+            when, _, process, callback, args, what = heappop(self._queue)
             if process is not None and not self._may_happen(process, callback, args, what):
                 continue
             self.now = when
             self.events += 1
-            if self.events > MAX_EVENTS * self.max_events:
+            if self.events > most:
                 self.violate(f"does not come to rest; the last event was {what} of {process}")
             if what in ("timer", "thread"):
                 self.note(what, process.name if process is not None else "")
@@ -196,7 +194,8 @@ class World:
                 callback(*args)
             except BaseException as error:  # noqa: BLE001  whatever escapes is a fault
                 self._met(error, what)
-            self._settle()
+            if self._ready:
+                self._settle()
         self._enter(None)
 
     def _may_happen(
@@ -259,6 +258,8 @@ class World:
         self.graveyard.clear()
 
     def _enter(self, process: Process | None) -> None:
+        if process is self.current:
+            return
         self.current = process
         asyncio._set_running_loop(None if process is None else process.loop)
 

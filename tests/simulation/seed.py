@@ -105,6 +105,7 @@ def run_seed(
     scenario = Scenario(world)
     folder = Path(tempfile.mkdtemp(prefix="sim", dir=folders or in_memory()))
     logging.disable(logging.INFO if trace else logging.CRITICAL)
+    gc.disable()  # what a seed leaves is small, and `end` collects it
     try:
         with simulated_machine(world, scenario.start_us) as disk:
             simulation = Simulation(world, scenario, disk, folder)
@@ -113,6 +114,7 @@ def run_seed(
             outcome = simulation.outcome(seed)
             simulation.end()
     finally:
+        gc.enable()
         logging.disable(logging.NOTSET)
         asyncio._set_running_loop(None)
         shutil.rmtree(folder, ignore_errors=True)
