@@ -22,7 +22,7 @@ from support.snapshots import key_of, window
 MINUTE = 60
 AFFORDABLE = 40
 RATE = 20.0
-BEFORE_S, AFTER_S = 9.0, 9.0
+BEFORE_S, AFTER_S = 15.0, 15.0
 
 
 @dataclass
@@ -102,7 +102,7 @@ def _wait_for_a_boundary() -> int:
     def near() -> int:
         now = time.time()
         boundary = (int(now) // MINUTE + 1) * MINUTE
-        return boundary if BEFORE_S <= boundary - now <= BEFORE_S + 3 else 0
+        return boundary if BEFORE_S <= boundary - now <= BEFORE_S + 10 else 0
 
     return int(eventually(near, limit_s=2 * MINUTE, what="a minute that ends soon"))
 

@@ -18,6 +18,8 @@ HOLDS = 3_000
 """Of a budget: a slice, a hundredth of it, covers thirty."""
 
 REFUSED_WITHIN_MS = 250
+"""Nine of ten refusals: a machine that stalls for a moment makes clients of all proxies wait."""
+
 ENDS = (
     *("down", "reset", "blackholed", "five-seconds-late", "a-slow-drip", "cut-mid-reply"),
     *("half-written-reply", "killed", "stopped", "frozen"),
@@ -61,7 +63,7 @@ class Outages:
             trickle(proxies, key_of(named(name)), rate=rate, seconds=seconds, stop=used_up)
         )
 
-    def serves_again(self, name: str, *, within_s: float = 30.0) -> None:
+    def serves_again(self, name: str, *, within_s: float = 60.0) -> None:
         async def served() -> bool:
             async with client(key_of(named(name))) as session:
                 found = [await ask_once(session, url) for url in self.arena.urls()]
@@ -88,13 +90,15 @@ class Outages:
         assert {each.code for each in refused} == {"store_unavailable"}
         assert all(each.retry_after for each in refused)
         assert bill <= self.arena.limits[name] * PICO_PER_NANO // 30, "slices held less than that"
+        took_ms = sorted(round(each.seconds * 1000) for each in refused)
         seen = {
             "served": len(during) - len(refused),
             "refused": len(refused),
-            "slowest_refusal_ms": round(max(each.seconds for each in refused) * 1000),
+            "refusal_ms": took_ms[len(took_ms) * 9 // 10 - 1],
+            "slowest_refusal_ms": took_ms[-1],
         }
         assert seen["served"] >= 10, seen
-        assert seen["slowest_refusal_ms"] <= REFUSED_WITHIN_MS, seen
+        assert seen["refusal_ms"] <= REFUSED_WITHIN_MS, seen
         return seen
 
     def _covered(self, name: str) -> Books | None:
