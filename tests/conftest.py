@@ -1,10 +1,20 @@
 """What every area may use: one PostgreSQL server for all tests of a session."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.postgres import PostgresServer, require_postgres
+
+if (
+    os.environ.get("CI") != "true"
+):  # where Hypothesis has a profile of its own, which does this, too
+    settings.register_profile(
+        "busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session")

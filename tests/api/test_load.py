@@ -290,10 +290,10 @@ spec:
 def test_a_bomb_of_aliases_is_refused_at_once() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
-    started = time.monotonic()
+    started = time.process_time()
     loaded = read_text("\n".join(lines), "x.yaml")
     assert "more than 250000 values" in _only(loaded).message
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -313,9 +313,9 @@ def test_a_bomb_of_aliases_is_refused_at_once() -> None:
     ids=lambda text: repr(text[:8]),
 )
 def test_megabytes_of_nonsense_cost_seconds_at_most(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     read_text(text, "x.yaml")
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_a_file_that_is_too_large_or_not_utf8_is_a_problem() -> None:
@@ -414,7 +414,7 @@ def test_five_hundred_agents_load_in_a_moment() -> None:
         "apiVersion: signalbox.dev/v1alpha1\nkind: Agent\nmetadata: {name: a%d}\n"
         "spec: {domain: wealth, maxSensitivity: public}\n---\n"
     )
-    started = time.monotonic()
+    started = time.process_time()
     loaded = read_text("".join(agent % number for number in range(500)), "x.yaml")
     assert len(loaded.found) == 500
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5

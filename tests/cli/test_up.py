@@ -16,7 +16,7 @@ import yaml
 from support.running import QUICKSTART, ROOT, Running, free_ports
 
 
-def eventually(found: Callable[[], object], limit_s: float = 15) -> object:
+def eventually(found: Callable[[], object], limit_s: float = 90) -> object:
     """What `found` gives as soon as it gives something true."""
     deadline = time.monotonic() + limit_s
     while not (value := found()):
@@ -32,7 +32,7 @@ def paste(running: Running, *extra: str) -> dict:
         ["bash", "-c", " ".join([command, "--silent", "--show-error", *extra])],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     return json.loads(ran.stdout)
@@ -278,7 +278,7 @@ def test_a_second_up_on_the_same_state_is_refused(running: Running) -> None:
         env=running.environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert ran.returncode == 1
     assert ran.stderr.startswith("signalbox: Signalbox already runs on ")
@@ -291,7 +291,7 @@ def test_a_port_that_is_taken_is_named_with_its_flag(running: Running, tmp_path:
         env=running.environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert ran.returncode == 1
     assert f"port {running.port} on 127.0.0.1, wanted for traffic, is already in use" in ran.stderr
@@ -310,7 +310,7 @@ def test_a_key_for_an_agent_that_is_not_there_ends_it_with_a_sentence(
         env=running.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert ran.returncode == 1
     assert "signalbox: --dev-key retail/nobody: there is no such agent" in ran.stderr

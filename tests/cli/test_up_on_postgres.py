@@ -36,7 +36,7 @@ def answered(running: Running) -> str:
             "Content-Type": "application/json",
         },
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         assert answer.status == 200
         return str(answer.headers["x-signalbox-run-id"])
 
@@ -92,7 +92,7 @@ def test_a_database_that_does_not_answer_is_told_without_the_password(
         env=child_environment() | {DSN_VARIABLE: dsn, "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert ran.returncode == 1
     assert "authority" in ran.stderr

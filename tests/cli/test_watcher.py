@@ -17,7 +17,7 @@ NO_TEXT = b"\xff.yaml"
 
 
 async def changed(changes: AsyncIterator[None]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(90):
         await anext(changes)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from signalbox_ledger import flushing
 from signalbox_ledger.client import ProxyLedger
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.store import Store
@@ -69,6 +70,13 @@ def open_store(where: Path | str) -> Iterator[OpenStore]:
             return store
 
         yield open_
+
+
+@pytest.fixture
+def unflushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Journals are settled when a test asks for it, not beside it."""
+    monkeypatch.setattr(flushing, "_INTERVAL_S", 3600.0)
+    monkeypatch.setattr(flushing, "_LONGEST_INTERVAL_S", 3600.0)
 
 
 @pytest.fixture(autouse=True)

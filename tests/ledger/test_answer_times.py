@@ -4,6 +4,7 @@ A busy machine may add to any of these times: of a few tries one has to keep to 
 """
 
 import asyncio
+import itertools
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -103,10 +104,11 @@ async def test_one_that_waits_when_the_authority_goes_hears_within_its_time_and_
 async def test_a_silent_authority_is_told_within_a_quarter_of_a_second_to_a_crowd_too(
     authority, open_ledger, number: signal.Signals
 ) -> None:
-    ledger = await open_ledger("p0")
-    await ledger.configure(1, [budget(limit=1000)])
+    names = itertools.count()
 
     async def attempt() -> tuple[set[str], float]:
+        ledger = await open_ledger(f"p{next(names)}")
+        await ledger.configure(1, [budget(limit=1000)])
         ledger.release(await held(ledger, 1))
         authority.signal(number)
         found = await asyncio.gather(*(timed(ledger, 500, 2.0) for _ in range(200)))

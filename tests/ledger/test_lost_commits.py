@@ -1,5 +1,6 @@
 """A database that lost what it had acknowledged: nothing is drawn until somebody readmits."""
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -12,10 +13,11 @@ from signalbox_ledger import status
 from signalbox_ledger.asking import connected
 from signalbox_ledger.client import Claim, Hold, ProxyLedger, Shortage
 from signalbox_ledger.desk_protocol import ReadmitBy
-from signalbox_ledger.holder import Holdings
+from signalbox_ledger.housekeeping import Housekeeper
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import Draw, DrawItem, Drawn, Hello, PresentedSlice, Refused
-from signalbox_ledger.service import Service, Session
+from signalbox_ledger.service import Service
+from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
 from support.ledgers import AuthorityProcess, budget, run_of, until
 from support.postgres import PostgresServer
@@ -179,8 +181,8 @@ async def test_live_proxies_bring_back_what_a_restored_copy_has_lost(
     closed: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # A second that ends in between would close a slice: that is a case of its own here.
-    monkeypatch.setattr(Holdings, "shed", lambda holdings, now: [])
+    # A slice that is used up would be closed in between: that is a case of its own here.
+    monkeypatch.setattr(Housekeeper, "run", only_when_asked)
     ledger: ProxyLedger = await open_ledger("p0")  # type: ignore[misc]
     await ledger.configure(1, [BUDGET])
     await spend(ledger, "before", 10)
@@ -220,6 +222,11 @@ async def test_live_proxies_bring_back_what_a_restored_copy_has_lost(
     short = await ledger.hold([Claim(BUDGET.id, "", 1000)])
     assert isinstance(short, Shortage)
     assert short.reason == "exhausted"
+
+
+async def only_when_asked(housekeeper: Housekeeper, clock: object) -> None:
+    """Stands for its rounds: the test alone gives back."""
+    await asyncio.Event().wait()
 
 
 async def is_settled(ledger: ProxyLedger) -> bool:

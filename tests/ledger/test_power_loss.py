@@ -12,7 +12,7 @@ from signalbox_ledger import journal as journals
 from signalbox_ledger import recovery, status
 from signalbox_ledger.client import ProxyLedger
 from signalbox_ledger.recovery import Recovery, recover_all
-from support.ledgers import abandon, budget, hold, run_of, until
+from support.ledgers import abandon, budget, hold, run_of
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def lose_pages(folder: Path, ledger: ProxyLedger, kept: int) -> None:
     path.write_bytes(content[:kept] + bytes(len(content) - kept))
 
 
-@pytest.mark.usefixtures("other_boot")
+@pytest.mark.usefixtures("other_boot", "unflushed")
 async def test_a_call_whose_entry_the_machine_took_along_is_paid_for(
     authority, folder, open_ledger
 ) -> None:
@@ -59,7 +59,7 @@ async def test_a_call_whose_entry_the_machine_took_along_is_paid_for(
     assert spent >= 40 + 300
 
 
-@pytest.mark.usefixtures("other_boot")
+@pytest.mark.usefixtures("other_boot", "unflushed")
 async def test_what_is_left_of_the_journal_is_settled_and_nothing_is_charged_twice(
     authority, folder, open_ledger
 ) -> None:
@@ -74,7 +74,7 @@ async def test_what_is_left_of_the_journal_is_settled_and_nothing_is_charged_twi
     assert await settled(authority) == (300, 0), "the slices, once"
 
 
-@pytest.mark.usefixtures("other_boot")
+@pytest.mark.usefixtures("other_boot", "unflushed")
 async def test_a_disk_that_has_less_than_was_settled_leaves_nothing_behind(
     authority, folder, open_ledger
 ) -> None:
@@ -83,11 +83,8 @@ async def test_a_disk_that_has_less_than_was_settled_leaves_nothing_behind(
     ledger.dispatching(run_of(ledger, "r1", (first := await hold(ledger, 100)).parts))
     kept = ledger._journal.end
     ledger.record(run_of(ledger, "r1", ledger.settle(first, [40])))
-
-    async def is_settled() -> bool:
-        return ledger._flusher.acknowledged == ledger._journal.end
-
-    await until(is_settled)
+    await ledger._flusher.flush()
+    assert ledger._flusher.acknowledged == ledger._journal.end
     await hold(ledger, 200)
     await abandon(ledger)
     lose_pages(folder, ledger, kept)
@@ -98,7 +95,7 @@ async def test_a_disk_that_has_less_than_was_settled_leaves_nothing_behind(
     assert spent >= 40 + 200
 
 
-@pytest.mark.usefixtures("other_boot")
+@pytest.mark.usefixtures("other_boot", "unflushed")
 async def test_a_segment_that_came_to_the_disk_in_part_does_not_stop_recovery(
     authority, folder, open_ledger
 ) -> None:

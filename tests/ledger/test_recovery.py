@@ -19,6 +19,7 @@ async def figures(authority):
     return found.figures
 
 
+@pytest.mark.usefixtures("unflushed")
 async def test_calls_in_flight_are_charged_in_full_and_flagged(
     authority, folder, open_ledger
 ) -> None:

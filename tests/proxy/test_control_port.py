@@ -53,7 +53,7 @@ async def sent(fleet: Fleet, head: bytes, body: bytes = b"") -> bytes:
     )
     writer.write(head + b"Host: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await reader.readline()
     finally:
         writer.close()

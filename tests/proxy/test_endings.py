@@ -10,6 +10,7 @@ import aiohttp
 
 from signalbox_ledger.recovery import recover_all
 from support.fleet import Fleet, eventually
+from support.ledgers import until
 from support.snapshots import OPENAI, agent, budget, key_of, snapshot
 
 HELLO: Any = [{"role": "user", "content": "Say hello to the world."}]
@@ -107,13 +108,17 @@ async def test_killed_in_mid_flight_nothing_is_lost_and_nothing_held_for_ever(
 async def test_while_the_authority_is_gone_slices_are_used_up_then_admission_closes(
     tmp_path: Path,
 ) -> None:
-    with Fleet(tmp_path) as fleet:
+    with Fleet(tmp_path, hurried=True) as fleet:
         fleet.push(snapshot(budgets=[budget("retail/day", 10**8), budget("wealth/day")]))
         body = {"model": "mini", "messages": HELLO}
         url = f"{fleet.openai_url}/chat/completions"
         async with aiohttp.ClientSession() as http:
-            async with http.post(url, json=body, headers=HEADERS) as answer:
-                assert answer.status == 200
+
+            async def served() -> bool:
+                async with http.post(url, json=body, headers=HEADERS) as answer:
+                    return answer.status == 200
+
+            await until(served)
             fleet.authority.kill()
             refused = None
             for _ in range(60):
@@ -126,14 +131,7 @@ async def test_while_the_authority_is_gone_slices_are_used_up_then_admission_clo
             assert (status, told["error"]["code"]) == (503, "store_unavailable")
             assert headers["retry-after"]
             fleet.authority.start()
-
-            async def served() -> bool:
-                async with http.post(url, json=body, headers=HEADERS) as answer:
-                    return answer.status == 200
-
-            async with asyncio.timeout(10):
-                while not await served():
-                    await asyncio.sleep(0.05)
+            await until(served)
 
 
 async def test_a_whole_answer_that_is_given_up_is_told_and_charged_in_full(tmp_path: Path) -> None:

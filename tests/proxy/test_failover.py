@@ -100,8 +100,8 @@ def test_a_provider_that_is_not_there_costs_nothing(fleet: Fleet) -> None:
 
 
 def test_a_slow_first_chunk_fails_over_and_is_charged_in_full(fleet: Fleet) -> None:
-    fleet.push(snapshot(policies=[policy(first_chunk_ms=150)]))
-    fleet.simulator.behave({"host": OPENAI, "first_chunk_ms": 5000})
+    fleet.push(snapshot(policies=[policy(first_chunk_ms=3000)]))
+    fleet.simulator.behave({"host": OPENAI, "first_chunk_ms": 60_000})
     with client(fleet) as sdk:
         raw = sdk.chat.completions.with_raw_response.create(
             model="mini", messages=HELLO, stream=True
@@ -113,9 +113,9 @@ def test_a_slow_first_chunk_fails_over_and_is_charged_in_full(fleet: Fleet) -> N
 
 
 def test_an_answer_that_does_not_come_in_time_is_a_timeout(fleet: Fleet) -> None:
-    slow = [lane("us", request_timeout_ms=150)]
+    slow = [lane("us", request_timeout_ms=1500)]
     fleet.push(snapshot(models=[model(f"{PLATFORM}/mini", lanes=slow)]))
-    fleet.simulator.behave({"host": OPENAI, "latency_ms": 5000})
+    fleet.simulator.behave({"host": OPENAI, "latency_ms": 60_000})
     error, run = refused(fleet)
     assert (error.status_code, error.code) == (504, "provider_timeout")
     assert ends(run) == [("us", "timeout", "full")]

@@ -34,9 +34,9 @@ def ask(handler: Handler, story: Callable[[HttpClient, str], Awaitable[None]]) -
     async def run() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/x?y=1"
-        client = HttpClient(connect_timeout_s=5, keep_s=5)
+        client = HttpClient(connect_timeout_s=60, keep_s=60)
         try:
-            await asyncio.wait_for(story(client, url), 20)
+            await asyncio.wait_for(story(client, url), 90)
         finally:
             await client.close()
             server.close()

@@ -64,7 +64,7 @@ def post(
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
     sent |= {} if key is None else {"Idempotency-Key": key}
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx.post(proxy.url + path, content=content, headers=sent, trust_env=False, timeout=20)
+    return httpx.post(proxy.url + path, content=content, headers=sent, trust_env=False, timeout=60)
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -148,18 +148,22 @@ def test_a_key_means_nothing_to_other_agents(pair: Fleet) -> None:
 
 
 async def test_a_request_under_way_is_not_sent_a_second_time(pair: Fleet) -> None:
-    key, seen = new_key(), pair.simulator.seen()
-    pair.simulator.behave({"latency_ms": 1500})
-    first = asyncio.create_task(asyncio.to_thread(post, pair.proxies[0], key))
-    while pair.simulator.seen() == seen:
-        await asyncio.sleep(0.01)
-    answer = await asyncio.to_thread(post, pair.proxies[1], key)
+    for latency_ms in (1000, 3000, 10_000):  # which a busy machine may outlast
+        key, seen = new_key(), pair.simulator.seen()
+        pair.simulator.behave({"latency_ms": latency_ms})
+        first = asyncio.create_task(asyncio.to_thread(post, pair.proxies[0], key))
+        while pair.simulator.seen() == seen:
+            await asyncio.sleep(0.01)
+        answer = await asyncio.to_thread(post, pair.proxies[1], key)
+        in_time = not first.done()
+        served = await first
+        assert served.status_code == 200
+        assert answer.headers["x-signalbox-earlier-run-id"] == served.headers["x-signalbox-run-id"]
+        assert refused_for_good(answer)
+        assert pair.simulator.seen() == seen + 1
+        if in_time:
+            break
     assert code(answer) == (409, "idempotency_key_in_flight")
-    assert refused_for_good(answer)
-    served = await first
-    assert served.status_code == 200
-    assert answer.headers["x-signalbox-earlier-run-id"] == served.headers["x-signalbox-run-id"]
-    assert pair.simulator.seen() == seen + 1
 
 
 def test_a_stream_uses_its_key_up_too(pair: Fleet) -> None:
@@ -284,13 +288,13 @@ def test_without_the_ledger_nothing_with_a_key_is_sent(
     tmp_path: Path, simulator: SimulatorProcess
 ) -> None:
     """Nobody can say whether it was used: 503 within 250 ms. Others are served from slices."""
-    with Fleet(tmp_path, simulator=simulator) as fleet:
+    with Fleet(tmp_path, simulator=simulator, hurried=True) as fleet:
         fleet.push(snapshot())
         proxy = fleet.proxies[0]
-        with httpx.Client(base_url=proxy.url, trust_env=False) as http:
+        with httpx.Client(base_url=proxy.url, trust_env=False, timeout=60) as http:
             headers = {"authorization": f"Bearer {SUPPORT}"}
             for _ in range(20):
-                assert http.post(CHAT, json=BODY, headers=headers).status_code == 200
+                eventually(lambda: http.post(CHAT, json=BODY, headers=headers).status_code == 200)
             fleet.authority.kill()
             seen, key = simulator.seen(), {"idempotency-key": new_key()}
             took_s = []
@@ -304,7 +308,7 @@ def test_without_the_ledger_nothing_with_a_key_is_sent(
             assert simulator.seen() == seen
             assert http.post(CHAT, json=BODY, headers=headers).status_code == 200
             fleet.authority.start()
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 60
             while (answer := http.post(CHAT, json=BODY, headers=headers | key)).status_code == 503:
                 assert time.monotonic() < deadline
             assert answer.status_code == 200
@@ -359,10 +363,10 @@ def test_an_sdk_does_not_retry_what_may_have_been_billed(pair: Fleet) -> None:
 def test_an_sdk_that_lost_the_answer_hears_of_its_run_instead_of_paying_twice(pair: Fleet) -> None:
     """A client that gives up waiting retries with the same key while the first is still served."""
     seen, billed = pair.simulator.seen(), len(pair.simulator.bill())
-    pair.simulator.behave({"latency_ms": 1200, "next": 1})
+    pair.simulator.behave({"latency_ms": 6000, "next": 1})
     headers = {"Idempotency-Key": new_key()}
     with (
-        anthropic.Anthropic(base_url=pair.url, api_key=SUPPORT, max_retries=2, timeout=0.4) as sdk,
+        anthropic.Anthropic(base_url=pair.url, api_key=SUPPORT, max_retries=2, timeout=2) as sdk,
         pytest.raises(anthropic.ConflictError, match="under way as run"),
     ):
         sdk.messages.create(model="haiku", max_tokens=20, messages=HELLO, extra_headers=headers)
@@ -390,7 +394,7 @@ async def _clients(pair: Fleet, jobs: list[tuple[int, str, dict[str, Any]]]) -> 
         number, key, body = job
         headers = {"authorization": f"Bearer {SUPPORT}", "Idempotency-Key": key}
         url = pair.proxies[number].url + CHAT
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             async with gate, http.post(url, json=body, headers=headers) as answer:
                 await answer.read()

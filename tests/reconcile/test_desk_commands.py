@@ -36,7 +36,7 @@ class Machine:
         return result
 
     def change(self, statement: str, parameters: tuple[object, ...] = ()) -> None:
-        with closing(sqlite3.connect(self.db, timeout=5)) as connection, connection:
+        with closing(sqlite3.connect(self.db, timeout=60)) as connection, connection:
             connection.execute(statement, parameters)
 
 

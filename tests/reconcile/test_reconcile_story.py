@@ -32,7 +32,7 @@ class Gateway:
 
     def ask(self, text: str, *, stream: bool = False) -> int:
         """One request; its status, whatever becomes of the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.running.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.running.port, timeout=60)
         body = {
             "model": "gpt-5.4-mini",
             "messages": [{"role": "user", "content": text}],
@@ -59,7 +59,7 @@ class Gateway:
             env=self.running.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         return ran.returncode, ran.stdout, ran.stderr
 
@@ -84,7 +84,7 @@ class Gateway:
         )
 
 
-def eventually(condition: Callable[[], object], limit_s: float = 20) -> None:
+def eventually(condition: Callable[[], object], limit_s: float = 90) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "not within the limit"

@@ -159,11 +159,11 @@ def test_a_client_that_leaves_before_a_whole_answer_pays_for_it(provider: Provid
     before = len(provider.process.bill())
     body = {
         "model": "llama-3.3-70b-instruct",
-        "messages": [{"role": "user", "content": "[[slow 300]]"}],
+        "messages": [{"role": "user", "content": "[[slow 3000]]"}],
     }
     with pytest.raises(httpx.ReadTimeout):
-        provider.http.post(f"/{VLLM}/v1/chat/completions", json=body, timeout=0.1)
-    deadline = time.monotonic() + 10
+        provider.http.post(f"/{VLLM}/v1/chat/completions", json=body, timeout=1.5)
+    deadline = time.monotonic() + 60
     while len(provider.process.bill()) == before:
         assert time.monotonic() < deadline, "it was never billed"
         time.sleep(0.02)
@@ -181,7 +181,7 @@ def test_a_stop_ends_hanging_requests_too(tmp_path: Path) -> None:
                 http.post(f"/{VLLM}/v1/chat/completions", json=body, timeout=0.2)
             started = time.monotonic()
             assert process.stop() == 0
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 60
     assert (tmp_path / "bill.jsonl").read_bytes() == b""
 
 
@@ -198,7 +198,7 @@ def test_keys_can_be_added_and_taken_away_while_it_runs(tmp_path: Path) -> None:
         assert (status("one"), status("two")) == (200, 401)
         (tmp_path / "credentials" / "second").write_text("two\n")
         (tmp_path / "credentials" / "openai").unlink()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (status("one"), status("two")) != (401, 200):
             assert time.monotonic() < deadline, "the keys were not read again"
             time.sleep(0.05)

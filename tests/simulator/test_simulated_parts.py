@@ -142,10 +142,10 @@ def test_a_pattern_is_followed_or_refused(pattern: str) -> None:
 
 def test_repetitions_of_repetitions_are_refused_in_time() -> None:
     schema = {"type": "string", "pattern": "(((((a?)*)*)*)*)*b{0}", "minLength": 1500}
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(Refusal):
         satisfy({"allOf": [schema, {"maxLength": 1500}]}, b"seed")
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_recursive_schemas_end() -> None:

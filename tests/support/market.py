@@ -78,7 +78,7 @@ def lane(name: str, host: str, jurisdiction: str, upstream: str, **spec: Any) ->
         "region": f"{jurisdiction.lower()}-1",
         "jurisdiction": jurisdiction,
         "maxSensitivity": "regulated",
-        "limits": {"requestTimeoutSeconds": 4},
+        "limits": {"requestTimeoutSeconds": 8},
     }
     return fields | spec
 

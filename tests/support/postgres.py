@@ -32,7 +32,7 @@ from support.running import free_ports
 
 ROLE = "signalbox"
 ADMIN = "postgres"
-START_S = 60.0
+START_S = 120.0
 StopMode = Literal["smart", "fast", "immediate"]
 STOP_SIGNALS: dict[StopMode, signal.Signals] = {
     "smart": signal.SIGTERM,
@@ -258,7 +258,7 @@ class PostgresServer:
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while any(_is_postgres(pid, self.data) for pid in pids):
             assert time.monotonic() < deadline, "a backend outlives its SIGKILL"
             time.sleep(0.005)
@@ -305,7 +305,7 @@ class PostgresServer:
         self, statement: str, parameters: Sequence[object] = (), *, database: str = ADMIN
     ) -> list[tuple[Any, ...]]:
         """Rows of one statement, run by the superuser in a transaction of its own kind."""
-        admin = self.dsn(database, role=ADMIN, options="connect_timeout=10")
+        admin = self.dsn(database, role=ADMIN, options="connect_timeout=60")
         with psycopg.connect(admin, autocommit=True) as connection:
             cursor = connection.execute(cast("LiteralString", statement), parameters or None)
             return cursor.fetchall() if cursor.description else []
@@ -354,7 +354,7 @@ class PostgresServer:
         self.query("SELECT pg_promote(true, 60)")
         self._until("SELECT NOT pg_is_in_recovery()")
 
-    def _until(self, condition: str, *, within_s: float = 30.0) -> None:
+    def _until(self, condition: str, *, within_s: float = 90.0) -> None:
         deadline = time.monotonic() + within_s
         while self.query(condition) != [(True,)]:
             assert time.monotonic() < deadline, f"not within {within_s} s: {condition}"

@@ -1,6 +1,7 @@
 """A running `signalbox up` for tests: the product as its users start it, on free ports."""
 
 import os
+import secrets
 import selectors
 import signal
 import socket
@@ -14,6 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "manifests" / "quickstart"
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LOWEST_PORT = 10_000
 START_LIMIT_S = 120
 STOP_LIMIT_S = 90
 
@@ -64,7 +67,11 @@ def child_environment() -> dict[str, str]:
 
 
 def free_ports(count: int, run: int = 1) -> list[int]:
-    """Ports that were free a moment ago, each with `run - 1` free ones right above it."""
+    """Ports that were free a moment ago, each with `run - 1` free ones right above it.
+
+    None of those that the kernel gives to connections: one of them could take it before, or while a
+    server that wants it back is down.
+    """
     found: list[int] = []
     while len(found) < count:
         first = _free_run(run)
@@ -75,13 +82,14 @@ def free_ports(count: int, run: int = 1) -> list[int]:
 
 def _free_run(length: int) -> int:
     """The first of some neighbouring ports that can all be bound."""
+    low, high = map(int, EPHEMERAL.read_text().split())
+    below, above = range(LOWEST_PORT, low - length), range(high + 1, 65536 - length)
+    wanted = max(below, above, key=len)
     while True:
+        first = secrets.choice(wanted)
         with ExitStack() as stack:
-            probe = stack.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            first: int = probe.getsockname()[1]
             try:
-                for port in range(first + 1, first + length):
+                for port in range(first, first + length):
                     stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
             except OSError:
                 continue
@@ -118,7 +126,7 @@ def running_up(
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """Starts `signalbox up MANIFESTS --simulate` with its state under `folder`, ends it after. Its
-    proxies wait for the ledger where this machine is busy; see `support.patience`.
+    proxies wait for the ledger where this machine is busy; see `support.patient_up`.
 
     `environment` adds to the child's: the simulator reads its options from there, too.
     """
@@ -128,8 +136,7 @@ def running_up(
     with log.open("w") as errors:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "support.patience", "signalbox_cli"),
-                *("up", str(manifests), "--simulate"),
+                *(sys.executable, "-m", "support.patient_up", "up", str(manifests), "--simulate"),
                 *("--state", str(state), "--port", str(port)),
                 *("--control-port", str(control), "--metrics-port", str(metrics)),
                 *arguments,

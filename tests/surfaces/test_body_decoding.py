@@ -2,8 +2,8 @@
 
 import contextlib
 import json
-import time
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.surfaces import decoding
 from signalbox_proxy.surfaces.decoding import decode_body, encode_body
+from support.timing import cpu_s, least
 
 JSON = "application/json"
 
@@ -167,6 +168,5 @@ def test_no_bytes_break_the_decoder(raw: bytes) -> None:
 )
 def test_refusing_a_megabyte_takes_time_in_proportion(unit: bytes) -> None:
     raw = b'{"a":[' + unit * (1_000_000 // len(unit))
-    started = time.perf_counter()
-    code_of(raw)
-    assert time.perf_counter() - started < 0.5  # measured: under 20 ms each
+    # Measured: under 20 ms each.
+    assert least(partial(cpu_s, lambda: code_of(raw)), 0.5, tries=3) < 0.5

@@ -129,18 +129,18 @@ def test_a_schema_that_cannot_be_checked_fails_quickly_and_says_so(
     schema: dict[str, Any], text: str
 ) -> None:
     request = chat_request(schema)
-    started = time.perf_counter()
+    started = time.process_time()
     (verdict,) = [v for v in verdicts(request, answer(text)) if v.assertion == "schema_valid"]
-    assert time.perf_counter() - started < 1.0  # measured: under 40 ms
+    assert time.process_time() - started < 1.0  # measured: under 40 ms
     assert not verdict.passed
     assert verdict.detail.startswith("The answer was not checked: ")
 
 
 def test_patterns_run_in_linear_time() -> None:
     request = chat_request({"type": "string", "pattern": "^(a+)+$"})
-    started = time.perf_counter()
+    started = time.process_time()
     assert not outcome(request, answer('"' + "a" * 50_000 + 'b"'))["schema_valid"]
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 def test_recursive_schemas_of_real_life_are_checked() -> None:
