@@ -7,7 +7,8 @@ Each file with proofs (pytest, marker `proof`) runs in a process of its own, in 
 1. `ALONE`: fights that take the whole machine. Beside each other, or anything else, they starve
    the authority and measure the machine.
 2. All others, `AT_ONCE` at a time: they mostly wait, for windows, outages and processes. Behind
-   them, with what they leave of the machine (`support.background`), the simulation.
+   them, with what they leave of the machine (`support.background`), the simulation. It takes
+   longer than they do, so that more of them at once would only be in each other's way.
 
 Then the planted bugs, all of which have to be caught. What ran beside something else is shown when
 it has ended. Each figure at the end is the worst that any part told (`support.figures`); what is no
@@ -33,21 +34,21 @@ from support.figures import FILE_VARIABLE, NIGHTLY_VARIABLE, merged, told  # noq
 
 SEEDS = {"prove": 200, "nightly": 2_000}
 EVENTS = 20_000
-AT_ONCE = 4
+AT_ONCE = 2
 
 ALONE = ("proofs/test_fleet_budget_proof.py", "proofs/test_budget_proof.py")
 
 LONGEST = (
     "proofs/test_store_outage_proof.py",
-    "ledger/test_store_machine.py",
     "cli/test_quickstart_budget.py",
+    "ledger/test_store_machine.py",
     "proofs/test_fleet_kill_proof.py",
     "proofs/test_kill_proof.py",
     "ledger/test_races.py",
     "ledger/test_kills.py",
     "proofs/test_clock_proof.py",
 )
-"""What begins first, so that nothing long is left for the end."""
+"""What begins first, so that nothing long is left for the end; what only waits, beside outages."""
 
 NOTHING_CHOSEN = 5
 """pytest's exit code where options of the caller's choose none of a file's proofs."""

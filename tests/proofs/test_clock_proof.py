@@ -41,7 +41,7 @@ def stage(
     stepping = SteppingClock(folder)
     clocks = (off_by(5 * MINUTE), off_by(-5 * MINUTE), stepping.environment)
     machines = [Machine(dsn, clock) for clock in clocks]
-    with open_arena(folder, dsn, machines=machines) as arena:
+    with open_arena(folder, dsn, machines=machines, hurried=False) as arena:
         yield Stage(arena, stepping)
 
 

@@ -177,9 +177,10 @@ def open_arena(
     machines: Sequence[Machine] = (),
     proxies: int = 3,
     options: tuple[str, ...] = (),
+    hurried: bool = True,
 ) -> Iterator[Arena]:
     """A fleet on the PostgreSQL database `dsn`: two machines that reach it at the same address,
-    or `machines` of the test's own making."""
+    or `machines` of the test's own making. For `hurried` see `Fleet`."""
     machines = machines or (Machine(dsn), Machine(dsn))
     with Fleet(
         folder,
@@ -187,7 +188,7 @@ def open_arena(
         machines=machines,
         durable=True,
         options=options,
-        hurried=True,
+        hurried=hurried,
     ) as fleet:
         arena = Arena(fleet, Oracle(folder, dsn))
         arena.measure()
