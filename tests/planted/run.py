@@ -35,11 +35,11 @@ from support.figures import tell  # noqa: E402  the folder that this file stands
 from support.patched_trees import (  # noqa: E402
     Patch,
     PatchError,
+    TreePool,
     environment_of,
     is_caught,
     read,
     run_tests,
-    tree_with,
 )
 
 KINDS = {
@@ -128,13 +128,13 @@ def simulate(tree: Path, plan: Plan, first_seed: int, *, processes: int = 1) -> 
     return 0, ""
 
 
-def judge(patch: Patch, plan: Plan) -> Verdict:
+def judge(patch: Patch, plan: Plan, pool: TreePool) -> Verdict:
     """Plant one bug and look for it."""
     began = time.monotonic()
     seeds: list[int] = []
     by = told = ""
     try:
-        with tree_with(patch) as tree:
+        with pool.tree_with(patch) as tree:
             for first_seed in plan.first_seeds:
                 found, what = simulate(tree, plan, first_seed)
                 told = told or what
@@ -149,7 +149,9 @@ def judge(patch: Patch, plan: Plan) -> Verdict:
     return Verdict(tuple(seeds), by, told, time.monotonic() - began)
 
 
-def judge_unharmed(patches: Sequence[Patch], verdicts: Sequence[Verdict], plan: Plan) -> str:
+def judge_unharmed(
+    patches: Sequence[Patch], verdicts: Sequence[Verdict], plan: Plan, pool: TreePool
+) -> str:
     """Whether the tree without a patch passes every seed and every test that caught something: ''
     if so, else what is wrong."""
     tests = {
@@ -160,7 +162,7 @@ def judge_unharmed(patches: Sequence[Patch], verdicts: Sequence[Verdict], plan: 
     }
     seeds = zip(*(verdict.seeds for verdict in verdicts if verdict.seeds), strict=True)
     try:
-        with tree_with(None) as tree:
+        with pool.tree_with(None) as tree:
             for first_seed, found in zip(plan.first_seeds, seeds, strict=False):
                 needed = replace(plan, seeds=max(found))
                 failed, told = simulate(tree, needed, first_seed, processes=AT_ONCE)
@@ -201,12 +203,13 @@ def main() -> int:
     plan = NIGHTLY if options.nightly else QUICK
     patches = planted(options.names)
     verdicts: list[Verdict] = []
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        judged = pool.map(lambda patch: judge(patch, plan), patches)
-        for patch, verdict in zip(patches, judged, strict=True):
-            verdicts.append(verdict)
-            report(patch, verdict)
-    trouble = judge_unharmed(patches, verdicts, plan)
+    with TreePool() as trees:
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            judged = threads.map(lambda patch: judge(patch, plan, trees), patches)
+            for patch, verdict in zip(patches, judged, strict=True):
+                verdicts.append(verdict)
+                report(patch, verdict)
+        trouble = judge_unharmed(patches, verdicts, plan, trees)
     if trouble:
         print(trouble)
     print(f"\n{'kind':<32} | {'seeds to catch':<16} | caught by")

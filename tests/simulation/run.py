@@ -11,6 +11,7 @@ first failure ends the run and `caught_after_seeds` tells how many seeds it took
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import sys
@@ -99,6 +100,7 @@ def _replay(options: argparse.Namespace) -> int:
 def _outcomes(seeds: list[int], options: argparse.Namespace) -> Iterator[Outcome]:
     """Outcomes in the order of the seeds."""
     context = multiprocessing.get_context("fork")
+    gc.freeze()  # what is there by now outlives every seed: no collection looks at it
     with (
         tempfile.TemporaryDirectory(prefix="sim", dir=in_memory()) as folders,
         context.Pool(options.processes, maxtasksperchild=25) as pool,

@@ -61,14 +61,6 @@ def read(path: Path, *required: str) -> Patch:
     return Patch(path.stem, head, path)
 
 
-@contextmanager
-def tree_with(patch: Patch | None) -> Iterator[Path]:
-    """A copy of the tree with the patch applied, for as long as the context lasts. Raises
-    PatchError where it does not apply."""
-    with TreePool() as pool, pool.tree_with(patch) as tree:
-        yield tree
-
-
 class TreePool:
     """Copies of the tree that serve one patch after the other, for as long as the context lasts."""
 
