@@ -146,6 +146,7 @@ class Fleet:
     proxies are dealt out to them in turn; without, one authority owns a file of SQLite. A `durable`
     simulator has each line of its bill on disk before the answer ends. `hurried` proxies give an
     authority up as soon as those do that users run; others wait for one that a busy machine delays.
+    `way` is the socket on which they find it, where a link stands before it.
     """
 
     def __init__(
@@ -158,9 +159,11 @@ class Fleet:
         machines: Sequence[Machine] = (),
         durable: bool = False,
         hurried: bool = False,
+        way: Callable[[AuthorityProcess], Path] = lambda authority: authority.socket,
     ) -> None:
         self.folder = folder
         self._hurried = hurried
+        self._way = way
         self._machines = machines
         self.authorities = [
             AuthorityProcess(
@@ -323,7 +326,7 @@ class Fleet:
         arguments: Mapping[str, Path | str] = {
             "--name": name,
             "--state": self.folder / name,
-            "--authority": authority.socket,
+            "--authority": self._way(authority),
             "--credentials": self.folder / "credentials",
             "--fleet": FLEET,
             "--trust": self.folder / "signing.pub",
