@@ -12,6 +12,7 @@ import pytest
 
 from support.faulty_link import FaultyLink
 from support.postgres import PostgresServer
+from support.timing import least
 
 
 class Echo(socketserver.BaseRequestHandler):
@@ -36,7 +37,7 @@ def link() -> Iterator[FaultyLink]:
 
 
 def connect(link: FaultyLink) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", link.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", link.port), timeout=60)
 
 
 def asked(client: socket.socket, data: bytes = b"hello") -> bytes:
@@ -72,7 +73,8 @@ def test_latency_delays_each_direction_that_it_acts_on(link: FaultyLink) -> None
         link.set(latency_s=0.1)
         assert timed(client) >= 0.2
         link.set(latency_s=0.1, direction="down")
-        assert 0.1 <= timed(client) < 0.2
+        assert least(lambda: timed(client), 0.2) < 0.2
+        assert timed(client) >= 0.1
 
 
 def test_healing_ends_a_latency_that_is_under_way(link: FaultyLink) -> None:
@@ -113,7 +115,7 @@ def test_a_silent_link_keeps_what_it_got_and_delivers_it_late(link: FaultyLink) 
         client.settimeout(0.2)
         with pytest.raises(TimeoutError):
             client.recv(1)
-        client.settimeout(5)
+        client.settimeout(60)
         link.heal()
         assert received(client, 4) == b"late"
 

@@ -103,4 +103,4 @@ def test_a_restart_takes_no_longer_than_a_test_can_wait(server: PostgresServer) 
     began = time.monotonic()
     server.restart()
     server.restart("immediate")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 90

@@ -21,7 +21,7 @@ def refused(folder: Path, dsn: str) -> str:
         env=os.environ | {DSN_VARIABLE: dsn},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert ran.returncode == 1, ran
     assert ran.stdout == ""

@@ -9,13 +9,14 @@ from signalbox_ledger import protocol
 from signalbox_ledger.asking import connected, require_generation
 from signalbox_ledger.client import Claim, Hold
 from support.ledgers import budget
+from support.timing import at_most
 
 SPEC = budget(limit=10**6)
 ONE = [Claim(SPEC.id, "", 1)]
 
 
 async def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(at_most(within_s)):
         while not condition():
             await asyncio.sleep(0.005)
 

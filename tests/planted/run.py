@@ -168,7 +168,7 @@ def judge_unharmed(
                 failed, told = simulate(tree, needed, first_seed, processes=AT_ONCE)
                 if failed:
                     return f"seed {first_seed + failed - 1} fails without any patch: {told}"
-            code, last = run_tests(tree, sorted(tests)) if tests else (0, "")
+            code, last = run_tests(tree, sorted(tests), is_broken=False) if tests else (0, "")
     except (PatchError, subprocess.TimeoutExpired) as error:
         return str(error)
     return "" if code == 0 else f"red without any patch: {last}"

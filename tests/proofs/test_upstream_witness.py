@@ -45,7 +45,7 @@ class Scene:
     def raw(self, data: bytes) -> tuple[int, bytes]:
         port = self.fleet.proxies[0].ports["port"]
         received = b""
-        with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(data)
             try:
                 while piece := connection.recv(65536):

@@ -34,6 +34,7 @@ from signalbox_snapshot import codec, envelope, signing_keys
 from signalbox_snapshot.snapshot import Snapshot
 from support.ledgers import AuthorityProcess
 from support.snapshots import CREDENTIALS, simulated
+from support.timing import at_most
 
 FLEET = "test"
 ENVIRONMENT_PATH = os.pathsep.join(path for path in sys.path if path)
@@ -41,7 +42,7 @@ ENVIRONMENT_PATH = os.pathsep.join(path for path in sys.path if path)
 
 def eventually(condition: Callable[[], Any], *, within_s: float = 60.0) -> Any:
     """Wait until it gives something true; fail after `within_s`."""
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + at_most(within_s)
     while True:
         found = condition()
         if found:

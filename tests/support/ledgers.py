@@ -16,6 +16,7 @@ from signalbox_ledger.client import Claim, Hold, LedgerUnavailableError, ProxyLe
 from signalbox_ledger.desk_protocol import PostLossFor
 from signalbox_ledger.protocol import Lost, Refused
 from signalbox_ledger.records import Attempt, HoldPart, Run
+from support.timing import at_most
 
 
 class AuthorityProcess:
@@ -233,7 +234,7 @@ async def abandon(ledger: ProxyLedger) -> None:
 
 async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 60.0) -> None:
     """Wait until it holds; fail after `within_s`."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(at_most(within_s)):
         while not await condition():
             await asyncio.sleep(0.01)
 

@@ -16,6 +16,8 @@ from typing import Any, LiteralString, cast
 import msgspec
 import psycopg
 
+from support.timing import at_most
+
 PICO_PER_NANO = 1000
 
 
@@ -158,7 +160,7 @@ class Oracle:
 
 def eventually(condition: Callable[[], Any], *, limit_s: float = 60.0, what: str = "") -> Any:
     """Asks until the answer is true, or fails at the deadline."""
-    deadline = time.monotonic() + limit_s
+    deadline = time.monotonic() + at_most(limit_s)
     while True:
         answer = condition()
         if answer:

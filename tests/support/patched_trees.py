@@ -16,11 +16,13 @@ from queue import Empty, SimpleQueue
 from typing import Self
 
 from support.figures import FILE_VARIABLE
+from support.timing import LONGEST_WAIT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE_FOLDERS = ("crds", "operator", "proxy")
 TESTS_FAILED = 1  # pytest's exit code: it ran, and some failed
 LIMIT_S = 300
+BROKEN_WAIT_S = 15
 OPTIONS = (
     *("-q", "-x", "--no-header", "-p", "no:cacheprovider", "-m", "not proof"),
     *("--assert=plain", "--tb=no"),  # what differs is nobody's question: that it does, is
@@ -124,26 +126,33 @@ def _apply(patch: Patch, tree: Path, *options: str) -> None:
         raise PatchError(f"does not apply: {applied.stderr.strip().splitlines()[0]}")
 
 
-def environment_of(tree: Path) -> dict[str, str]:
+def environment_of(tree: Path, *, is_broken: bool = True) -> dict[str, str]:
     """This process's environment, with the packages of that tree; what runs there tells its figures
     to nobody. No plugin of pytest is loaded because it happens to be installed; in CI, Hypothesis
-    draws the same examples every time."""
+    draws the same examples every time. In a tree that is broken on purpose nobody waits long."""
     inherited = {name: value for name, value in os.environ.items() if name != FILE_VARIABLE}
-    return inherited | {
-        "CI": "true",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTHONPATH": os.pathsep.join(str(tree / each) for each in PACKAGE_FOLDERS),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+    longest = {LONGEST_WAIT_VARIABLE: str(BROKEN_WAIT_S)} if is_broken else {}
+    return (
+        inherited
+        | longest
+        | {
+            "CI": "true",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONPATH": os.pathsep.join(str(tree / each) for each in PACKAGE_FOLDERS),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+    )
 
 
-def run_tests(tree: Path, names: Iterable[str], *, limit_s: float = LIMIT_S) -> tuple[int, str]:
+def run_tests(
+    tree: Path, names: Iterable[str], *, limit_s: float = LIMIT_S, is_broken: bool = True
+) -> tuple[int, str]:
     """Runs tests in a tree of their own; pytest's exit code and the end of what it says."""
     try:
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", *OPTIONS, *names],
             cwd=tree,
-            env=environment_of(tree),
+            env=environment_of(tree, is_broken=is_broken),
             capture_output=True,
             text=True,
             timeout=limit_s,

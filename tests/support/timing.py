@@ -5,10 +5,19 @@ can be kept, and code that breaks it breaks it every time.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable
 
 TRIES = 30
+LONGEST_WAIT_VARIABLE = "SIGNALBOX_TESTS_WAIT_S"
+"""Seconds; where it is set, no test waits for a condition any longer: for trees that are broken on
+purpose, in which it may never hold."""
+
+
+def at_most(seconds: float) -> float:
+    """How long to wait for a condition that holds within `seconds` on the slowest machine."""
+    return min(seconds, float(os.environ.get(LONGEST_WAIT_VARIABLE, "inf")))
 
 
 def least(measure: Callable[[], float], bound: float, *, tries: int = TRIES) -> float:
