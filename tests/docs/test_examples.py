@@ -105,7 +105,7 @@ def test_console_examples_do_what_the_page_shows(example: Example, running: Runn
             env=running.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         assert ran.returncode == code, f"{example}: {command}\n{ran.stdout}{ran.stderr}"
         assert_in_order(expected, ran.stdout + ran.stderr)
@@ -120,7 +120,7 @@ def test_python_examples_run(example: Example, running: Running, tmp_path: Path)
         env=running.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert ran.returncode == 0, f"{example}\n{ran.stderr}"
 
@@ -134,6 +134,6 @@ def test_yaml_examples_are_accepted_beside_the_quickstart(example: Example, tmp_
         capture_output=True,
         text=True,
         env=child_environment() | {"NO_COLOR": "1"},
-        timeout=60,
+        timeout=180,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

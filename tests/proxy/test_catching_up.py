@@ -28,7 +28,7 @@ def outdated() -> Services:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The moment lasts as long as a busy machine makes it."""
-    monkeypatch.setattr(services_module, "CATCH_UP_S", 60.0)
+    monkeypatch.setattr(services_module, "CATCH_UP_S", 60 * services_module.CATCH_UP_S)
 
 
 @pytest.mark.usefixtures("patient")

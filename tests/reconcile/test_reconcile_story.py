@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from signalbox_simulator import bill as bills
-from support.running import Running, running_up
+from support.running import QUICKSTART, Running, running_up
 
 PICO = 10**12
 PERIOD = ("--provider", "openai", "--lag", "1s")
@@ -95,7 +97,11 @@ def eventually(condition: Callable[[], object], limit_s: float = 90) -> None:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Answered calls, streams that were cut, and a call that was broken off before it began."""
     folder = tmp_path_factory.mktemp("up")
-    with running_up(folder, arguments=["--dev-key", "retail/assistant"]) as running:
+    manifests = folder / "manifests"
+    shutil.copytree(QUICKSTART, manifests)
+    for path in manifests.glob("*.yaml"):  # no window ends while the story is told
+        path.write_text(re.sub(r"window: \{.*\}", "window: {every: lifetime}", path.read_text()))
+    with running_up(folder, manifests, ["--dev-key", "retail/assistant"]) as running:
         made = Gateway(running)
         for number in range(4):
             assert made.ask(f"Hello {number}") == 200
