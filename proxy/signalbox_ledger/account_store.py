@@ -9,7 +9,7 @@ database do not wait for each other in a circle.
 from collections.abc import Iterable, Mapping, Sequence
 
 from signalbox_ledger.accounts import BudgetSpec, Figures
-from signalbox_ledger.database import Database
+from signalbox_ledger.database import Database, Outcome, Statement
 from signalbox_ledger.protocol import PresentedSlice, ReturnItem
 
 Account = tuple[str, str, str, int]
@@ -20,6 +20,49 @@ OF_HOLDER = "holder || '' = ?"
 which there may be tens of thousands."""
 
 OF_ACCOUNT = "budget = ? AND basis = ? AND subject = ? AND window_start = ?"
+
+
+_HELD = (
+    "(SELECT CAST(COALESCE(SUM(amount - spent), 0) AS BIGINT) FROM slice"
+    " WHERE slice.budget = account.budget AND slice.basis = account.basis"
+    " AND slice.subject = account.subject AND slice.window_start = account.window_start)"
+)
+_NOT_HELD = "CAST(NULL AS BIGINT)"
+
+
+def asking_figures(account: Account, lock: str = "") -> Statement:
+    """Asks how an account stands, without what is held."""
+    return _asking(account, _NOT_HELD, lock)
+
+
+def asking_standing(account: Account) -> Statement:
+    """Asks how an account stands, with what is held."""
+    return _asking(account, _HELD, "")
+
+
+def _asking(account: Account, held: str, lock: str) -> Statement:
+    columns = f"budget, basis, subject, window_start, limit_amount, granted, {held}, overrun"
+    return f"SELECT {columns} FROM account WHERE {OF_ACCOUNT}{lock}", account  # noqa: S608
+
+
+def told_figures(outcomes: Iterable[Outcome]) -> dict[Account, Figures]:
+    """What such statements gave; accounts where nothing was ever drawn are absent."""
+    rows = (row for outcome in outcomes for row in outcome.rows)
+    return {(row[0], row[1], row[2], row[3]): Figures(*row[4:]) for row in rows}
+
+
+def _releases(released: Mapping[Account, int]) -> list[Statement]:
+    """Take back what was granted; the bound that is enforced falls with it to the limit."""
+    release = (
+        "UPDATE account SET granted = granted - ?, enforced = CASE "  # noqa: S608
+        "WHEN granted - ? > limit_amount THEN granted - ? ELSE limit_amount END "
+        f"WHERE {OF_ACCOUNT}"
+    )
+    return [
+        (release, (amount, amount, amount, *account))
+        for account, amount in sorted(released.items())
+        if amount
+    ]
 
 
 class AccountStore:
@@ -35,17 +78,9 @@ class AccountStore:
     ) -> dict[Account, Figures]:
         """How accounts stand, without what is held; those where nothing was ever drawn are
         absent."""
-        wanted = list(accounts)
         lock = self._database.update_lock if for_update else ""
-        found = self._database.query_many(
-            f"SELECT limit_amount, granted, overrun FROM account WHERE {OF_ACCOUNT}{lock}",  # noqa: S608
-            wanted,
-        )
-        return {
-            account: Figures(limit=rows[0][0], granted=rows[0][1], held=None, overrun=rows[0][2])
-            for account, rows in zip(wanted, found, strict=True)
-            if rows
-        }
+        found = self._database.together([asking_figures(account, lock) for account in accounts])
+        return told_figures(found)
 
     def standing(self, accounts: Iterable[Account]) -> dict[Account, Figures]:
         """How accounts stand, with what open slices hold and have not spent; those where nothing
@@ -53,17 +88,9 @@ class AccountStore:
 
         Both at one instant, in one statement: what comes back in between would count as spent.
         """
-        wanted = list(accounts)
-        found = self._database.query_many(
-            "SELECT limit_amount, granted, (SELECT CAST(COALESCE(SUM(amount - spent), 0) AS BIGINT)"  # noqa: S608
-            " FROM slice WHERE slice.budget = account.budget AND slice.basis = account.basis"
-            " AND slice.subject = account.subject AND slice.window_start = account.window_start), "
-            f"overrun FROM account WHERE {OF_ACCOUNT}",
-            wanted,
+        return told_figures(
+            self._database.together([asking_standing(account) for account in accounts])
         )
-        return {
-            account: Figures(*rows[0]) for account, rows in zip(wanted, found, strict=True) if rows
-        }
 
     def open_accounts(self, accounts: Mapping[Account, tuple[int, int]]) -> set[Account]:
         """Make rows for accounts that have none yet, with the end of their window and their
@@ -100,10 +127,14 @@ class AccountStore:
 
     def wanted(self, holder: str) -> list[str]:
         """Slices of the holder that are wanted back."""
-        rows = self._database.query(
-            "SELECT id FROM slice WHERE holder = ? AND wanted = 1 LIMIT 10000", (holder,)
-        )
-        return [id_ for (id_,) in rows]
+        rows = self._database.query(*self.asking_wanted([holder]))
+        return [id_ for _, id_ in rows]
+
+    def asking_wanted(self, holders: Sequence[str]) -> Statement:
+        """Asks for the slices of several holders that are wanted back: holder and id of each."""
+        of_holder = self._database.any_of("holder")
+        asking = f"SELECT holder, id FROM slice WHERE {of_holder} AND wanted = 1 LIMIT 10000"  # noqa: S608
+        return asking, (self._database.listed(holders),)
 
     def open_slices(self, holder: str) -> list[str]:
         """The holder's open slices."""
@@ -130,12 +161,16 @@ class AccountStore:
                 shrunk[item.slice_id] = keep
             if item.close:
                 closed.add(item.slice_id)
-        self._database.execute_many(
-            "UPDATE slice SET amount = ? WHERE id = ?",
-            [(amount, id_) for id_, amount in shrunk.items() if id_ not in closed],
-        )
-        self._database.execute_many("DELETE FROM slice WHERE id = ?", [(id_,) for id_ in closed])
-        self._release(released)
+        writes: list[Statement] = [
+            ("UPDATE slice SET amount = ? WHERE id = ?", (amount, id_))
+            for id_, amount in sorted(shrunk.items())
+            if id_ not in closed
+        ]
+        if closed:
+            of_slice = self._database.any_of("id")
+            ids = self._database.listed(sorted(closed))
+            writes.append((f"DELETE FROM slice WHERE {of_slice}", (ids,)))  # noqa: S608
+        self._database.together([*writes, *_releases(released)])
 
     def close_all(self, holder: str) -> None:
         """Give back what the holder's slices did not spend; what they spent stays."""
@@ -148,7 +183,7 @@ class AccountStore:
         for budget, basis, subject, start, amount in rows:
             account = (budget, basis, subject, start)
             released[account] = released.get(account, 0) + amount
-        self._release(released)
+        self._database.together(_releases(released))
 
     def _slices(self, holder: str, slice_ids: Sequence[str]) -> dict[str, tuple[Account, int, int]]:
         rows = self._database.query(
@@ -157,19 +192,6 @@ class AccountStore:
             (self._database.listed(slice_ids), holder),
         )
         return {row[0]: ((row[1], row[2], row[3], row[4]), row[5], row[6]) for row in rows}
-
-    def _release(self, released: Mapping[Account, int]) -> None:
-        """Take back what was granted; the bound that is enforced falls with it to the limit."""
-        self._database.execute_many(
-            "UPDATE account SET granted = granted - ?, enforced = CASE "  # noqa: S608
-            "WHEN granted - ? > limit_amount THEN granted - ? ELSE limit_amount END "
-            f"WHERE {OF_ACCOUNT}",
-            [
-                (amount, amount, amount, *account)
-                for account, amount in sorted(released.items())
-                if amount
-            ],
-        )
 
     # Spending
 

@@ -114,6 +114,7 @@ class ProxyLedger:
             _log.warning("no authority answers on %s yet", socket)
         ledger._tasks = [
             asyncio.create_task(ledger._drawer.run()),
+            asyncio.create_task(ledger._drawer.pulse.run()),
             asyncio.create_task(ledger._keep_flushing()),
             asyncio.create_task(ledger._housekeeper.run(ledger._clock)),
         ]

@@ -7,11 +7,19 @@ parameters; only the two adapters beside this file (`sqlite_database`; `postgres
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 Row = tuple[Any, ...]
 Parameters = Sequence[object]
+Statement = tuple[str, Parameters]
 Dialect = Literal["sqlite", "postgresql"]
+
+
+class Outcome(NamedTuple):
+    """What one statement gave: its rows, and how many it changed."""
+
+    rows: list[Row]
+    changed: int
 
 
 class DatabaseError(Exception):
@@ -45,6 +53,12 @@ class Database(Protocol):
     @property
     def dialect(self) -> Dialect:
         """Which SQL it speaks, where the two differ."""
+        ...
+
+    @property
+    def answered_ms(self) -> int:
+        """When it last gave a prompt answer, by the monotonic clock of this machine; 0 if it never
+        did, or where that says nothing: a file is no server."""
         ...
 
     @property
@@ -88,6 +102,16 @@ class Database(Protocol):
 
     def query_many(self, statement: str, rows: Iterable[Parameters]) -> list[list[Row]]:
         """The statement for each of `rows`, in order: what each gave. One round trip."""
+        ...
+
+    def together(self, statements: Sequence[Statement]) -> list[Outcome]:
+        """Several statements, in order: what each gave. One round trip; none may depend on what
+        another one gives."""
+        ...
+
+    def query_now(self, statement: str) -> tuple[list[Row], int]:
+        """All rows of a query without parameters, and `now_ms`. One round trip, the begin of a
+        transaction included."""
         ...
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:

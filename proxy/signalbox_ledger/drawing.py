@@ -7,12 +7,14 @@ answer (`unavailable`). Never refused for what merely lies idle elsewhere.
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Collection, Sequence
 
 from signalbox_ledger.connection import AuthorityConnection, Clock, LedgerUnavailableError
 from signalbox_ledger.draw_orders import BATCH, DrawOrders
 from signalbox_ledger.holder import Claim, HeldAccount, Hold, Holdings, Key
 from signalbox_ledger.protocol import Draw, DrawItem, Drawn, Grant
+from signalbox_ledger.pulse import Pulse
 from signalbox_ledger.shortage import (
     Shortage,
     ShortageReason,
@@ -21,7 +23,7 @@ from signalbox_ledger.shortage import (
     shortage_of,
     tightest,
 )
-from signalbox_ledger.waiting import Waiter
+from signalbox_ledger.waiting import Waiter, next_batch
 
 _ASK_AGAIN_S = (0.04, 0.32)
 """While holds wait for money of others, draws are repeated at first and at last so often: a
@@ -30,8 +32,12 @@ thousand proxies that wait for one account must not keep the database from freei
 _FRESH_S = 0.05
 """An answer that is older is asked for once more before a hold is refused for what others hold."""
 
-_ANSWER_S = (0.19, 0.04)
-"""How long a hold waits for a first answer: twice, so that a stall of our own does not count."""
+_ANSWER_S = (0.23, 0.046)
+"""How long a hold waits for a first answer, and in steps of what: a stall of our own, in which no
+answer could be read, counts as one step, however long it was."""
+
+_ALIVE_S = 10.0
+"""How long it waits for one at most, where the authority's database answers others meanwhile."""
 
 _SILENT_AFTER_S = 1.0
 _SILENT_ANSWER_S = 0.01
@@ -60,6 +66,7 @@ class Drawer:
         self._holdings = holdings
         self._connection = connection
         self._clock = clock
+        self.pulse = Pulse(connection, lambda: not all(one.answered for one in self.waiters))
         self._on_wanted = on_wanted
         self._on_refused = on_refused
         self._flush = flush
@@ -75,15 +82,16 @@ class Drawer:
         that no account could bear."""
         check_claims(claims)
         loop = asyncio.get_running_loop()
-        waiter = Waiter(claims, loop.create_future())
+        waiter = Waiter(claims, loop.create_future(), loop.time())
         silent = self._is_silent(loop.time())
-        patience_s = _SILENT_ANSWER_S if silent else _ANSWER_S[0]
+        first_s, steps = (_SILENT_ANSWER_S, 1) if silent else (_ANSWER_S[1], _steps(_ANSWER_S[0]))
         waiter.timers = [
-            loop.call_later(patience_s, self._check_answered, waiter, silent),
+            loop.call_later(first_s, self._check_answered, waiter, steps - 1),
             loop.call_later(wait_s, self._give_up, waiter),
         ]
         self.waiters.append(waiter)
         self._wake.set()
+        self.pulse.feel()
         try:
             return await waiter.future
         except asyncio.CancelledError:
@@ -151,7 +159,7 @@ class Drawer:
 
     async def _draw(self) -> None:
         loop = asyncio.get_running_loop()
-        asked = self._next_batch()
+        asked = next_batch(self.waiters, BATCH)
         self._draws += 1
         for waiter in asked:
             waiter.asked_in = self._draws
@@ -160,13 +168,14 @@ class Drawer:
         if not items:
             self._serve()
             return
-        self._asked_at = loop.time()
+        self._asked_at = asked_at = loop.time()
         reply = await self._ask(items)
         self._asked_at = None
         if reply is None:
             self._fail_all()
             return
         self._answered_at = loop.time()
+        self.pulse.heard(took_s=self._answered_at - asked_at)
         self._take_up(asked, (accounts, items), reply)
         waiting = len(self.waiters)
         self._serve()
@@ -197,18 +206,7 @@ class Drawer:
     def _is_silent(self, now: float) -> bool:
         """Whether the authority has let others wait in vain already."""
         since = self._asked_at if self._asked_at is not None else self._connection.down_since
-        return since is not None and now - since > _SILENT_AFTER_S
-
-    def _next_batch(self) -> list[Waiter]:
-        """Whom to draw for, in order; where not all fit, those who waited longest for a draw."""
-        room = BATCH
-        chosen: set[Waiter] = set()
-        for waiter in sorted(self.waiters, key=lambda waiter: waiter.asked_in):
-            room -= len(waiter.claims)
-            if room < 0 and chosen:
-                break
-            chosen.add(waiter)
-        return [waiter for waiter in self.waiters if waiter in chosen]
+        return since is not None and now - max(since, self.pulse.felt_at) > _SILENT_AFTER_S
 
     async def _ask(self, items: list[DrawItem]) -> Drawn | None:
         with contextlib.suppress(LedgerUnavailableError):
@@ -239,14 +237,17 @@ class Drawer:
             if lost is not None and not waiter.future.done():
                 self._refuse(waiter, "unavailable", lost)
 
-    def _check_answered(self, waiter: Waiter, last: bool) -> None:
+    def _check_answered(self, waiter: Waiter, left: int) -> None:
+        """A step of its patience is over."""
         if waiter.answered or waiter.future.done():
             return
-        if last:
+        now = (loop := asyncio.get_running_loop()).time()
+        if now - waiter.began_at < _ALIVE_S:
+            left = max(left, _steps(self.pulse.felt_at + _ANSWER_S[0] - now))
+        if left > 0:
+            waiter.timers[0] = loop.call_later(_ANSWER_S[1], self._check_answered, waiter, left - 1)
+        else:
             self._refuse(waiter, "unavailable", None)
-            return
-        loop = asyncio.get_running_loop()
-        waiter.timers.append(loop.call_later(_ANSWER_S[1], self._check_answered, waiter, True))
 
     def _give_up(self, waiter: Waiter) -> None:
         """Its time is over; an answer of the authority is waited for all the same, if the last
@@ -260,7 +261,7 @@ class Drawer:
         waiter.impatient = True
         if waiter.answered:
             waiter.timers.append(
-                asyncio.get_running_loop().call_later(sum(_ANSWER_S), self._refuse_held, waiter)
+                asyncio.get_running_loop().call_later(_ANSWER_S[0], self._refuse_held, waiter)
             )
             self._wake.set()
 
@@ -292,3 +293,7 @@ class Drawer:
             now=now,
         )
         self._finish(waiter, shortage)
+
+
+def _steps(seconds: float) -> int:
+    return math.ceil(seconds / _ANSWER_S[1])

@@ -3,30 +3,42 @@
 Part of `store`, inside the caller's transaction. What may be granted is decided by the pure rules
 of `accounts` on figures that were just read; whether it is, by the database: the update raises
 `granted` only where the account's limit still allows it, and a constraint stands behind that.
+
+Draws of several holders are granted together, as if one came after the other: three round trips
+for all of them where nothing is lacking, and accounts locked in the order of their keys.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
-from signalbox_ledger.account_store import OF_ACCOUNT, OF_HOLDER, Account, AccountStore
-from signalbox_ledger.accounts import BudgetSpec, Figures, grant_amount
-from signalbox_ledger.database import ConflictError, Database
+from signalbox_ledger.account_store import (
+    OF_ACCOUNT,
+    Account,
+    AccountStore,
+    asking_figures,
+    asking_standing,
+    told_figures,
+)
+from signalbox_ledger.accounts import BudgetSpec, Figures
+from signalbox_ledger.database import ConflictError, Database, Outcome, Row, Statement
+from signalbox_ledger.drafting import Draft, Order, Target, grant_of, share_out, target_of
 from signalbox_ledger.new_subjects import NewSubjects
 from signalbox_ledger.protocol import DrawItem, Grant
 
 _ROUNDS = 3
+_ROWS_AT_ONCE = 500
+
+_SLICE = "(id, holder, budget, basis, subject, window_start, amount)"
+_SLICE_VALUES = "(?, ?, ?, ?, ?, ?, ?)"
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where one item of a draw draws from."""
+class Granted(NamedTuple):
+    """The grants of each order, and the slices that are wanted back of each holder."""
 
-    account: Account
-    end: int
-    spec: BudgetSpec
-    agent: str
+    grants: list[list[Grant]]
+    wanted: dict[str, list[str]]
 
 
 class Granting:
@@ -38,49 +50,49 @@ class Granting:
         self.subjects = NewSubjects(database)
 
     def draw(
-        self,
-        holder: str,
-        items: Sequence[DrawItem],
-        specs: Mapping[str, BudgetSpec],
-        *,
-        now: int,
+        self, holder: str, items: Sequence[DrawItem], specs: Mapping[str, BudgetSpec], *, now: int
     ) -> list[Grant]:
-        """Grant slices as the rules of their accounts allow; the same slice again for an id that
-        was granted before. Raises ConflictError where another authority was faster, again and
-        again."""
-        drawn = self._drawn_before(holder, items)
+        """One draw; see `draw_all`."""
+        return self.draw_all([Order(holder, items)], specs, now=now).grants[0]
+
+    def draw_all(
+        self, orders: Sequence[Order], specs: Mapping[str, BudgetSpec], *, now: int
+    ) -> Granted:
+        """Grant slices as the rules of their accounts allow, order after order; the same slice
+        again for an id that was granted before.
+
+        Raises ConflictError where another authority was faster, again and again, and ValueError
+        for a slice that is asked for twice.
+        """
+        items = [item for _, asked in orders for item in asked]
         targets = {
             item.slice_id: target
-            for item in items
-            if item.slice_id not in drawn and (target := _target(item, specs, now)) is not None
+            for holder, asked in orders
+            for item in asked
+            if (target := target_of(item, specs, now, holder)) is not None
         }
-        accounts = sorted({target.account for target in targets.values()})
-        standing = self._standing(accounts, targets, now)
-        too_many: set[Account] = set()
-        amounts, unmet = self._take(items, targets, standing, too_many)
-        self._database.execute_many(
-            "INSERT INTO slice (id, holder, budget, basis, subject, window_start, amount) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(id_, holder, *targets[id_].account, amount) for id_, amount in amounts.items()],
+        if len({item.slice_id for item in items}) < len(items):
+            raise ValueError("a slice is asked for twice at once")
+        draft = self._look(orders, targets, now)
+        holders = sorted({holder for holder, _ in orders})
+        wanted = self._take(
+            draft, [item for item in items if item.slice_id in draft.targets], holders
         )
-        lacking = sorted({targets[id_].account for id_ in unmet})
-        self._recall(lacking, holder)
-        never_drawn = {
-            account: msgspec.structs.replace(standing[account], held=0) for account in lacking
-        }
-        standing.update(never_drawn | self._accounts.standing(lacking))
-        return [
-            drawn[item.slice_id]
-            if item.slice_id in drawn
-            else _grant(item, targets.get(item.slice_id), amounts, (standing, too_many))
-            for item in items
-        ]
+        if draft.unmet:
+            wanted = self._recall(draft, holders)
+        slices: dict[str, list[str]] = {holder: [] for holder in holders}
+        for holder, slice_id in wanted:
+            slices[holder].append(slice_id)
+        return Granted([[grant_of(item, draft) for item in asked] for _, asked in orders], slices)
 
-    def _standing(
-        self, accounts: Sequence[Account], targets: Mapping[str, _Target], now: int
-    ) -> dict[Account, Figures]:
-        """How accounts stand, under the limits in force."""
-        standing = self._accounts.figures(accounts)
+    def _look(self, orders: Sequence[Order], targets: dict[str, Target], now: int) -> Draft:
+        """What was granted before, and how accounts stand, under the limits in force."""
+        accounts = sorted({target.account for target in targets.values()})
+        before, *found = self._database.together(
+            [self._asking_drawn(orders), *map(asking_figures, accounts)]
+        )
+        drawn = _drawn(orders, before)
+        standing = told_figures(found)
         limits = {target.account: target.spec.limit for target in targets.values()}
         moved = {
             account: limits[account]
@@ -90,67 +102,50 @@ class Granting:
         if moved:
             self._accounts.move_limits(moved, now)
             standing.update(self._accounts.figures(moved))
-        return standing
+        fresh = {id_: target for id_, target in targets.items() if id_ not in drawn}
+        return Draft(fresh, drawn, standing)
 
-    def _drawn_before(self, holder: str, items: Sequence[DrawItem]) -> dict[str, Grant]:
-        of_slice = self._database.any_of("slice.id")
-        rows = self._database.query(
-            "SELECT slice.id, slice.amount, slice.window_start, window_end, limit_amount, granted, "  # noqa: S608
-            "overrun FROM slice JOIN account ON account.budget = slice.budget "
+    def _asking_drawn(self, orders: Sequence[Order]) -> Statement:
+        asking = (
+            "SELECT slice.id, holder, slice.amount, slice.window_start, window_end, limit_amount, "  # noqa: S608
+            "granted, overrun FROM slice JOIN account ON account.budget = slice.budget "
             "AND account.basis = slice.basis AND account.subject = slice.subject "
-            f"AND account.window_start = slice.window_start WHERE {of_slice} AND {OF_HOLDER}",
-            (self._database.listed([item.slice_id for item in items]), holder),
+            "AND account.window_start = slice.window_start "
+            f"WHERE {self._database.any_of('slice.id')}"
         )
-        return {
-            id_: Grant(id_, amount, start, end, Figures(limit, granted, None, overrun))
-            for id_, amount, start, end, limit, granted, overrun in rows
-        }
+        ids = [item.slice_id for order in orders for item in order.items]
+        return asking, (self._database.listed(ids),)
 
     def _take(
-        self,
-        items: Sequence[DrawItem],
-        targets: Mapping[str, _Target],
-        standing: dict[Account, Figures],
-        too_many: set[Account],
-    ) -> tuple[dict[str, int], set[str]]:
-        """Raise what is granted, account by account; amounts by slice, and slices whose needs
-        are not all covered. `standing` is brought up to date, accounts that their agents may not
-        open come into `too_many`."""
-        amounts: dict[str, int] = {}
-        unmet: set[str] = set()
-        waiting = [item for item in items if item.slice_id in targets]
+        self, draft: Draft, waiting: Sequence[DrawItem], holders: Sequence[str]
+    ) -> Sequence[Row]:
+        """Raise what is granted, account by account, and make the slices; what is wanted back
+        of the holders."""
         for _ in range(_ROUNDS):
-            sums = _share_out(waiting, targets, standing, amounts, unmet)
-            refused = self._open({target.account: target for target in targets.values()}, sums)
-            too_many |= refused
-            for item in waiting:
-                if targets[item.slice_id].account in refused:
-                    amounts.pop(item.slice_id, None)
-                    unmet.discard(item.slice_id)
-            lost = self._raise_granted(sums, without=refused)
+            new = {draft.targets[item.slice_id].account for item in waiting} - draft.standing.keys()
+            sums = share_out(waiting, draft)
+            self._open(draft, {account: sums[account] for account in new if sums[account]})
+            lost, wanted = self._write(draft, waiting, sums, holders)
             if not lost:
-                return {id_: amount for id_, amount in amounts.items() if amount}, unmet
+                return wanted
             # Another authority drew between our look and our update: look again, under a lock.
             for account in lost:
-                standing.pop(account, None)
-            standing.update(self._accounts.figures(sorted(lost), for_update=True))
-            waiting = [item for item in waiting if targets[item.slice_id].account in lost]
-            for item in waiting:
-                amounts.pop(item.slice_id, None)
-                unmet.discard(item.slice_id)
+                draft.standing.pop(account, None)
+            draft.standing.update(self._accounts.figures(sorted(lost), for_update=True))
+            waiting = [item for item in waiting if draft.targets[item.slice_id].account in lost]
         raise ConflictError("accounts change faster than they can be drawn from")
 
-    def _open(
-        self, targets: Mapping[Account, _Target], sums: Mapping[Account, int]
-    ) -> set[Account]:
-        """Make the accounts that something is drawn from and that are not there yet; those that
-        their agent may not open."""
+    def _open(self, draft: Draft, sums: Mapping[Account, int]) -> None:
+        """Make the accounts that something is drawn from and that are not there yet, but for
+        those that their agent may not open."""
+        if not sums:
+            return
+        targets: dict[Account, Target] = {}  # in the order in which they were asked for
+        for target in draft.targets.values():
+            if target.account in sums:
+                targets.setdefault(target.account, target)
         made = self._accounts.open_accounts(
-            {
-                account: (targets[account].end, targets[account].spec.limit)
-                for account, amount in sums.items()
-                if amount
-            }
+            {account: (target.end, target.spec.limit) for account, target in targets.items()}
         )
         counted = {
             account: (target.agent, target.spec.new_subjects)
@@ -158,88 +153,121 @@ class Granting:
             if account in made and account[2] and target.spec.new_subjects is not None
         }
         if not counted:
-            return set()
-        return self.subjects.count(counted, {account: targets[account].end for account in counted})
+            return
+        refused = self.subjects.count(
+            counted, {account: targets[account].end for account in counted}
+        )
+        if any(
+            target.account in refused and target.agent != targets[target.account].agent
+            for target in draft.targets.values()
+        ):
+            raise ConflictError("several agents bring one user at once: each has its own bound")
+        draft.too_many |= refused
+        for id_, target in draft.targets.items():
+            if target.account in refused:
+                draft.amounts.pop(id_, None)
+                draft.unmet.discard(id_)
 
-    def _raise_granted(self, sums: Mapping[Account, int], *, without: set[Account]) -> set[Account]:
-        """Add to `granted` where the account's limit allows it; the accounts where it did not."""
-        wanted = [
+    def _write(
+        self,
+        draft: Draft,
+        waiting: Sequence[DrawItem],
+        sums: Mapping[Account, int],
+        holders: Sequence[str],
+    ) -> tuple[set[Account], Sequence[Row]]:
+        """Add to `granted` where the account's limit allows it, and make the slices; the accounts
+        where it did not, of which nothing stays, and what is wanted back of the holders."""
+        raised = [
             (account, amount)
             for account, amount in sorted(sums.items())
-            if amount and account not in without
+            if amount and account not in draft.too_many
         ]
-        changed = self._database.execute_many(
-            f"UPDATE account SET granted = granted + ? WHERE {OF_ACCOUNT} "  # noqa: S608
-            "AND granted + overrun + ? <= limit_amount",
-            [(amount, *account, amount) for account, amount in wanted],
+        slices = [
+            (item.slice_id, target.holder, *target.account, amount)
+            for item in waiting
+            if (amount := draft.amounts.get(item.slice_id))
+            and (target := draft.targets[item.slice_id])
+        ]
+        outcomes = self._database.together(
+            [
+                *(_raising(account, amount) for account, amount in raised),
+                *_inserting(slices),
+                self._accounts.asking_wanted(holders),
+            ]
         )
-        return {account for (account, _), rows in zip(wanted, changed, strict=True) if rows == 0}
+        lost = {
+            account
+            for (account, _), outcome in zip(raised, outcomes, strict=False)
+            if outcome.changed == 0
+        }
+        self._unmake(draft, lost)
+        return lost, outcomes[-1].rows
 
-    def _recall(self, accounts: Sequence[Account], holder: str) -> None:
+    def _unmake(self, draft: Draft, lost: set[Account]) -> None:
+        """Nothing was granted of these accounts."""
+        ids = [id_ for id_, target in draft.targets.items() if target.account in lost]
+        if not ids:
+            return
+        self._database.execute(
+            f"DELETE FROM slice WHERE {self._database.any_of('id')}",  # noqa: S608
+            (self._database.listed(ids),),
+        )
+        for id_ in ids:
+            draft.amounts.pop(id_, None)
+            draft.unmet.discard(id_)
+
+    def _recall(self, draft: Draft, holders: Sequence[str]) -> Sequence[Row]:
+        """Want slices of accounts back that lack something, and look how these stand; what is
+        wanted back of the holders."""
+        lacking = sorted(
+            {(draft.targets[id_].account, draft.targets[id_].holder) for id_ in draft.unmet}
+        )
+        accounts = sorted({account for account, _ in lacking})
         # A holder that settles or returns right now waits for our accounts: to wait for its
         # slices would be a circle. Whoever lacks something asks, and so recalls, again.
-        self._database.execute_many(
+        recall = (
             "UPDATE slice SET wanted = 1 WHERE id IN (SELECT id FROM slice "  # noqa: S608
-            f"WHERE {OF_ACCOUNT} AND wanted = 0 AND holder <> ?{self._database.passing_lock})",
-            [(*account, holder) for account in accounts],
+            f"WHERE {OF_ACCOUNT} AND wanted = 0 AND holder <> ?{self._database.passing_lock})"
         )
-
-
-def _target(item: DrawItem, specs: Mapping[str, BudgetSpec], now: int) -> _Target | None:
-    """The account of a draw; None where the budget is unknown, or counts otherwise by now."""
-    spec = specs.get(item.budget)
-    if spec is None or spec.basis != item.basis:
-        return None
-    start, end = spec.window(now)
-    if item.upcoming and end:
-        start, end = spec.window(end)
-    return _Target((spec.id, spec.basis, item.subject, start), end, spec, item.agent)
-
-
-def _share_out(
-    items: Sequence[DrawItem],
-    targets: Mapping[str, _Target],
-    standing: dict[Account, Figures],
-    amounts: dict[str, int],
-    unmet: set[str],
-) -> dict[Account, int]:
-    """What each item gets, in order, as if it were alone with the figures that `standing` has
-    by then; the sums by account."""
-    sums: dict[Account, int] = {}
-    for item in items:
-        target = targets[item.slice_id]
-        figures = standing.get(target.account) or Figures(target.spec.limit, 0, None, 0)
-        amount, lacks = grant_amount(
-            figures.headroom,
-            needs=item.needs,
-            free=item.free,
-            want=item.want,
-            exact=target.spec.per is not None and item.subject != "",
+        recalls: list[Statement] = [(recall, (*account, holder)) for account, holder in lacking]
+        outcomes = self._database.together(
+            [
+                *recalls,
+                *map(asking_standing, accounts),
+                self._accounts.asking_wanted(holders),
+            ]
         )
-        amounts[item.slice_id] = amount
-        if lacks:
-            unmet.add(item.slice_id)
-        sums[target.account] = sums.get(target.account, 0) + amount
-        standing[target.account] = msgspec.structs.replace(
-            figures, granted=figures.granted + amount
-        )
-    return sums
+        never_drawn = {
+            account: msgspec.structs.replace(draft.standing[account], held=0)
+            for account in accounts
+        }
+        draft.standing.update(never_drawn | told_figures(outcomes[len(recalls) : -1]))
+        return outcomes[-1].rows
 
 
-def _grant(
-    item: DrawItem,
-    target: _Target | None,
-    amounts: Mapping[str, int],
-    found: tuple[Mapping[Account, Figures], set[Account]],
-) -> Grant:
-    if target is None:
-        return Grant(item.slice_id, 0, 0, 0, None)
-    standing, too_many = found
-    start = target.account[3]
-    if target.account in too_many:
-        figures = Figures(target.spec.limit, 0, None, 0)
-        most = target.spec.new_subjects or 0
-        return Grant(item.slice_id, 0, start, target.end, figures, most)
-    figures = standing[target.account]
-    amount = amounts.get(item.slice_id, 0)
-    return Grant(item.slice_id, amount, start, target.end, figures)
+def _raising(account: Account, amount: int) -> Statement:
+    update = (
+        f"UPDATE account SET granted = granted + ? WHERE {OF_ACCOUNT} "  # noqa: S608
+        "AND granted + overrun + ? <= limit_amount"
+    )
+    return update, (amount, *account, amount)
+
+
+def _inserting(slices: Sequence[Row]) -> list[Statement]:
+    statements: list[Statement] = []
+    for start in range(0, len(slices), _ROWS_AT_ONCE):
+        rows = slices[start : start + _ROWS_AT_ONCE]
+        values = ", ".join([_SLICE_VALUES] * len(rows))
+        parameters = [value for row in rows for value in row]
+        statements.append((f"INSERT INTO slice {_SLICE} VALUES {values}", parameters))  # noqa: S608
+    return statements
+
+
+def _drawn(orders: Sequence[Order], before: Outcome) -> dict[str, Grant]:
+    """Slices that these holders drew before."""
+    holders = {item.slice_id: order.holder for order in orders for item in order.items}
+    return {
+        id_: Grant(id_, amount, start, end, Figures(limit, granted, None, overrun))
+        for id_, holder, amount, start, end, limit, granted, overrun in before.rows
+        if holder == holders[id_]
+    }

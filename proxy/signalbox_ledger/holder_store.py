@@ -4,12 +4,12 @@ Part of `store`, inside the caller's transaction.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from signalbox_ledger import run_store
 from signalbox_ledger.account_store import AccountStore
-from signalbox_ledger.database import Database
+from signalbox_ledger.database import Database, Row, Statement
 from signalbox_ledger.protocol import Hello
 
 _log = logging.getLogger("signalbox.authority")
@@ -53,16 +53,22 @@ class HolderStore:
 
     def check(self, holder: str, epoch: int) -> None:
         """Hold it in this session until the transaction ends. Raises HolderRefusedError."""
-        rows = self._database.query(
-            f"SELECT fenced, epoch FROM holder WHERE id = ?{self._database.share_lock}",  # noqa: S608
-            (holder,),
+        problem = refusal(holder, epoch, self._database.query(*self.holding([holder])))
+        if problem is not None:
+            raise problem
+
+    def holding(self, holders: Iterable[str]) -> Statement:
+        """Asks what `refusal` needs of these holders, and holds them in their sessions."""
+        asking, parameters = self.looking_at(holders)
+        return f"{asking} ORDER BY id{self._database.share_lock}", parameters
+
+    def looking_at(self, holders: Iterable[str]) -> Statement:
+        """As `holding`, for those who change nothing: nobody waits for them."""
+        of_holder = self._database.any_of("id")
+        return (
+            f"SELECT id, fenced, epoch FROM holder WHERE {of_holder}",  # noqa: S608
+            (self._database.listed(sorted(holders)),),
         )
-        if not rows:
-            raise _unknown(holder)
-        if rows[0][0]:
-            raise _fenced(holder)
-        if rows[0][1] != epoch:
-            raise HolderRefusedError("replaced", f"holder {holder} has a newer connection")
 
     def heard_of(self, holders: Sequence[str], now_ms: int) -> None:
         """Note that these holders are connected."""
@@ -184,6 +190,19 @@ class HolderStore:
             f"DELETE FROM holder WHERE {ended}",  # noqa: S608
             (before_ms, before_ms),
         )
+
+
+def refusal(holder: str, epoch: int, rows: Sequence[Row]) -> HolderRefusedError | None:
+    """Why this session of the holder is not heard, by the rows of it and others; None if it is."""
+    found = next((row for row in rows if row[0] == holder), None)
+    if found is None:
+        return _unknown(holder)
+    _, fenced, current = found
+    if fenced:
+        return _fenced(holder)
+    if current != epoch:
+        return HolderRefusedError("replaced", f"holder {holder} has a newer connection")
+    return None
 
 
 def _unknown(holder: str) -> HolderRefusedError:

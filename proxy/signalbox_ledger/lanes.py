@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from signalbox_ledger.database import (
     ConflictError,
@@ -21,13 +21,19 @@ from signalbox_ledger.database import (
 )
 from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
 from signalbox_ledger.journal import JournalError
-from signalbox_ledger.protocol import Refused, Settle
-from signalbox_ledger.service import Service, Session
+from signalbox_ledger.protocol import Draw, Refused, Settle
+from signalbox_ledger.service import DRAWING, Service
+from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
 
 _log = logging.getLogger("signalbox.authority")
 
 _TRIES = 5
+
+_ITEMS_AT_ONCE = 1_000
+"""Items of draws that share a transaction, once it has as many: whoever waits for one of their
+accounts waits for all of them."""
+
 _AWAY = (DatabaseUnavailableError, UnsafeDatabaseError)
 
 Caller = TypeVar("Caller")
@@ -58,7 +64,11 @@ class Asked(Generic[Caller]):
 
 
 class Lane(Generic[Caller]):
-    """Answers what was asked, turn by turn. `answered` hears of every turn that ended."""
+    """Answers what was asked, turn by turn. `answered` hears of every turn that ended.
+
+    `began_at` is when (`loop.time`) the turn under way began; `is_away`: the database was lost in
+    the last one.
+    """
 
     def __init__(
         self,
@@ -74,7 +84,8 @@ class Lane(Generic[Caller]):
         self._executor = executor
         self._waiting: list[Asked[Caller]] = []
         self._is_busy = False
-        self._is_away = False
+        self.is_away = False
+        self.began_at: float | None = None
         self._turns: set[asyncio.Task[None]] = set()
 
     def enqueue(self, asked: Asked[Caller]) -> None:
@@ -96,6 +107,7 @@ class Lane(Generic[Caller]):
     def _turn(self) -> None:
         waiting = [asked for asked in self._waiting if not asked.session.is_closed]
         self._waiting = []
+        self.began_at = asyncio.get_running_loop().time()
         if self._executor is None:
             self._end_turn(waiting, self._replies(waiting))
         else:
@@ -108,19 +120,20 @@ class Lane(Generic[Caller]):
 
     def _end_turn(self, waiting: list[Asked[Caller]], replies: list[AnyReply]) -> None:
         self._is_busy = False
+        self.began_at = None
         self._answered(list(zip(waiting, replies, strict=True)))
         self._schedule()
 
     def _replies_apart(self, items: list[Asked[Caller]]) -> list[AnyReply]:
-        """Settlements share a transaction, everything else has one of its own.
+        """Settlements share a transaction, and so do draws; everything else has one of its own.
 
-        Each locks its accounts in the order of their keys: several in one transaction, or beside
-        the rows of runs, would not, and authorities would wait for each other in a circle.
+        Each locks its accounts in the order of their keys, and so do draws that are answered
+        together: other things in one transaction, or beside the rows of runs, would not, and
+        authorities would wait for each other in a circle.
         """
         replies: list[AnyReply] = []
-        for together, group in groupby(items, lambda item: isinstance(item.request, Settle)):
-            asked = list(group)
-            for part in [asked] if together else [[one] for one in asked]:
+        for kind, group in groupby(items, lambda item: _kind(item.request)):
+            for part in _parts(kind, list(group)):
                 if replies and _is_unavailable(replies[-1]):
                     replies.extend([replies[-1]] * len(part))
                 else:
@@ -135,8 +148,8 @@ class Lane(Generic[Caller]):
         except Exception:  # noqa: BLE001 - whatever one request does, the others are answered
             # One request spoiled the common transaction: each gets its own, in order.
             return self._one_by_one(items)
-        if self._is_away:
-            self._is_away = False
+        if self.is_away:
+            self.is_away = False
             _log.info("the database is back")
         return replies
 
@@ -152,7 +165,7 @@ class Lane(Generic[Caller]):
     def _commit(self, items: Sequence[Asked[Caller]]) -> list[AnyReply]:
         with self.store.transaction():
             now_ms = self.clock.now_ms()
-            return [self.service.answer(item.session, item.request, now_ms) for item in items]
+            return self.service.answer_all([(item.session, item.request) for item in items], now_ms)
 
     def _commit_alone(self, item: Asked[Caller]) -> AnyReply:
         for _ in range(_TRIES):
@@ -175,10 +188,32 @@ class Lane(Generic[Caller]):
         return Refused("failed", "other transactions stood in the way, again and again")
 
     def _unavailable(self, error: Exception, count: int) -> list[AnyReply]:
-        if not self._is_away:
-            self._is_away = True
+        if not self.is_away:
+            self.is_away = True
             _log.warning("the database is not available: %s", error)
         return [Refused("unavailable", str(error))] * count
+
+
+def _kind(request: AnyRequest) -> Literal["settle", "draw", "other"]:
+    if isinstance(request, Settle):
+        return "settle"
+    return "draw" if isinstance(request, DRAWING) else "other"
+
+
+def _parts(kind: str, asked: list[Asked[Caller]]) -> list[list[Asked[Caller]]]:
+    """What of these shares a transaction."""
+    if kind == "settle":
+        return [asked]
+    parts: list[list[Asked[Caller]]] = []
+    room = 0
+    for each in asked:
+        items = len(each.request.items) if isinstance(each.request, Draw) else 1
+        if kind == "other" or items > room or not parts:
+            parts.append([])
+            room = _ITEMS_AT_ONCE
+        parts[-1].append(each)
+        room -= items
+    return parts
 
 
 def _is_unavailable(reply: AnyReply) -> bool:

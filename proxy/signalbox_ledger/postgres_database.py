@@ -6,8 +6,9 @@ statement that reads it, and the account's rule is a condition of the update and
 the table. Nothing waits longer than `ANSWER_SECONDS` for the server, whatever became of it.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -19,9 +20,11 @@ from signalbox_ledger.database import (
     ConflictError,
     DatabaseError,
     DatabaseUnavailableError,
+    Outcome,
     Parameters,
     Row,
     RuleBrokenError,
+    Statement,
 )
 from signalbox_ledger.postgres_connection import ANSWER_SECONDS, connect, sentence
 
@@ -35,6 +38,10 @@ _GONE = (
     *(psycopg.errors.CannotConnectNow, psycopg.errors.ReadOnlySqlTransaction),
     *(psycopg.errors.IdleInTransactionSessionTimeout, psycopg.errors.TooManyConnections),
 )
+_PROMPT_NS = 500_000_000
+"""An answer that took longer is no sign that the next one will come."""
+
+_NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _BROKEN_RULES = (
     *(psycopg.IntegrityError, psycopg.DataError, OverflowError, UnicodeEncodeError),
     psycopg.errors.ProgramLimitExceeded,  # a text that is too long for an index
@@ -59,6 +66,8 @@ class PostgresDatabase:
     ) -> None:
         self._connection = connect(dsn, read_only=read_only, answer_seconds=answer_seconds)
         self._cursor = self._connection.cursor()
+        self._begins = False
+        self.answered_ms = 0
 
     def any_of(self, column: str) -> str:
         """A condition with one parameter, made by `listed`: the text column is in that list."""
@@ -71,16 +80,19 @@ class PostgresDatabase:
     def query(self, statement: str, parameters: Parameters = ()) -> list[Row]:
         """All rows."""
         with self._told():
+            self._begin()
             return self._cursor.execute(_translated(statement), parameters).fetchall()
 
     def query_named(self, statement: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """All rows, each by the names of its columns."""
         with self._told(), self._connection.cursor(row_factory=dict_row) as cursor:
+            self._begin()
             return cursor.execute(_translated(statement), parameters).fetchall()
 
     def execute(self, statement: str, parameters: Parameters = ()) -> int:
         """How many rows were changed."""
         with self._told():
+            self._begin()
             return self._cursor.execute(_translated(statement), parameters).rowcount
 
     def execute_many(self, statement: str, rows: Iterable[Parameters]) -> list[int]:
@@ -98,10 +110,38 @@ class PostgresDatabase:
         listed = list(rows)
         if not listed:
             return
+        self._begin()
         self._cursor.executemany(_translated(statement), listed, returning=True)
         yield
         while self._cursor.nextset():
             yield
+
+    def together(self, statements: Sequence[Statement]) -> list[Outcome]:
+        """Several statements in one round trip (libpq's pipeline): what each gave."""
+        with self._told():
+            self._begin()
+            with self._connection.pipeline() if len(statements) > 1 else nullcontext():
+                cursors = [
+                    self._connection.cursor().execute(_translated(statement), parameters)
+                    for statement, parameters in statements
+                ]
+            return [
+                Outcome(cursor.fetchall() if cursor.description else [], cursor.rowcount)
+                for cursor in cursors
+            ]
+
+    def query_now(self, statement: str) -> tuple[list[Row], int]:
+        """All rows of a query without parameters, and the present by the server's clock."""
+        begin = "BEGIN; " if self._begins else ""
+        asked = f"{begin}SELECT asked.*, {_NOW_MS} FROM ({statement}) AS asked"  # noqa: S608
+        with self._told():
+            self._begins = False
+            # Two statements in one message: libpq's simple protocol, which prepares nothing.
+            self._cursor.execute(asked.encode(), prepare=False)
+            while self._cursor.nextset():
+                pass
+            rows = self._cursor.fetchall()
+        return [row[:-1] for row in rows], int(rows[0][-1])
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """New rows in bulk, by COPY."""
@@ -111,15 +151,18 @@ class PostgresDatabase:
         with self._told():
             if not (listed := list(rows)):
                 return
+            self._begin()
             with self._cursor.copy(into) as copy:
                 for row in listed:
                     copy.write_row(row)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; durable at the end, as far as the server's settings were checked."""
-        with self._told():
-            self._connection.execute("BEGIN")
+        """All or nothing; durable at the end, as far as the server's settings were checked.
+
+        Begins with its first statement, in the same round trip if that is `query_now`.
+        """
+        self._begins = True
         try:
             yield
             with self._told():
@@ -127,8 +170,17 @@ class PostgresDatabase:
         except BaseException:
             self._roll_back("ROLLBACK")
             raise
+        finally:
+            self._begins = False
+
+    def _begin(self) -> None:
+        if self._begins:
+            self._begins = False
+            self._connection.execute("BEGIN")
 
     def _commit(self) -> None:
+        if self._begins:
+            return
         # After an error that somebody swallowed, the server answers a COMMIT by rolling back.
         if self._cursor.execute("COMMIT").statusmessage != "COMMIT":
             raise DatabaseError("the transaction was rolled back: a statement in it had failed")
@@ -137,6 +189,7 @@ class PostgresDatabase:
     def savepoint(self) -> Iterator[None]:
         """All or nothing within a transaction: on an error, only what is inside is undone."""
         with self._told():
+            self._begin()
             self._connection.execute("SAVEPOINT inner_part")
         try:
             yield
@@ -159,7 +212,7 @@ class PostgresDatabase:
 
     def now_ms(self) -> int:
         """Milliseconds since the Unix epoch by the server's clock, whatever this machine's says."""
-        rows = self.query("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+        rows = self.query(f"SELECT {_NOW_MS}")
         return int(rows[0][0])
 
     def identity(self) -> str:
@@ -177,8 +230,12 @@ class PostgresDatabase:
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Errors of the driver, as the stores know them; a connection in doubt is closed."""
+        asked_ns = time.monotonic_ns()
         try:
             yield
+            now_ns = time.monotonic_ns()
+            if now_ns - asked_ns < _PROMPT_NS:
+                self.answered_ms = now_ns // 1_000_000
         except _BROKEN_RULES as error:
             raise RuleBrokenError(sentence(error)) from error
         except _CONFLICTS as error:

@@ -12,6 +12,7 @@ import msgspec
 
 from signalbox_ledger.accounts import Amount, BudgetSpec, Name
 from signalbox_ledger.replies import (
+    Alive,
     BudgetStatus,
     Claimed,
     Configured,
@@ -36,6 +37,7 @@ from signalbox_ledger.replies import (
 
 __all__ = [
     "MAX_ITEMS",
+    "Alive",
     "BudgetStatus",
     "ClaimKey",
     "Claimed",
@@ -57,6 +59,7 @@ __all__ = [
     "Message",
     "Offset",
     "Outdated",
+    "Ping",
     "Poll",
     "Polled",
     "PostLoss",
@@ -187,6 +190,10 @@ class Poll(Message, frozen=True):
     """What is wanted back of this connection's holder?"""
 
 
+class Ping(Message, frozen=True):
+    """Does the database answer? Answered at once, without it."""
+
+
 class RequireGeneration(Message, frozen=True):
     """Something was taken away in this generation of the snapshot: whoever is configured by an
     older one draws nothing more. The highest wins."""
@@ -252,6 +259,7 @@ Request = (
     | Settle
     | Skip
     | Poll
+    | Ping
     | Fence
     | Finish
     | PostLoss

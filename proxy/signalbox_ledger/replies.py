@@ -64,6 +64,13 @@ class Drawn(Message, frozen=True):
     wanted: list[str] | None = None
 
 
+class Alive(Message, frozen=True):
+    """For how many milliseconds the database has owed an answer, as far as draws need it; 0 where
+    it owes none, None where it is known to be away."""
+
+    silent_ms: int | None
+
+
 class Outdated(Message, frozen=True):
     """Nothing was drawn: the holder's snapshot is older than what was taken away since."""
 
@@ -167,6 +174,7 @@ Reply = (
     | Done
     | Settled
     | Polled
+    | Alive
     | Lost
     | FoundRun
     | StatusReport

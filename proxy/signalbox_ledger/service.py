@@ -3,29 +3,20 @@
 No sockets and no clock of its own; `authority` brings both.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
-from signalbox_ledger import desk, idempotency, protocol, run_lookup, status
+from signalbox_ledger import desk, draws, idempotency, protocol, run_lookup, status
 from signalbox_ledger.desk_protocol import AnyReply, AnyRequest, DeskRequest
 from signalbox_ledger.holder_store import HolderRefusedError
 from signalbox_ledger.journal import encode_run
 from signalbox_ledger.protocol import Refused, Reply
+from signalbox_ledger.session import Session
 from signalbox_ledger.settlement import GapError, settle
 from signalbox_ledger.store import Store
 
-
-@dataclass(slots=True, eq=False)
-class Session:
-    """What one connection may do: draw for its holder, settle for those it fenced. `generation` is
-    that of the snapshot which it was configured by, `acknowledged` how much of its journal the
-    holder had been told is settled when it said hello."""
-
-    holder: str = ""
-    epoch: int = 0
-    is_closed: bool = False
-    generation: int = 0
-    acknowledged: int = 0
-    recovers: set[str] = field(default_factory=set)
+DRAWING = (protocol.Draw, protocol.Poll)
+"""What is answered together."""
 
 
 class Service:
@@ -34,8 +25,24 @@ class Service:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    def answer_all(
+        self, asked: Sequence[tuple[Session, AnyRequest]], now_ms: int
+    ) -> list[AnyReply]:
+        """The replies, in order; draws and polls that stand side by side are answered together.
+        Errors of the database pass through, and ValueError and JournalError for what one request
+        alone is to blame for."""
+        replies: list[AnyReply] = []
+        for together, group in groupby(asked, lambda each: isinstance(each[1], DRAWING)):
+            if together:
+                replies += draws.answer(self._store, _drawing(group), now_ms)
+            else:
+                replies += [self.answer(session, request, now_ms) for session, request in group]
+        return replies
+
     def answer(self, session: Session, request: AnyRequest, now_ms: int) -> AnyReply:
         """The reply, or a refusal that says why. Errors of the database pass through."""
+        if isinstance(request, DRAWING):
+            return draws.answer(self._store, [(session, request)], now_ms)[0]
         try:
             return self._answer(session, request, now_ms)
         except HolderRefusedError as error:
@@ -43,16 +50,10 @@ class Service:
 
     def _answer(self, session: Session, request: AnyRequest, now_ms: int) -> AnyReply:
         match request:
-            case protocol.Draw(items):
-                return self._draw(session, items, now_ms)
             case protocol.Return(items):
                 self._check(session)
                 self._store.accounts.give_back(session.holder, items)
                 return protocol.Done()
-            case protocol.Poll():
-                self._check(session)
-                wanted = self._store.accounts.wanted(session.holder)
-                return protocol.Polled(now_ms, wanted, self._store.state.min_generation)
             case protocol.Configure(generation, specs):
                 current = self._store.configure(generation, specs, now_ms // 1000)
                 session.generation = generation
@@ -127,19 +128,6 @@ class Service:
     def _check(self, session: Session) -> None:
         self._store.holders.check(session.holder, session.epoch)
 
-    def _draw(self, session: Session, items: list[protocol.DrawItem], now_ms: int) -> Reply:
-        self._check(session)
-        needed = self._store.state.min_generation
-        if session.generation < needed:
-            return protocol.Outdated(needed)
-        if frozen := self._store.state.frozen:
-            return Refused("frozen", f"draws are frozen: {frozen}")
-        self._store.hold_specs()
-        grants = self._store.granting.draw(
-            session.holder, items, self._store.specs, now=now_ms // 1000
-        )
-        return protocol.Drawn(now_ms, grants, needed, self._store.accounts.wanted(session.holder))
-
     def _settle(self, session: Session, request: protocol.Settle) -> Reply:
         self._entitled(session, request.holder)
         try:
@@ -149,3 +137,7 @@ class Service:
         own = request.holder == session.holder
         wanted = self._store.accounts.wanted(session.holder) if own else None
         return protocol.Settled(end, wanted, self._store.state.min_generation)
+
+
+def _drawing(asked: Iterable[tuple[Session, AnyRequest]]) -> list[draws.Asked]:
+    return [(session, request) for session, request in asked if isinstance(request, DRAWING)]

@@ -16,9 +16,11 @@ from urllib.parse import quote
 from signalbox_ledger.database import (
     ConflictError,
     DatabaseError,
+    Outcome,
     Parameters,
     Row,
     RuleBrokenError,
+    Statement,
 )
 
 _BROKEN_RULES = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEncodeError)
@@ -42,6 +44,7 @@ class SqliteDatabase:
     """
 
     dialect: Literal["sqlite", "postgresql"] = "sqlite"
+    answered_ms = 0
     share_lock = ""
     update_lock = ""
     passing_lock = ""
@@ -84,6 +87,16 @@ class SqliteDatabase:
         """The statement for each of `rows`, in order: what each gave."""
         with _told():
             return [self._connection.execute(statement, row).fetchall() for row in rows]
+
+    def together(self, statements: Sequence[Statement]) -> list[Outcome]:
+        """Several statements, in order: what each gave."""
+        with _told():
+            cursors = (self._connection.execute(*statement) for statement in statements)
+            return [Outcome(cursor.fetchall(), cursor.rowcount) for cursor in cursors]
+
+    def query_now(self, statement: str) -> tuple[list[Row], int]:
+        """All rows of a query without parameters, and the present."""
+        return self.query(statement), self.now_ms()
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """New rows in bulk."""
@@ -166,14 +179,20 @@ def _reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
-@contextmanager
-def _told() -> Iterator[None]:
+class _told:  # noqa: N801 - a context manager; a generator would cost as much as a statement
     """Errors of the driver, as the stores know them."""
-    try:
-        yield
-    except _BROKEN_RULES as error:
-        raise RuleBrokenError(str(error)) from error
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) in _IN_THE_WAY:
-            raise ConflictError(str(error)) from error
-        raise DatabaseError(str(error)) from error
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Nothing to begin."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None:
+            return
+        if isinstance(error, _BROKEN_RULES):
+            raise RuleBrokenError(str(error)) from error
+        if isinstance(error, sqlite3.Error):
+            if getattr(error, "sqlite_errorcode", None) in _IN_THE_WAY:
+                raise ConflictError(str(error)) from error
+            raise DatabaseError(str(error)) from error

@@ -15,7 +15,13 @@ import msgspec
 from signalbox_ledger import idempotency
 from signalbox_ledger.account_store import AccountStore
 from signalbox_ledger.accounts import BudgetSpec, check_spec
-from signalbox_ledger.database import ConflictError, Database, DatabaseUnavailableError
+from signalbox_ledger.database import (
+    ConflictError,
+    Database,
+    DatabaseUnavailableError,
+    Row,
+    Statement,
+)
 from signalbox_ledger.granting import Granting
 from signalbox_ledger.holder_store import HolderStore, Opened
 from signalbox_ledger.protocol import Hello
@@ -26,6 +32,9 @@ _KEPT_ACCOUNT_SECONDS = 60
 """An account of a user, session or agent stays so long after its window: its last holds settle."""
 
 _DROPPED_AT_ONCE = 1_000
+
+
+_STATE = "SELECT generation, min_generation, identity, frozen, frozen_at FROM ledger_state"
 
 
 class State(NamedTuple):
@@ -47,6 +56,7 @@ class Store:
         self._specs: dict[str, BudgetSpec] = {}
         self._specs_generation = -1
         self.state = State(0, 0, "", "", 0)
+        self._began_ms = 0
         self._open()
 
     @property
@@ -56,6 +66,12 @@ class Store:
             raise DatabaseUnavailableError("the database is not connected")
         return self._database
 
+    @property
+    def answered_ms(self) -> int:
+        """As `Database.answered_ms`; 0 while there is no connection."""
+        database = self._database  # another thread may be losing it
+        return database.answered_ms if database is not None else 0
+
     def close(self) -> None:
         """Close the database."""
         if self._database is not None:
@@ -63,8 +79,8 @@ class Store:
             self._database = None
 
     def now_ms(self) -> int:
-        """Milliseconds since the epoch by the database's clock."""
-        return self.database.now_ms()
+        """Milliseconds since the epoch by the database's clock, when the transaction began."""
+        return self._began_ms
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -112,9 +128,7 @@ class Store:
         self.database.execute("UPDATE ledger_state SET identity = ?", (identity,))
 
     def _read_state(self) -> None:
-        (row,) = self.database.query(
-            "SELECT generation, min_generation, identity, frozen, frozen_at FROM ledger_state"
-        )
+        (row,), self._began_ms = self.database.query_now(_STATE)
         self.state = State(*row)
         if self.state.generation != self._specs_generation:
             rows = self.database.query("SELECT id, spec FROM budget WHERE deleted = 0")
@@ -149,11 +163,18 @@ class Store:
 
     def hold_specs(self) -> None:
         """Let no budget change before this transaction ends. Raises ConflictError if one did."""
+        for statement in self.holding_specs():
+            self.held_specs(self.database.query(*statement))
+
+    def holding_specs(self) -> list[Statement]:
+        """What `hold_specs` asks, to be asked with something else: nothing in SQLite."""
         lock = self.database.share_lock
-        if not lock:
-            return
-        ((generation,),) = self.database.query(f"SELECT generation FROM ledger_state{lock}")  # noqa: S608
-        if generation != self._specs_generation:
+        return [(_STATE + lock, ())] if lock else []
+
+    def held_specs(self, rows: Sequence[Row]) -> None:
+        """Take up what that gave. Raises ConflictError if a budget changed meanwhile."""
+        self.state = State(*rows[0])
+        if self.state.generation != self._specs_generation:
             raise ConflictError("the budgets changed meanwhile")
 
     def configure(self, generation: int, specs: Sequence[BudgetSpec], now: int) -> int:

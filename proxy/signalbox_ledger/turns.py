@@ -15,7 +15,7 @@ from signalbox_ledger.desk_protocol import AnyReply
 from signalbox_ledger.framing import FrameError, FrameReader, decode_request, frame
 from signalbox_ledger.lanes import Asked, Clock, Lane
 from signalbox_ledger.protocol import Refused, Welcome
-from signalbox_ledger.service import Session
+from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
 
 _log = logging.getLogger("signalbox.authority")
@@ -58,6 +58,18 @@ class Authority:
     def enqueue(self, asked: "Asked[Connection]") -> None:
         """Answer it in the next turn of its lane."""
         self.lanes[0 if isinstance(asked.request, _URGENT) else -1].enqueue(asked)
+
+    def silent_ms(self) -> int | None:
+        """For how long the database has owed what draws need, where any answer of it is a sign of
+        life; None where it is away. With SQLite nothing is owed while anybody can ask."""
+        first = self.lanes[0]
+        if first.is_away:
+            return None
+        if first.began_at is None:
+            return 0
+        began_ms = round(first.began_at * 1000)
+        heard_ms = max(began_ms, *(lane.store.answered_ms for lane in self.lanes))
+        return max(0, round(asyncio.get_running_loop().time() * 1000) - heard_ms)
 
     async def beat(self) -> None:
         """Every ten seconds, note which holders are connected."""
@@ -151,6 +163,9 @@ class Connection(asyncio.Protocol):
         except FrameError as error:
             self.reply(number, Refused("invalid", str(error)))
         else:
+            if isinstance(request, protocol.Ping):
+                self.reply(number, protocol.Alive(self._authority.silent_ms()))
+                return
             self._authority.enqueue(Asked(self, self.session, number, request))
 
     def connection_lost(self, exc: Exception | None) -> None:

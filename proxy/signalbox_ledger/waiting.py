@@ -19,6 +19,7 @@ class Waiter:
 
     claims: Sequence[Claim]
     future: "asyncio.Future[Hold | Shortage]"
+    began_at: float
     asked_in: int = 0
     answered: bool = False
     impatient: bool = False
@@ -52,3 +53,15 @@ class Waiter:
     def is_unknown(self) -> bool:
         """Whether it claims from a budget that the authority does not know."""
         return any(grant.figures is None for grant in self.lacks.values())
+
+
+def next_batch(waiters: Sequence[Waiter], room: int) -> list[Waiter]:
+    """Whom to draw for, in order: with so many claims in all, or with those of one waiter. Where
+    not all fit, those who waited longest for a draw."""
+    chosen: set[Waiter] = set()
+    for waiter in sorted(waiters, key=lambda waiter: waiter.asked_in):
+        room -= len(waiter.claims)
+        if room < 0 and chosen:
+            break
+        chosen.add(waiter)
+    return [waiter for waiter in waiters if waiter in chosen]

@@ -1,12 +1,13 @@
 """The last line: what either database refuses, whatever the code before it computed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from signalbox_ledger.account_store import Account
 from signalbox_ledger.accounts import Figures
 from signalbox_ledger.database import ConflictError, RuleBrokenError
+from signalbox_ledger.drafting import Draft
 from signalbox_ledger.protocol import DrawItem, Hello
 from signalbox_ledger.store import Store
 from support.ledgers import budget
@@ -37,6 +38,18 @@ def figures(store: Store) -> Figures:
         return store.accounts.figures([ACCOUNT])[ACCOUNT]
 
 
+def looking_early(store: Store, before: Figures) -> Callable[..., Draft]:
+    """A look that sees the account as it was `before`."""
+    look = store.granting._look
+
+    def look_early(*arguments: Any) -> Draft:
+        draft = look(*arguments)
+        draft.standing[ACCOUNT] = before
+        return draft
+
+    return look_early
+
+
 @pytest.mark.parametrize("overrun", [0, 400])
 def test_a_draw_computed_on_old_figures_takes_nothing_that_is_gone(
     store: Store, monkeypatch: pytest.MonkeyPatch, overrun: int
@@ -47,13 +60,8 @@ def test_a_draw_computed_on_old_figures_takes_nothing_that_is_gone(
     with store.transaction():
         store.accounts.add_overrun({ACCOUNT: overrun})
     now = figures(store)
-    look = store.accounts.figures
-
-    def look_late(accounts: Iterable[Account], *, for_update: bool = False) -> object:
-        return look(accounts, for_update=True) if for_update else dict.fromkeys(accounts, before)
-
     with monkeypatch.context() as patch:
-        patch.setattr(store.accounts, "figures", look_late)
+        patch.setattr(store.granting, "_look", looking_early(store, before))
         assert draw(store, "s2", 1000 - overrun // 2) == 0
         assert draw(store, "s3", 500 - overrun) == 500 - overrun
     assert figures(store).granted == now.granted + 500 - overrun
@@ -65,6 +73,7 @@ def test_a_draw_that_only_ever_sees_old_figures_gives_up(
     before = Figures(limit=1000, granted=0, held=None, overrun=0)
     assert draw(store, "s1", 500) == 500
     with monkeypatch.context() as patch:
+        patch.setattr(store.granting, "_look", looking_early(store, before))
         patch.setattr(
             store.accounts, "figures", lambda accounts, **_: dict.fromkeys(accounts, before)
         )

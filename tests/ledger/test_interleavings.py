@@ -21,7 +21,8 @@ from signalbox_ledger.protocol import (
     Settled,
     Skip,
 )
-from signalbox_ledger.service import Service, Session
+from signalbox_ledger.service import Service
+from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
 from support.ledgers import budget
 

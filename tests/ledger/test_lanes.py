@@ -1,7 +1,8 @@
 """Lanes of an authority: what shares a transaction, what goes beside, what a lost database does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,8 @@ class Outage:
 class Watched(Store):
     """Tells which requests shared a transaction."""
 
+    answered_ms: int = 0  # type: ignore[assignment]
+
     def __init__(self, outage: Outage) -> None:
         self.shared: list[list[str]] = []
         super().__init__(outage.connect)
@@ -56,13 +59,13 @@ class Watched(Store):
         return [name for together in self.shared for name in together]
 
     def watch(self, lane: Lane[None] | Lane[Connection]) -> None:
-        answer = lane.service.answer
+        answer = lane.service.answer_all
 
-        def watched(session: Session, request: AnyRequest, now_ms: int) -> AnyReply:
-            self.shared[-1].append(type(request).__name__)
-            return answer(session, request, now_ms)
+        def watched(asked: Sequence[tuple[Session, AnyRequest]], now_ms: int) -> list[AnyReply]:
+            self.shared[-1] += [type(request).__name__ for _, request in asked]
+            return answer(asked, now_ms)
 
-        lane.service.answer = watched  # type: ignore[method-assign]
+        lane.service.answer_all = watched  # type: ignore[method-assign]
 
 
 @pytest.fixture
@@ -105,6 +108,49 @@ async def test_no_settlement_shares_a_transaction_with_what_somebody_waits_for(
     assert together == [["Hello"], ["Poll"], ["Settle", "Settle"], ["Poll"]]
 
 
+async def test_draws_and_polls_that_wait_together_share_a_transaction(store: Watched) -> None:
+    heard: asyncio.Queue[int] = asyncio.Queue()
+    lane: Lane[None] = Lane(
+        store, Clock(store.now_ms), lambda turn: [heard.put_nowait(1) for _ in turn], Here()
+    )
+    store.watch(lane)
+    many, more = (
+        protocol.Draw([protocol.DrawItem(f"{p}.{n}", "ns/a", "", [], 0, 0) for n in range(700)])
+        for p in "pq"
+    )
+    for number, request in enumerate([HELLO, protocol.Draw([]), POLL, SETTLE, many, more, POLL]):
+        lane.enqueue(Asked(None, Session(), number, request))
+    async with asyncio.timeout(5):
+        for _ in range(7):
+            await heard.get()
+    shared = [["Draw", "Poll"], ["Settle"], ["Draw"], ["Draw", "Poll"]]
+    assert [names for names in store.shared if names and names != ["Hello"]] == shared
+
+
+async def test_the_authority_tells_for_how_long_its_database_owes_an_answer(
+    store: Watched, outage: Outage
+) -> None:
+    records = Watched(outage)
+    busy: Future[object] = Future()
+    waiting = Waiting(busy)
+    authority = Authority(store, Clock(store.now_ms), waiting, records=(records, Here()))
+    caller = Connection(authority)
+    assert authority.silent_ms() == 0
+    caller._waiting += 1
+    authority.enqueue(Asked(caller, caller.session, 1, POLL))
+    async with asyncio.timeout(5):
+        while not authority.silent_ms():
+            await asyncio.sleep(0.005)
+    records.answered_ms = (
+        time.monotonic_ns() // 1_000_000 + 60_000
+    )  # the other lane hears something
+    assert authority.silent_ms() == 0
+    busy.set_result([protocol.Refused("unavailable", "gone")])
+    authority.lanes[0].is_away = True
+    assert authority.silent_ms() is None
+    records.close()
+
+
 async def test_what_nobody_waits_for_goes_beside_what_somebody_does(
     store: Watched, outage: Outage
 ) -> None:
@@ -123,6 +169,16 @@ async def test_what_nobody_waits_for_goes_beside_what_somebody_does(
     records.close()
     assert store.heard == ["Hello", "Poll", "Draw", "Configure"]
     assert records.heard == ["Settle", "Status"]
+
+
+class Waiting(Executor):
+    """A lane's thread whose database does not answer until the test does."""
+
+    def __init__(self, answer: "Future[object]") -> None:
+        self._answer = answer
+
+    def submit(self, step, /, *arguments, **named) -> Future:  # type: ignore[no-untyped-def, type-arg]
+        return self._answer
 
 
 @pytest.fixture

@@ -49,7 +49,8 @@ from signalbox_ledger.protocol import (
     Welcome,
 )
 from signalbox_ledger.records import HoldPart
-from signalbox_ledger.service import Service, Session
+from signalbox_ledger.service import Service
+from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
 from support.figures import sized
 from support.ledgers import budget, run_of

@@ -12,7 +12,8 @@ from signalbox_ledger.database import ConflictError
 from signalbox_ledger.holder_store import HolderRefusedError
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import Draw, DrawItem, Hello, ReturnItem
-from signalbox_ledger.service import Service, Session
+from signalbox_ledger.service import Service
+from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
 from support.ledgers import budget
 

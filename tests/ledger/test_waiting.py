@@ -11,7 +11,7 @@ CLAIM = Claim("ns/day", "", 300)
 
 
 async def waiter_told(figures: Figures) -> Waiter:
-    waiter = Waiter([CLAIM], asyncio.get_running_loop().create_future())
+    waiter = Waiter([CLAIM], asyncio.get_running_loop().create_future(), 0.0)
     waiter.told({("ns/day", ""): ("", Grant("s1", 0, 0, 0, figures))})
     return waiter
 

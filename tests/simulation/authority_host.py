@@ -6,13 +6,13 @@ database makes that longer.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from signalbox_ledger import migrate
 from signalbox_ledger.database import DatabaseError
 from signalbox_ledger.lanes import Clock
 from signalbox_ledger.protocol import Reply, Request
-from signalbox_ledger.service import Session
+from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
 from signalbox_ledger.turns import Authority, Connection
 from simulation.durable import Durable, SimulatedDatabase
@@ -21,7 +21,7 @@ from simulation.judge import Judge
 from simulation.network import Network
 from simulation.scheduler import MICRO, Process, World
 
-Answer = Callable[[Session, Request, int], Reply]
+Answer = Callable[[Sequence[tuple[Session, Request]], int], list[Reply]]
 
 
 class Worker:
@@ -85,15 +85,19 @@ class AuthorityHost:
     def _listen_in(self, authority: Authority) -> None:
         """Let the judge hear of every request at the instant of its commit."""
         for lane in authority.lanes:
-            lane.service.answer = self._heard(lane.service.answer)  # type: ignore[method-assign]
+            lane.service.answer_all = self._heard(lane.service.answer_all)  # type: ignore[method-assign]
 
     def _heard(self, answer: Answer) -> Answer:
         durable, judge = self._durable, self._judge
 
-        def heard(session: Session, request: Request, now_ms: int) -> Reply:
-            reply = answer(session, request, now_ms)
+        def tell(session: Session, request: Request, reply: Reply) -> None:
             durable.committed.append(lambda: judge.on_commit(session.holder, request, reply))
-            return reply
+
+        def heard(asked: Sequence[tuple[Session, Request]], now_ms: int) -> list[Reply]:
+            replies = answer(asked, now_ms)
+            for (session, request), reply in zip(asked, replies, strict=True):
+                tell(session, request, reply)
+            return replies
 
         return heard
 

@@ -46,7 +46,7 @@ class Told:
     codes: Counter[str] = field(default_factory=Counter)
     runs: list[str] = field(default_factory=list, repr=False)
     broken: int = 0
-    unavailable: int = 0
+    unavailable: list[tuple[float, float]] = field(default_factory=list, repr=False)
     refusals: list[dict[str, Any]] = field(default_factory=list, repr=False)
     slowest_refusal_s: float = 0.0
 
@@ -210,7 +210,6 @@ class _Storm:
         while self.patient and status == UNAVAILABLE:
             self.told.statuses[503] -= 1
             self.told.codes["store_unavailable"] -= 1
-            self.told.unavailable += 1
             await asyncio.sleep(0.1)
             status = await self.ask_now()
         return status
@@ -229,14 +228,18 @@ class _Storm:
             self.told.runs.append(run_id)
         if answer.status < 400:
             return answer.status
-        return self.refused(answer.status, document, time.monotonic() - began)
+        return self.refused(answer.status, document, (began, time.monotonic()))
 
-    def refused(self, status: int, document: bytes, seconds: float) -> int:
+    def refused(self, status: int, document: bytes, between: tuple[float, float]) -> int:
         error = msgspec.json.decode(document)["error"]
         self.told.codes[error["code"]] += 1
         self.told.refusals.append(error)
-        self.told.slowest_refusal_s = max(self.told.slowest_refusal_s, seconds)
-        return UNAVAILABLE if error["code"] == "store_unavailable" else status
+        began, ended = between
+        self.told.slowest_refusal_s = max(self.told.slowest_refusal_s, ended - began)
+        if error["code"] != "store_unavailable":
+            return status
+        self.told.unavailable.append(between)
+        return UNAVAILABLE
 
 
 async def storm(
@@ -254,7 +257,7 @@ async def storm(
 
     Each client goes from proxy to proxy. A 503 is waited out for a moment, a connection that
     breaks is counted; neither is asked again. `patient` clients do ask again, as SDKs do, where the
-    ledger is too slow to say whether there is money: `unavailable` counts how often.
+    ledger is too slow to say whether there is money: `unavailable` tells how often, and when.
     """
     told = Told()
     numbers = iter(range(requests))

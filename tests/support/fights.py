@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from support.arena import Arena, Told, bill_pico, named, storm
 from support.figures import tell
+from support.lookout import Lookout
 from support.oracle import PICO_PER_NANO
 from support.snapshots import key_of
 
@@ -21,6 +22,7 @@ class Fight:
     limit: int
     told: Told
     bill_pico: int
+    false_refusals: int
 
 
 def fight(arena: Arena, name: str, *, requests: int, burst: int) -> Fight:
@@ -34,13 +36,15 @@ def fight(arena: Arena, name: str, *, requests: int, burst: int) -> Fight:
         burst=burst,
         patient=True,
     )
-    told = asyncio.run(load)
+    with Lookout(arena.fleet) as lookout:
+        told = asyncio.run(load)
+    false = sum(lookout.was_well(*between) for between in told.unavailable)
     assert told.asked == requests
     assert set(told.statuses) <= {200, 402, 503}, told
     assert +told.codes <= Counter(("budget_exhausted", "budget_held") * requests), told
     lines = arena.newly_billed()
     assert len(lines) == told.statuses[200]
-    return Fight(name, arena.limits[name], told, bill_pico(lines))
+    return Fight(name, arena.limits[name], told, bill_pico(lines), false)
 
 
 def judge(
@@ -49,12 +53,13 @@ def judge(
     """All fights, once everything has come to rest: a leaked hold or a lost run fails it.
 
     False is a refusal for lack of money that the authority could have covered, by its own word
-    after recall. `unavailable` is how often it did not answer in time, and was asked again: on a
-    machine that has no core left for it.
+    after recall; and one because it did not answer, unless somebody who watched all the while saw
+    a machine that had no core left for it, or for a proxy. `unavailable` is how often that was;
+    those were asked again.
     """
-    false_refusals, under_bill = 0, 0
+    false_refusals, under_bill = sum(each.false_refusals for each in fights), 0
     for each in fights:
-        books = arena.books(each.name, runs=each.told.asked + each.told.unavailable)
+        books = arena.books(each.name, runs=each.told.asked + len(each.told.unavailable))
         books.assert_equal()
         assert books.bill_pico == each.bill_pico, "the ledger names other lines of the bill"
         under_bill = max(under_bill, each.bill_pico - books.ledger_nano * PICO_PER_NANO)
@@ -63,7 +68,7 @@ def judge(
         false_refusals += sum(one["needed"] <= one["remaining"] for one in shortages)
     leaked = arena.leaked()
     asked = sum(each.told.asked for each in fights)
-    unavailable = sum(each.told.unavailable for each in fights)
+    unavailable = sum(len(each.told.unavailable) for each in fights)
     overspend = max(each.bill_pico - each.limit * PICO_PER_NANO for each in fights)
     share = min(each.bill_pico / (each.limit * PICO_PER_NANO) for each in fights)
     tell(
