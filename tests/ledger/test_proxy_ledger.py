@@ -14,6 +14,7 @@ from signalbox_ledger.protocol import Draw
 from signalbox_ledger.recovery import recover_all
 from signalbox_ledger.replies import Refused
 from support.ledgers import budget, run_of, until
+from support.timing import at_most
 
 DAY = "ns/day"
 
@@ -23,13 +24,13 @@ def claim(amount: int, subject: str = "", id_: str = DAY) -> Claim:
 
 
 async def hold(ledger: ProxyLedger, *claims: Claim) -> Hold:
-    held = await ledger.hold(claims, wait_s=30)
+    held = await ledger.hold(claims, wait_s=at_most(30))
     assert isinstance(held, Hold), held
     return held
 
 
-async def refusal(ledger: ProxyLedger, *claims: Claim, wait_s: float = 30) -> Shortage:
-    shortage = await ledger.hold(claims, wait_s=wait_s)
+async def refusal(ledger: ProxyLedger, *claims: Claim, wait_s: float | None = None) -> Shortage:
+    shortage = await ledger.hold(claims, wait_s=at_most(30) if wait_s is None else wait_s)
     assert isinstance(shortage, Shortage)
     return shortage
 
@@ -113,7 +114,8 @@ async def test_several_accounts_are_held_together_or_not_at_all(authority, open_
     assert (await figures(authority, "ns/rate")).settled == 1
 
 
-async def test_what_lies_idle_at_another_proxy_comes_back(open_ledger) -> None:
+async def test_what_lies_idle_at_another_proxy_comes_back(open_ledger, monkeypatch) -> None:
+    monkeypatch.setattr(held_account, "IDLE_SECONDS", 3600)  # not by itself
     first, second = await open_ledger("p0"), await open_ledger("p1")
     await first.configure(1, [budget(limit=1000)])
     await second.configure(1, [budget(limit=1000)])

@@ -252,6 +252,6 @@ async def write_off(socket: Path, holder: str) -> Lost:
 
 async def hold(ledger: ProxyLedger, amount: int) -> Hold:
     """So much of the budget that `budget()` makes, which has it."""
-    held = await ledger.hold([Claim("ns/day", "", amount)], wait_s=30)
+    held = await ledger.hold([Claim("ns/day", "", amount)], wait_s=at_most(30))
     assert isinstance(held, Hold)
     return held

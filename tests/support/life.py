@@ -20,6 +20,7 @@ from signalbox_ledger.lanes import Clock as AuthorityClock
 from signalbox_ledger.store import Store
 from signalbox_ledger.turns import Authority, Connection
 from support.ledgers import run_of
+from support.timing import at_most
 
 
 class VirtualClock(Clock):
@@ -55,7 +56,7 @@ class Life:
 
     async def held(self, claims: Sequence[Claim], *, proxy: int = 0) -> Hold:
         """A hold for which there is room."""
-        hold = await self.proxies[proxy].hold(claims, wait_s=30)
+        hold = await self.proxies[proxy].hold(claims, wait_s=at_most(30))
         assert isinstance(hold, Hold), hold
         return hold
 
@@ -63,7 +64,7 @@ class Life:
         self, claims: Sequence[Claim], spent: int | None = None, *, proxy: int = 0
     ) -> Shortage | None:
         """One request: held, answered, recorded. None, or why it was refused."""
-        hold = await self.proxies[proxy].hold(claims, wait_s=30)
+        hold = await self.proxies[proxy].hold(claims, wait_s=at_most(30))
         if isinstance(hold, Shortage):
             return hold
         self.end(hold, claims, spent, proxy=proxy)
