@@ -115,8 +115,14 @@ async def test_who_waits_for_a_busy_database_gets_its_hold(
 async def test_who_waits_for_a_database_that_is_gone_hears_of_it(
     ledger: ProxyLedger, slow: SlowAuthority, silent_ms: int | None
 ) -> None:
+    """Within five steps of its patience: no time for many pings."""
     slow.alive = lambda: Alive(silent_ms)
-    found = await ledger.hold([CLAIM])
+    asking = asyncio.create_task(ledger.hold([CLAIM]))
+    counting = asyncio.create_task(pinged(slow, 30))
+    await asyncio.wait((asking, counting), return_when=asyncio.FIRST_COMPLETED)
+    assert not counting.done()
+    counting.cancel()
+    found = await asking
     assert isinstance(found, Shortage)
     assert found.reason == "unavailable"
 
