@@ -74,6 +74,18 @@ class Fleet:
 
     async def start_simulator(self) -> None:
         """Starts the simulated provider, at the address that it had before where that is free."""
+        for last in (False, False, True):
+            try:
+                self.simulate_url = await self._start_simulator()
+            except Failure:
+                if last:
+                    raise
+                # Others may have taken the port since it was looked for: the next try is another.
+                (self._state.simulator / "port").unlink(missing_ok=True)
+            else:
+                return
+
+    async def _start_simulator(self) -> str:
         state = self._state
         remembered = state.simulator / "port"
         port = int(remembered.read_text()) if remembered.exists() else free_port("127.0.0.1")
@@ -81,7 +93,7 @@ class Fleet:
         arguments = ["--port", str(port), "--bill", str(state.simulator / "bill.jsonl")]
         arguments += ["--credentials", str(state.credentials), "--answer-tokens", "160", "360"]
         self._simulator = self._keeper("simulator", "signalbox_simulator", arguments)
-        self.simulate_url = await self._simulator.start()
+        return await self._simulator.start()
 
     async def start_proxies(self) -> None:
         """Starts all proxies; they are not ready before they have a snapshot."""
