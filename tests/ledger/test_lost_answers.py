@@ -14,6 +14,7 @@ from signalbox_ledger.store import Store
 from signalbox_ledger.turns import Connection
 from support.ledgers import budget, until
 from support.life import Life, living
+from support.timing import at_most
 
 NOW = 1_777_636_800
 DAY = budget(limit=1000)
@@ -71,7 +72,7 @@ async def test_what_was_granted_to_who_may_draw_no_more_comes_back(life: Life, m
 
 async def test_what_is_asked_again_is_not_given_back_beside_that(life: Life, meanwhile) -> None:
     meanwhile({Drawn: partial(life.store.freeze, "a test", 0), Welcome: life.store.readmit})
-    found = await life.proxies[0].hold(CLAIMS, wait_s=2.0)
+    found = await life.proxies[0].hold(CLAIMS, wait_s=at_most(30))
     assert isinstance(found, Hold)
     await life.proxies[0]._housekeeper.give_back(NOW, everything=False)
     assert held(life) >= 400, "it is in use here"
