@@ -19,7 +19,7 @@ LONG_S = 10.0
 
 def be_patient(put: Callable[[Any, str, Any], None] = setattr) -> None:
     """Wait for an authority as long as it takes; `put` sets an attribute."""
-    put(drawing, "_ANSWER_S", (LONG_S, LONG_S))
+    put(drawing, "_ANSWER_S", (LONG_S, LONG_S / 5))
     put(drawing, "_SILENT_AFTER_S", LONG_S)
     put(key_claims, "_ANSWER_S", LONG_S)
     put(client, "_ANSWER_S", LONG_S)
