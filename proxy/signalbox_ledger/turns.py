@@ -77,15 +77,17 @@ class Authority:
             await asyncio.sleep(_BEAT_S)
             heard = sorted({each.session.holder for each in self.connections} - {""})
             try:
-                await self.lanes[0].aside(partial(self._note, heard))
+                for holder in heard:
+                    await self.lanes[-1].aside(partial(self._note, holder))
             except DatabaseError as error:
                 _log.warning("who is connected cannot be noted: %s", error)
 
-    def _note(self, heard: list[str]) -> None:
-        lane = self.lanes[0]
-        if heard:
-            with lane.store.transaction():
-                lane.store.holders.heard_of(heard, lane.clock.now_ms())
+    def _note(self, holder: str) -> None:
+        # One at a time: who waits for several holders, and has some of them, waits in a circle with
+        # those who draw or settle for several.
+        lane = self.lanes[-1]
+        with lane.store.transaction():
+            lane.store.holders.heard_of([holder], lane.clock.now_ms())
 
     async def tidy(self) -> None:
         """Every minute, drop what no decision needs any more; a little at a time, so that those

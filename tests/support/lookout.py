@@ -72,6 +72,7 @@ async def main(watched: Sequence[str]) -> None:
         asyncio.create_task(watch_proxy(each) if each.startswith("http") else watch(Path(each)))
         for each in watched
     ]
+    print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)
     for task in watching:
         task.cancel()
@@ -96,6 +97,8 @@ class Lookout:
             text=True,
             env={"PYTHONPATH": ENVIRONMENT_PATH},
         )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
         return self
 
     def __exit__(
