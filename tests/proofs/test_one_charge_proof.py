@@ -36,7 +36,7 @@ REPEATED, REUSED = 0.30, 0.05
 FAILS = 0.05
 """Of the provider's answers: an error status, which costs nothing and gives the key back."""
 
-LIMIT_S = sized(300, 7_200)
+LIMIT_S = sized(1_200, 14_400)
 AGENT = "repeater"
 
 
