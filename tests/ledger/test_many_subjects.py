@@ -9,13 +9,16 @@ from signalbox_ledger import status
 from signalbox_ledger.protocol import DrawItem, Hello
 from signalbox_ledger.store import Store
 from support.ledgers import budget
-from support.timing import least, wall_s
+from support.timing import cpu_s, least, wall_s
 
 NOON = 1_777_636_800
 DAY = 86_400
 START = NOON - DAY // 2
 SLACK_S = 0.02
 """A busy machine's; twenty draws that each read all rows would take ten times as long."""
+
+AT_ONCE = 5_000
+"""Rows of one statement: PostgreSQL gives one up after five seconds."""
 
 SPEC = budget("ns/users", 1000, per="user", every="day")
 
@@ -34,15 +37,25 @@ class Crowd:
     def grow(self, users: int) -> None:
         """Accounts of users who have spent something, each another amount."""
         columns = ("budget", "basis", "subject", "window_start", "window_end", "limit_amount")
-        with self.store.transaction():
-            self.store.database.insert(
-                "account",
-                (*columns, "enforced", "granted"),
-                [
-                    (SPEC.id, SPEC.basis, f"u{n:06}", START, START + DAY, 1000, 1000, n * 7 % 900)
-                    for n in range(self.users, users)
-                ],
-            )
+        for begin in range(self.users, users, AT_ONCE):
+            with self.store.transaction():
+                self.store.database.insert(
+                    "account",
+                    (*columns, "enforced", "granted"),
+                    [
+                        (
+                            SPEC.id,
+                            SPEC.basis,
+                            f"u{n:06}",
+                            START,
+                            START + DAY,
+                            1000,
+                            1000,
+                            n * 7 % 900,
+                        )
+                        for n in range(begin, min(begin + AT_ONCE, users))
+                    ],
+                )
         self.users = users
 
     def draw(self) -> None:
@@ -114,10 +127,11 @@ def test_a_hundred_thousand_users(crowd: Crowd) -> None:
     bound = 4 * few + SLACK_S
     many = least(draw_s, bound)
     # PostgreSQL has to look at every row that no vacuum has seen yet.
-    shown_bound = 0.1 if crowd.store.database.dialect == "sqlite" else 0.4
-    shown = least(partial(wall_s, crowd.report), shown_bound)
+    in_process = crowd.store.database.dialect == "sqlite"
+    took_s, shown_bound = (cpu_s, 0.1) if in_process else (wall_s, 0.4)
+    shown = least(partial(took_s, crowd.report), shown_bound)
     forgotten = crowd.forget()
-    forget_s = least(partial(wall_s, lambda: next(forgotten)), 0.4)
+    forget_s = least(partial(took_s, lambda: next(forgotten)), 0.4)
     print(f"draw_ms_few={few * 50:.2f} draw_ms_many={many * 50:.2f} status_ms={shown * 1000:.0f}")
     assert many < bound
     assert shown < shown_bound
