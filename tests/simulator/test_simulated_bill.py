@@ -177,9 +177,7 @@ def test_a_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
         command += ["--port", str(taken.getsockname()[1]), "--credentials", str(tmp_path)]
         command += ["--bill", str(tmp_path / "bill.jsonl")]
         environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        ended = subprocess.run(
-            command, capture_output=True, text=True, env=environment, timeout=90
-        )
+        ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=90)
     assert ended.returncode == 1
     assert "cannot listen on 127.0.0.1" in ended.stderr
     assert "Traceback" not in ended.stderr
