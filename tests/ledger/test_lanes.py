@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from signalbox_ledger import protocol
+from signalbox_ledger import protocol, turns
 from signalbox_ledger.asking import connected
 from signalbox_ledger.connection import LedgerUnavailableError
 from signalbox_ledger.database import Database, DatabaseUnavailableError
@@ -169,6 +169,33 @@ async def test_what_nobody_waits_for_goes_beside_what_somebody_does(
     records.close()
     assert store.heard == ["Hello", "Poll", "Draw", "Configure"]
     assert records.heard == ["Settle", "Status"]
+
+
+async def test_who_is_connected_is_noted_one_holder_at_a_time(
+    store: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for one of several, holding others, waits in a circle with who draws for them."""
+    monkeypatch.setattr(turns, "_BEAT_S", 0)
+    authority = Authority(store, Clock(store.now_ms), Here())
+    for holder in ("p-1", "p-2"):
+        authority.connections[Connection(authority)] = None
+        list(authority.connections)[-1].session.holder = holder
+    heard: list[list[str]] = []
+    noted = asyncio.Event()
+
+    def note(holders: list[str], _now_ms: int) -> None:
+        heard.append([*holders, str(len(store.shared))])
+        if len(heard) == 2:
+            noted.set()
+
+    monkeypatch.setattr(store.holders, "heard_of", note)
+    beating = asyncio.create_task(authority.beat())
+    async with asyncio.timeout(30):
+        await noted.wait()
+    beating.cancel()
+    (first, one), (second, other) = heard[:2]
+    assert (first, second) == ("p-1", "p-2")
+    assert one != other, "each in a transaction of its own"
 
 
 class Waiting(Executor):
