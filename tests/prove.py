@@ -71,6 +71,7 @@ class Run:
     options: Sequence[str]
     environment: Mapping[str, str]
     ended: list[Ended] = field(default_factory=list)
+    running: set["subprocess.Popen[str]"] = field(default_factory=set)
 
     def part(self, name: str, command: Sequence[str]) -> None:
         """One part with nothing beside it; its output is seen as it comes."""
@@ -81,7 +82,7 @@ class Run:
     def proofs(self, file: str) -> Ended:
         """The proofs of one file, beside others; its output is shown whole."""
         began = time.monotonic()
-        ran = subprocess.run(
+        process = subprocess.Popen(
             self.pytest(file),
             cwd=TESTS.parent,
             env=self.environment,
@@ -89,8 +90,11 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        print(f"\n{file}\n{ran.stdout}", flush=True)
-        return self._end(file, ran.returncode, began)
+        self.running.add(process)
+        said, _ = process.communicate()
+        self.running.remove(process)
+        print(f"\n{file}\n{said}", flush=True)
+        return self._end(file, process.returncode, began)
 
     def pytest(self, file: str) -> list[str]:
         return [sys.executable, "-m", "pytest", "-m", "proof", str(TESTS / file), *self.options]
@@ -103,8 +107,15 @@ class Run:
             ThreadPoolExecutor(AT_ONCE) as pool,
         ):
             began = time.monotonic()
-            for each in as_completed([pool.submit(self.proofs, file) for file in files]):
-                each.result()
+            begun = [pool.submit(self.proofs, file) for file in files]
+            try:
+                for each in as_completed(begun):
+                    each.result()
+            except BaseException:  # somebody ends this run: nothing else begins
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in list(self.running):
+                    process.terminate()
+                raise
             print("\nwaiting for the simulation", flush=True)
             code = simulated.wait()
             output.seek(0)
