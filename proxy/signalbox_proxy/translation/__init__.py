@@ -1,4 +1,4 @@
-"""Carries a conversation between two wire formats: a client's on one side, a provider's on the other.
+"""Carries a conversation between two wire formats: a client's and a provider's.
 
 Stands between `surfaces` (what clients speak) and `upstream` (what providers are sent). Traffic
 whose two sides speak the same format never comes here. Everything in this package is pure; what

@@ -1,6 +1,7 @@
 """What a wire format offers to translation: as a client's, as a provider's.
 
-The two are independent: n client formats and m provider formats make n x m pairs with n + m modules.
+The two are independent: n client formats and m provider formats make n x m pairs with n + m
+modules.
 """
 
 from collections.abc import Mapping, Sequence

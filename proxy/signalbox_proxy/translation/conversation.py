@@ -22,7 +22,7 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class Image(msgspec.Struct, frozen=True):
-    """An image: base64 `data` of a `media_type` (`image/png`), or a `url` that the provider fetches.
+    """An image: base64 `data` of a `media_type` (`image/png`), or a `url` for the provider.
 
     Exactly one of `data` and `url` is not empty. `detail` is OpenAI's word, "" where none was said.
     """
