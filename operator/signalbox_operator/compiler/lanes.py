@@ -3,6 +3,7 @@
 from typing import Literal, TypeVar
 
 from signalbox_api.lane import Lane, LaneClass, WireFormat
+from signalbox_api.lane_auth import AuthType, LaneAuth
 from signalbox_api.model import Capability, ModelSpec
 from signalbox_api.price import LanePrice
 from signalbox_operator.compiler.conversion import sensitivity
@@ -13,6 +14,8 @@ _Value = TypeVar("_Value")
 
 _OPENAI = "openai"
 _DEFAULT_TIMEOUT_S = 600
+_AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
+"""What Entra tokens for Azure OpenAI are for, as Microsoft's reference gives it."""
 
 
 def build_lanes(spec: ModelSpec, simulate_url: str | None) -> list[wire.Lane]:
@@ -57,6 +60,7 @@ def _build(spec: ModelSpec, lane: Lane, written: Lane, simulate_url: str | None)
         endpoint=_endpoint(_stated(lane.endpoint), simulate_url),
         auth=auth.type.value,
         auth_key=auth.key or "",
+        identity=_identity(auth, _stated(lane.region)),
         region=_stated(lane.region),
         jurisdiction=_stated(lane.jurisdiction),
         max_sensitivity=sensitivity(_stated(lane.max_sensitivity).rank),
@@ -68,6 +72,21 @@ def _build(spec: ModelSpec, lane: Lane, written: Lane, simulate_url: str | None)
         service_tier=_service_tier(lane, written) if chat else "",
         first_chunk_ms=lane.typical_first_chunk_ms,
         request_timeout_ms=1000 * (limit or _DEFAULT_TIMEOUT_S),
+    )
+
+
+def _identity(auth: LaneAuth, region: str) -> wire.Identity | None:
+    """Whom the lane signs in as, with what its cloud demands filled in."""
+    if auth.type in {AuthType.API_KEY, AuthType.NONE}:
+        return None
+    is_aws, is_azure = auth.type is AuthType.AWS, auth.type is AuthType.AZURE
+    return wire.Identity(
+        role=auth.role or "",
+        region=(auth.region or region) if is_aws else "",
+        service_account=auth.service_account or "",
+        tenant=auth.tenant or "",
+        client=auth.client or "",
+        scope=(auth.scope or _AZURE_SCOPE) if is_azure else "",
     )
 
 
