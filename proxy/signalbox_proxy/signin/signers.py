@@ -1,0 +1,12 @@
+"""The signers there are: one line for each `Lane.auth` that signs in."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from signalbox_proxy.signin.azure import AzureSigner
+from signalbox_proxy.signin.contract import SignerFactory
+
+SIGNERS: Final[Mapping[str, SignerFactory]] = {
+    "azure": AzureSigner,
+}
+"""By `Lane.auth`."""
