@@ -35,7 +35,8 @@ class Answer(msgspec.Struct, frozen=True):
 class PartBegins(msgspec.Struct, frozen=True):
     """A part of the answer begins; parts do not interleave and are numbered from 0.
 
-    `id` and `name` are those of a tool call. `redacted` is a whole encrypted piece of reasoning.
+    `id` and `name` are those of a tool call. `redacted` is a whole encrypted piece of reasoning,
+    `origin` the provider format that reasoning comes from (`Thinking.origin`).
     """
 
     index: int
@@ -43,6 +44,7 @@ class PartBegins(msgspec.Struct, frozen=True):
     id: str = ""
     name: str = ""
     redacted: str = ""
+    origin: str = ""
 
 
 class PartGrows(msgspec.Struct, frozen=True):
