@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
+from signalbox_proxy.signin.aws import AwsSigner
 from signalbox_proxy.signin.azure import AzureSigner
 from signalbox_proxy.signin.contract import SignerFactory
 
 SIGNERS: Final[Mapping[str, SignerFactory]] = {
+    "aws": AwsSigner,
     "azure": AzureSigner,
 }
 """By `Lane.auth`."""
