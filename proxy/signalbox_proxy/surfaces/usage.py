@@ -81,6 +81,65 @@ def anthropic_usage(record: object) -> Usage | None:
     )
 
 
+class AnthropicTotals:
+    """The usage records of one messages stream, merged.
+
+    `message_start` carries the input's tokens, each `message_delta` the running totals; they are
+    the bill only from the one on that tells the stop reason. Without it the output is not known.
+    """
+
+    def __init__(self) -> None:
+        self._record: dict[str, Any] = {}
+        self.stop_reason: object = None
+        self.is_final = False
+
+    def begin(self, usage: object) -> None:
+        """Take the record of `message_start`."""
+        if isinstance(usage, dict):
+            self._record.update({k: v for k, v in usage.items() if v is not None})
+
+    def take(self, usage: object, stop_reason: object) -> None:
+        """Take what a `message_delta` tells; None stands for what it leaves out."""
+        self.begin(usage)
+        if stop_reason is not None:
+            self.stop_reason = stop_reason
+        if self.stop_reason is not None and isinstance(usage, dict):
+            self.is_final = usage.get("output_tokens") is not None
+
+    def usage(self) -> Usage | None:
+        """The totals so far; None where they are missing or not plausible."""
+        return anthropic_usage(self._record)
+
+
+def gemini_usage(record: object) -> Usage | None:
+    """Read the `usageMetadata` of a generateContent answer, or the last state of a stream's.
+
+    Cached tokens lie within the prompt, thinking beside the answer; results of the provider's own
+    tools are input. A zero is left out of the record, so that either the answer's count or the
+    total must be there. What the total has beyond its parts is output.
+    """
+    if not isinstance(record, dict):
+        return None
+    prompt = _count(record, "promptTokenCount", required=True)
+    answered = _count(record, "candidatesTokenCount", required="totalTokenCount" not in record)
+    thought = _count(record, "thoughtsTokenCount")
+    cached = _count(record, "cachedContentTokenCount")
+    of_tools = _count(record, "toolUsePromptTokenCount")
+    total = _count(record, "totalTokenCount")
+    if prompt is None or answered is None or thought is None:
+        return None
+    if cached is None or of_tools is None or total is None:
+        return None
+    fresh = prompt - cached
+    output = max(answered + thought, total - prompt - of_tools)
+    return Usage(
+        input=(fresh if fresh >= 0 else prompt) + of_tools,
+        cached_input=cached,
+        output=output,
+        reasoning=min(thought, output),
+    )
+
+
 def _count(record: dict[str, Any], key: str, *, required: bool = False) -> int | None:
     """A plausible number of tokens; 0 where it is absent and may be; None where it is neither."""
     value = record.get(key)

@@ -9,10 +9,13 @@ from typing import Final
 
 from signalbox_proxy.model_request import SurfaceName
 from signalbox_proxy.translation.contract import ClientFormat, ProviderFormat
+from signalbox_proxy.translation.gemini_provider import GEMINI
 from signalbox_snapshot.snapshot import WireFormat
 
 CLIENT_FORMATS: Final[Mapping[SurfaceName, ClientFormat]] = {}
 """How clients ask, by surface."""
 
-PROVIDER_FORMATS: Final[Mapping[WireFormat, ProviderFormat]] = {}
+PROVIDER_FORMATS: Final[Mapping[WireFormat, ProviderFormat]] = {
+    "gemini": GEMINI,
+}
 """How providers are asked, by wire format."""

@@ -1,0 +1,57 @@
+"""What older Gemini models want said differently, decided by the lane's upstream model.
+
+Gemini 1 and 2 know no ids of calls, no images inside a result and no thinking levels. Budgets of
+the levels are those of Google's guide on OpenAI compatibility.
+"""
+
+import re
+from typing import Any, Final
+
+from signalbox_proxy.translation.gemini_contents import UNSIGNED
+
+_OLDER: Final = re.compile(r"gemini-[12](?![0-9])")
+_BUDGETS: Final = {
+    "MINIMAL": 1024,
+    "LOW": 1024,
+    "MEDIUM": 8192,
+    "HIGH": 24576,
+    "XHIGH": 24576,
+}
+
+
+def adapted(written: dict[str, Any], model: str) -> dict[str, Any]:
+    """The body as this model takes it; `written` is not changed."""
+    if not _OLDER.match(model.rpartition("/")[2]):
+        return written
+    older = dict(written)
+    older["contents"] = [_content(content) for content in written["contents"]]
+    settings = written.get("generationConfig", {})
+    thinking = settings.get("thinkingConfig", {})
+    if "thinkingLevel" in thinking:
+        budget = _BUDGETS[thinking["thinkingLevel"]]
+        thinking = {"includeThoughts": thinking["includeThoughts"], "thinkingBudget": budget}
+        older["generationConfig"] = {**settings, "thinkingConfig": thinking}
+    return older
+
+
+def _content(content: dict[str, Any]) -> dict[str, Any]:
+    """One turn. Images of results follow behind all of them: the results are counted in a row."""
+    parts, images, others = [], [], []
+    for part in content["parts"]:
+        if "functionResponse" in part:
+            result = part["functionResponse"]
+            images += result.get("parts", ())
+            kept = {"name": result["name"], "response": result["response"]}
+            parts.append({"functionResponse": kept})
+        else:
+            others.append(_part(part))
+    return {"role": content["role"], "parts": [*parts, *images, *others]}
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    if "functionCall" not in part:
+        return part
+    call = {name: value for name, value in part["functionCall"].items() if name != "id"}
+    signature = part.get("thoughtSignature", UNSIGNED)
+    signed = {} if signature == UNSIGNED else {"thoughtSignature": signature}
+    return {"functionCall": call, **signed}
