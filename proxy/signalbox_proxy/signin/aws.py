@@ -42,11 +42,11 @@ _LINK_LOCAL: Final = frozenset(
 """Where plain HTTP may be asked for keys: the addresses of ECS, EKS and the machine itself."""
 
 
-class _Container(msgspec.Struct):
-    AccessKeyId: str
-    SecretAccessKey: str
-    Token: str
-    Expiration: str
+class _Container(msgspec.Struct, rename="pascal"):
+    access_key_id: str
+    secret_access_key: str
+    token: str
+    expiration: str
 
 
 class AwsSigner:
@@ -140,8 +140,8 @@ class AwsSigner:
             found = msgspec.json.decode(answer.body, type=_Container)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise SignInError(wrong) from None
-        keys = _checked(found.AccessKeyId, found.SecretAccessKey, found.Token, wrong)
-        return keys, _instant(found.Expiration, wrong)
+        keys = _checked(found.access_key_id, found.secret_access_key, found.token, wrong)
+        return keys, _instant(found.expiration, wrong)
 
     async def _ask_sts(
         self, form: dict[str, str], own: AwsKeys | None, now_s: int

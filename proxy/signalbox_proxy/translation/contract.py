@@ -5,7 +5,7 @@ modules.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.translation.answer import Answer, Event
@@ -98,3 +98,11 @@ class ProviderFormat(Protocol):
 
     def error_message(self, body: bytes) -> str:
         """The sentence in an error's body, "" where there is none."""
+
+
+@runtime_checkable
+class ModelDependent(Protocol):
+    """What a provider format also is where its models take fields of their own."""
+
+    def model_obstacle(self, written: dict[str, Any], lane: Lane) -> Untranslatable | None:
+        """What of `written` the model of this lane cannot be told; asked before any hold."""

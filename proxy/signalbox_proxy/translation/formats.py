@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from signalbox_proxy.model_request import SurfaceName
+from signalbox_proxy.translation.bedrock_provider import BEDROCK
 from signalbox_proxy.translation.contract import ClientFormat, ProviderFormat
 from signalbox_proxy.translation.gemini_provider import GEMINI
 from signalbox_snapshot.snapshot import WireFormat
@@ -16,6 +17,7 @@ CLIENT_FORMATS: Final[Mapping[SurfaceName, ClientFormat]] = {}
 """How clients ask, by surface."""
 
 PROVIDER_FORMATS: Final[Mapping[WireFormat, ProviderFormat]] = {
+    "bedrock": BEDROCK,
     "gemini": GEMINI,
 }
 """How providers are asked, by wire format."""
