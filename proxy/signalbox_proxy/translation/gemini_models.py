@@ -1,22 +1,46 @@
-"""What older Gemini models want said differently, decided by the lane's upstream model.
+"""What differs between Gemini models, decided by the lane's upstream model.
 
 Gemini 1 and 2 know no ids of calls, no images inside a result and no thinking levels. Budgets of
-the levels are those of Google's guide on OpenAI compatibility.
+the levels, and which models always think, are those of Google's guide on OpenAI compatibility.
 """
 
 import re
 from typing import Any, Final
 
+from signalbox_proxy.translation.contract import Untranslatable
 from signalbox_proxy.translation.gemini_contents import UNSIGNED
 
 _OLDER: Final = re.compile(r"gemini-[12](?![0-9])")
+_OLDEST: Final = re.compile(r"gemini-(?:1|2\.0)(?![0-9])")
+_ALWAYS_THINKS: Final = re.compile(r"gemini-(?:2\.5-pro|[3-9]|[1-9][0-9])")
 _BUDGETS: Final = {
     "MINIMAL": 1024,
     "LOW": 1024,
     "MEDIUM": 8192,
     "HIGH": 24576,
-    "XHIGH": 24576,
 }
+
+
+def obstacle(written: dict[str, Any], model: str) -> Untranslatable | None:
+    """What of a request this model does not know."""
+    name = model.rpartition("/")[2]
+    settings = written.get("generationConfig", {})
+    thinking = settings.get("thinkingConfig")
+    if thinking and thinking.get("thinkingBudget") == 0 and _ALWAYS_THINKS.match(name):
+        return Untranslatable("reasoning_effort", "this model cannot leave thinking out")
+    if not _OLDER.match(name):
+        return None
+    if "tools" in written and "responseMimeType" in settings:
+        return Untranslatable("response_format", "this model keeps to no form beside tools")
+    if thinking and thinking.get("thinkingLevel") == "XHIGH":
+        return Untranslatable("reasoning_effort", "this model knows no effort above high")
+    if not _OLDEST.match(name):
+        return None
+    if thinking and thinking.get("thinkingBudget") != 0:
+        return Untranslatable("reasoning_effort", "this model does not think")
+    if any("fileData" in part for content in written["contents"] for part in content["parts"]):
+        return Untranslatable("messages", "this model fetches no images")
+    return None
 
 
 def adapted(written: dict[str, Any], model: str) -> dict[str, Any]:
@@ -27,7 +51,9 @@ def adapted(written: dict[str, Any], model: str) -> dict[str, Any]:
     older["contents"] = [_content(content) for content in written["contents"]]
     settings = written.get("generationConfig", {})
     thinking = settings.get("thinkingConfig", {})
-    if "thinkingLevel" in thinking:
+    if _OLDEST.match(model.rpartition("/")[2]):
+        older["generationConfig"] = {k: v for k, v in settings.items() if k != "thinkingConfig"}
+    elif "thinkingLevel" in thinking:
         budget = _BUDGETS[thinking["thinkingLevel"]]
         thinking = {"includeThoughts": thinking["includeThoughts"], "thinkingBudget": budget}
         older["generationConfig"] = {**settings, "thinkingConfig": thinking}

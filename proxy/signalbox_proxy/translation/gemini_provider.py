@@ -14,11 +14,11 @@ from signalbox_proxy.surfaces import governed
 from signalbox_proxy.surfaces.decoding import encode_body
 from signalbox_proxy.surfaces.scrubbing import scrub
 from signalbox_proxy.translation.answer import Answer
-from signalbox_proxy.translation.contract import EventReader
+from signalbox_proxy.translation.contract import EventReader, Untranslatable
 from signalbox_proxy.translation.conversation import Conversation
 from signalbox_proxy.translation.gemini_answer import AnswerReader, GeminiEventReader
 from signalbox_proxy.translation.gemini_contents import contents, system_instruction
-from signalbox_proxy.translation.gemini_models import adapted
+from signalbox_proxy.translation.gemini_models import adapted, obstacle
 from signalbox_proxy.translation.gemini_settings import generation_settings, tool_settings
 from signalbox_proxy.translation.whole import folded
 from signalbox_snapshot.snapshot import Lane, WireFormat
@@ -27,7 +27,7 @@ _PUBLISHER = "/publishers/google"
 
 
 class GeminiFormat:
-    """See `contract.ProviderFormat`."""
+    """See `contract.ProviderFormat` and `contract.ModelDependent`."""
 
     @property
     def name(self) -> WireFormat:
@@ -49,6 +49,10 @@ class GeminiFormat:
         if settings:
             written["generationConfig"] = settings
         return written
+
+    def model_obstacle(self, written: dict[str, Any], lane: Lane) -> Untranslatable | None:
+        """What the model of a lane does not know."""
+        return obstacle(written, lane.upstream_model)
 
     def body(
         self, written: dict[str, Any], lane: Lane, *, output_limit: int | None, stream: bool
