@@ -18,7 +18,13 @@ DECLARABLE: Final = frozenset(
 )
 """What a client may say about its request, by header or by metadata key."""
 
+OPENAI_LIMITS: Final = ("max_tokens", "max_completion_tokens")
+"""Fields of a chat completion that bound its output; a server honours one of them at least."""
+
 USER_AGENT: Final = "signalbox"
+
+DEFAULT_VERSION: Final = "2023-06-01"
+"""`anthropic-version` where the client sends none, as Anthropic's reference shows it."""
 
 _FORWARDED: Final = ("traceparent", "tracestate")
 """W3C trace context. No idempotency key: a replayed answer would be charged and not billed."""
@@ -88,9 +94,47 @@ def anthropic_credential(lane: Lane, credential: str) -> dict[str, str]:
     return {"x-api-key": credential} if lane.auth == "apiKey" else {}
 
 
+def anthropic_headers(client: Mapping[str, str], lane: Lane, credential: str) -> dict[str, str]:
+    """Headers of a call in Anthropic's wire format; the client's version is passed on."""
+    version = client.get("anthropic-version", "")
+    is_usable = version and is_header_value(version)
+    return {
+        **common_headers(client, stream_capable=True),
+        "anthropic-version": version if is_usable else DEFAULT_VERSION,
+        **anthropic_credential(lane, credential),
+    }
+
+
 def is_header_value(value: str) -> bool:
     """Whether a client's header value may travel on: bounded, visible ASCII, no line breaks."""
     return len(value) <= _MAX_HEADER and value.isascii() and value.isprintable()
+
+
+def write_openai_lane(
+    body: dict[str, Any], lane: Lane, *, output_limit: int | None, stream: bool
+) -> None:
+    """Write into a chat completion's body what a lane and its quote decide.
+
+    The limit goes into the field that the lane is known to honour, whichever of the two stood
+    there: a field that a server ignores would leave the output without a bound. A tier that the
+    client asked for becomes the lane's own.
+    """
+    body["model"] = lane.upstream_model
+    for field in OPENAI_LIMITS:
+        body.pop(field, None)
+    if output_limit is not None:
+        body[lane.output_limit_field] = output_limit
+    if stream:
+        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    write_openai_tier(body, lane)
+
+
+def write_openai_tier(body: dict[str, Any], lane: Lane) -> None:
+    """Write the lane's service tier; the client's own would change the price."""
+    if lane.service_tier:
+        body["service_tier"] = lane.service_tier
+    elif body.get("service_tier") is not None:
+        body["service_tier"] = "default"
 
 
 def openai_path(lane: Lane, resource: str) -> str:
