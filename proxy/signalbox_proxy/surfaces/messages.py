@@ -15,9 +15,6 @@ from signalbox_proxy.surfaces.messages_types import MESSAGES as TABLE
 from signalbox_proxy.surfaces.messages_types import ThinkingAdaptive, ThinkingEnabled
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
-DEFAULT_VERSION: Final = "2023-06-01"
-"""`anthropic-version` where the client sends none, as Anthropic's reference shows it."""
-
 NEUTRAL_BETAS: Final = frozenset(
     {
         "fine-grained-tool-streaming-2025-05-14",
@@ -85,13 +82,10 @@ class MessagesSurface:
         self, client: Mapping[str, str], lane: Lane, credential: str
     ) -> dict[str, str]:
         """All headers of the upstream call; the client's version is passed on, never pinned."""
-        headers = governed.common_headers(client, stream_capable=True)
-        version = client.get("anthropic-version", "")
-        is_usable = version and governed.is_header_value(version)
-        headers["anthropic-version"] = version if is_usable else DEFAULT_VERSION
+        headers = governed.anthropic_headers(client, lane, credential)
         if betas := _betas(client):
             headers["anthropic-beta"] = ",".join(betas)
-        return headers | governed.anthropic_credential(lane, credential)
+        return headers
 
     def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
         """The body for one lane."""
@@ -112,6 +106,10 @@ class MessagesSurface:
     def stream_reader(self, request: ModelRequest) -> StreamReader:
         """A reader for one streamed answer."""
         return MessagesStreamReader()
+
+    def rejection(self, status: int, body: bytes) -> Refusal:
+        """A provider's own 4xx."""
+        return errors.provider_rejection(status, body)
 
     def error(self, refusal: Refusal, run_id: str) -> tuple[int, dict[str, str], bytes]:
         """A refusal in Anthropic's error shape."""
