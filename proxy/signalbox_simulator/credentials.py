@@ -20,6 +20,7 @@ class Credentials:
 
     directory: Path
     _names: dict[bytes, str] = field(default_factory=dict, repr=False)
+    _pairs: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     _read_at: float = -1.0
 
     def __post_init__(self) -> None:
@@ -32,21 +33,33 @@ class Credentials:
             self._read()
         return self._names.get(_digest(secret))
 
+    def pair(self, key_id: str) -> tuple[str, str] | None:
+        """Give name and secret of a pair KEYID:SECRET by its first half, if it is known."""
+        if time.monotonic() - self._read_at > RELOAD_SECONDS:
+            self._read()
+        return self._pairs.get(key_id)
+
     def _read(self) -> None:
         names = {}
+        pairs = {}
         for path in sorted(self.directory.iterdir()):
             if path.name.startswith(".") or not path.is_file():
                 continue
             secret = path.read_text(encoding="utf-8").strip()
             if secret:
                 names[_digest(secret)] = path.name
+                key_id, _, rest = secret.partition(":")
+                pairs[key_id] = (path.name, rest)
         self._names = names
+        self._pairs = {key_id: pair for key_id, pair in pairs.items() if pair[1]}
         self._read_at = time.monotonic()
 
     def authenticate(self, headers: Mapping[str, str], host: HostSheet) -> str:
         """Give the name of the request's credential; raises Refusal (401) as the providers do."""
         secret = headers.get("x-api-key") if "messages" in host.surfaces else None
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        if "generate_content" in host.surfaces:
+            secret = headers.get("x-goog-api-key")
         if secret is None and scheme.lower() == "bearer":
             secret = bearer.strip()
         name = self.name(secret) if secret else None
