@@ -36,6 +36,11 @@ documentation):
 - images: width x height / 750, rounded up, at most 1,500 (also for an image behind a URL);
 - documents: 1,500 per PDF page, plain text as text.
 
+Generate content (Gemini; the image rule is Google's, the overheads are the simulator's own):
+
+- 2 per content, 2 per request, 3 per function call or response, 6 per function; text as above;
+- images: 258 if no side exceeds 384, else 258 per tile of 768 pixels; 258 per PDF page.
+
 Output is what was generated: one per generated token, reasoning included, tool call names
 included, the tokens of a stop sequence included. Hidden reasoning comes first and counts within
 the output limit.

@@ -74,3 +74,26 @@ def anthropic_error(refusal: Refusal, request_id: str) -> dict[str, object]:
         "error": {"type": kind, "message": refusal.message},
         "request_id": request_id,
     }
+
+
+GOOGLE_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+def google_error(refusal: Refusal) -> dict[str, object]:
+    """Give Google's error body."""
+    return {
+        "error": {
+            "code": refusal.status,
+            "message": refusal.message,
+            "status": GOOGLE_STATUSES.get(refusal.status, "UNKNOWN"),
+        }
+    }
