@@ -66,7 +66,7 @@ class Lane(Part):
     provider: Word | None = None
     """Who serves and bills, such as openai, anthropic, bedrock, vertex, azure or vllm."""
     wire_format: WireFormat | None = None
-    """The HTTP API that the endpoint speaks: openai (also Azure OpenAI, vLLM, Ollama, Mistral, Groq),
+    """The HTTP API that the endpoint speaks: openai (also of Azure, vLLM, Ollama, Mistral, Groq),
     anthropic, bedrock (Amazon's Converse) or gemini (generateContent, of Vertex AI too)."""
     upstream_model: ModelName | None = None
     """The model's name at the provider."""

@@ -6,7 +6,7 @@ from typing import Final, Self
 from pydantic import model_validator
 
 from signalbox_api.base import Part, Rule
-from signalbox_api.scalars import AwsRole, CredentialName, ServiceAccount, TokenScope, Word
+from signalbox_api.scalars import AwsRole, CredentialName, GrantScope, ServiceAccount, Word
 
 
 class AuthType(StrEnum):
@@ -53,7 +53,7 @@ class LaneAuth(Part):
     """With azure: the Entra tenant. Absent: the pod's own."""
     client: Word | None = None
     """With azure: the application's client id. Absent: the pod's own."""
-    scope: TokenScope | None = None
+    scope: GrantScope | None = None
     """With azure: what the token is for. Absent: https://cognitiveservices.azure.com/.default."""
 
     rules = (_KEY, _IDENTITY)

@@ -60,7 +60,7 @@ class Delivery:
         if isinstance(answer, WholeAnswer):
             return self._deliver_whole(answer)
         try:
-            return await self._deliver_stream(answer.upstream)
+            return await self._deliver_stream(answer.upstream, answer.reader)
         finally:
             answer.upstream.close()
 
@@ -73,8 +73,9 @@ class Delivery:
             headers=self._headers(streamed=False),
         )
 
-    async def _deliver_stream(self, upstream: UpstreamAnswer) -> StreamResponse:
-        reader = self._exchange.surface.stream_reader(self._request)
+    async def _deliver_stream(
+        self, upstream: UpstreamAnswer, reader: StreamReader
+    ) -> StreamResponse:
         response = StreamResponse(
             headers=self._headers(streamed=True)
             | {

@@ -66,7 +66,7 @@ async def serve(exchange: Exchange) -> StreamResponse:
         accounts = accounts_for(run.agent, facts)
         reserver = Reserver(ledger, accounts, Quoter(request), run)
         provider = ProviderCaller(
-            services, exchange.surface, request, facts, exchange.headers, decision
+            services, exchange.surface, request, facts, exchange.headers, decision, run.run_id
         )
         remaining = services.quarantine.clear_of(decision.ranking)
         failure: Refusal | None = None

@@ -7,7 +7,7 @@ docs/surfaces.md. Paths that no surface has are `surface_not_governed` and never
 from typing import Final
 
 from signalbox_proxy.surfaces.chat import CHAT
-from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader, Surface
+from signalbox_proxy.surfaces.contract import AnswerFacts, Carrier, StreamReader, Surface
 from signalbox_proxy.surfaces.embeddings import EMBEDDINGS
 from signalbox_proxy.surfaces.messages import MESSAGES
 
@@ -23,6 +23,7 @@ __all__ = [
     "MESSAGES",
     "SURFACES",
     "AnswerFacts",
+    "Carrier",
     "StreamReader",
     "Surface",
 ]
