@@ -151,7 +151,8 @@ class PartOrder:
         if isinstance(part, _OpenCall):
             events.append(PartBegins(self._index, "tool_call", id=part.id, name=part.name))
         else:
-            events.append(PartBegins(self._index, cast("Kind", part)))
+            origin = "openai" if part == "thinking" else ""
+            events.append(PartBegins(self._index, cast("Kind", part), origin=origin))
         return events
 
     def _end_open(self) -> list[Event]:
