@@ -176,10 +176,9 @@ def credential_of(credentials: CredentialStore, lane: PreparedLane) -> str | Non
 
 def carrier_for(surface: Surface, decision: Decision, lane: PreparedLane, run_id: str) -> Carrier:
     """What carries the request to a lane: the surface itself, or a translation to its format."""
-    wire = lane.lane.wire_format
-    if wire == surface.wire_format:
+    if lane.lane.wire_format == surface.wire_format:
         return surface
-    return decision.translations.carrier(wire, run_id)
+    return decision.translations.carrier(lane.lane, run_id)
 
 
 def signed(services: Services, call: UpstreamCall, lane: PreparedLane) -> UpstreamCall:

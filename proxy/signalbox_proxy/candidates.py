@@ -15,8 +15,9 @@ from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.refusals import Code
 from signalbox_proxy.runtime import PreparedAgent, PreparedLane, PreparedModel
 from signalbox_proxy.translation.translations import Translations
+from signalbox_proxy.wire_formats import is_native, needs_on
 from signalbox_snapshot.policy import Constraints
-from signalbox_snapshot.snapshot import SENSITIVITY_NAMES, Model, WireFormat
+from signalbox_snapshot.snapshot import SENSITIVITY_NAMES, Model
 
 Step = Literal[
     "permission",
@@ -54,13 +55,6 @@ CODES: dict[Step, Code] = {
     "price": "no_price",
     "cap": "quote_exceeds_policy",
 }
-
-WIRE_FORMATS: dict[str, WireFormat] = {
-    "chat": "openai",
-    "embeddings": "openai",
-    "messages": "anthropic",
-}
-"""What lanes speak that carry a surface without translation."""
 
 PPM = 1_000_000
 
@@ -190,11 +184,11 @@ def _capability(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
     if has_ended(lane.model, offer.facts.now_s):
         successor = f", {lane.model.replacement} replaces it" if lane.model.replacement else ""
         return f"retired{successor}"
-    missing = request.needs - model.capabilities
+    missing = needs_on(request, lane.lane) - model.capabilities
     if missing:
         return f"without {', '.join(sorted(missing))}"
     wire = lane.lane.wire_format
-    if wire != WIRE_FORMATS[request.surface] and not offer.translations.exist(wire):
+    if not is_native(request, lane.lane) and not offer.translations.exist(wire):
         return f"speaks the {wire} wire format only"
     if lane.lane.lane_class == "batch":
         return "a batch lane carries no live request"
@@ -206,10 +200,9 @@ def _capability(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
 
 def _translation(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
     """What of the request the lane's format cannot say: asked last, as it reads the whole of it."""
-    wire = lane.lane.wire_format
-    if wire == WIRE_FORMATS[offer.request.surface]:
+    if is_native(offer.request, lane.lane):
         return ""
-    obstacle = offer.translations.obstacle(wire)
+    obstacle = offer.translations.obstacle(lane.lane)
     return "" if obstacle is None else f"cannot say {obstacle.field}: {obstacle.why}"
 
 
@@ -217,7 +210,7 @@ def _field(offer: Offer, lane: PreparedLane, check: Check) -> str:
     """The field that a check found at fault, where it is one of the request's."""
     obstacle = None
     if check is _translation:
-        obstacle = offer.translations.obstacle(lane.lane.wire_format)
+        obstacle = offer.translations.obstacle(lane.lane)
     return "" if obstacle is None else obstacle.field
 
 

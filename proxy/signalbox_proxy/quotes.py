@@ -10,6 +10,7 @@ from signalbox_proxy.bounds import expected_tokens, token_bound
 from signalbox_proxy.model_request import ModelRequest, TokenBound
 from signalbox_proxy.pricing import expected_nano, worst_nano
 from signalbox_proxy.runtime import PreparedLane
+from signalbox_proxy.wire_formats import cache_write_on
 from signalbox_snapshot.snapshot import PriceTable
 
 SURE_PERCENT = 80
@@ -65,7 +66,7 @@ class Quoter:
             price=price,
             output_limit=limit,
             bound=bound,
-            worst_nano=worst_nano(bound, price, self.request.cache_write),
+            worst_nano=worst_nano(bound, price, cache_write_on(self.request, lane.lane)),
             expected_nano=expected_nano(
                 expected_tokens(self.request, lane.model, limit or 0, self._counted(lane)), price
             ),
@@ -87,7 +88,9 @@ class Quoter:
             quote,
             output_limit=output_limit,
             bound=bound,
-            worst_nano=worst_nano(bound, quote.price, self.request.cache_write),
+            worst_nano=worst_nano(
+                bound, quote.price, cache_write_on(self.request, quote.lane.lane)
+            ),
         )
 
     def largest_output(self, quote: Quote, unit: str, amount: int) -> int:

@@ -26,6 +26,7 @@ from signalbox_proxy.shortages import (
     shortage_record,
     shortage_refusal,
 )
+from signalbox_proxy.wire_formats import cache_write_on
 
 WAIT_S = 2.0
 """Longest wait for holds of others to end, over all candidates of one attempt."""
@@ -231,7 +232,7 @@ class Reserver:
             quote=quote,
             units=tuple([account.budget.unit for account in accounts]),
             hold=hold,
-            cache_write=self._quoter.request.cache_write,
+            cache_write=cache_write_on(self._quoter.request, quote.lane.lane),
         )
 
     def _lower(self, quote: Quote, shortage: Shortage, *, lower_when_held: bool) -> Quote | None:

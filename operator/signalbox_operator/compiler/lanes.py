@@ -49,7 +49,7 @@ def _build(spec: ModelSpec, lane: Lane, written: Lane, simulate_url: str | None)
     price: LanePrice | None = lane.price
     prices = lane_prices(spec.price, price, chat=chat)
     lane_class = _stated(lane.lane_class)
-    auth = _stated(lane.auth)
+    auth = _of_simulator(_stated(lane.auth)) if simulate_url else _stated(lane.auth)
     limit = lane.limits.request_timeout_seconds if lane.limits else None
     return wire.Lane(
         name=lane.name,
@@ -73,6 +73,18 @@ def _build(spec: ModelSpec, lane: Lane, written: Lane, simulate_url: str | None)
         first_chunk_ms=lane.typical_first_chunk_ms,
         request_timeout_ms=1000 * (limit or _DEFAULT_TIMEOUT_S),
     )
+
+
+def _of_simulator(auth: LaneAuth) -> LaneAuth:
+    """The simulator is no cloud: who would sign in shows it a made-up key instead."""
+    if auth.type in {AuthType.API_KEY, AuthType.NONE}:
+        return auth
+    return LaneAuth(type=AuthType.API_KEY, key=auth.key or simulated_key(auth.type))
+
+
+def simulated_key(kind: AuthType) -> str:
+    """Name of the simulator's key for lanes that sign in without one."""
+    return f"simulated-{kind.value}"
 
 
 def _identity(auth: LaneAuth, region: str) -> wire.Identity | None:

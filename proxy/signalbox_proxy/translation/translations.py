@@ -10,10 +10,15 @@ from typing import Any
 
 from signalbox_proxy.model_request import ModelRequest, SurfaceName
 from signalbox_proxy.translation.carrier import TranslatingCarrier
-from signalbox_proxy.translation.contract import ClientFormat, ProviderFormat, Untranslatable
+from signalbox_proxy.translation.contract import (
+    ClientFormat,
+    ModelDependent,
+    ProviderFormat,
+    Untranslatable,
+)
 from signalbox_proxy.translation.conversation import Conversation
 from signalbox_proxy.translation.formats import CLIENT_FORMATS, PROVIDER_FORMATS
-from signalbox_snapshot.snapshot import WireFormat
+from signalbox_snapshot.snapshot import Lane, WireFormat
 
 
 class Translations:
@@ -37,19 +42,27 @@ class Translations:
         """Whether there is a translation to this format at all."""
         return self._request.surface in self._clients and wire in self._providers
 
-    def obstacle(self, wire: WireFormat) -> Untranslatable | None:
-        """What of the request the format cannot say, or None. Only for formats that `exist`."""
-        written = self._in(wire)
-        return written if isinstance(written, Untranslatable) else None
+    def obstacle(self, lane: Lane) -> Untranslatable | None:
+        """What of the request a lane's format or model cannot say, or None.
 
-    def carrier(self, wire: WireFormat, answer_id: str) -> TranslatingCarrier:
-        """What carries the request to lanes of the format; raises what `obstacle` gives."""
-        written = self._in(wire)
+        Only for lanes of formats that `exist`.
+        """
+        written = self._in(lane.wire_format)
+        if isinstance(written, Untranslatable):
+            return written
+        provider = self._providers[lane.wire_format]
+        if isinstance(provider, ModelDependent):
+            return provider.model_obstacle(written, lane)
+        return None
+
+    def carrier(self, lane: Lane, answer_id: str) -> TranslatingCarrier:
+        """What carries the request to a lane without an `obstacle`; raises one of its format."""
+        written = self._in(lane.wire_format)
         if isinstance(written, Untranslatable):
             raise written
         return TranslatingCarrier(
             client=self._clients[self._request.surface],
-            provider=self._providers[wire],
+            provider=self._providers[lane.wire_format],
             written=written,
             stream=self._request.stream,
             answer_id=answer_id,
