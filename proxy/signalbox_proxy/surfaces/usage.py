@@ -49,6 +49,22 @@ def openai_usage(record: object, cache_write: CacheWrite) -> Usage | None:
     )
 
 
+def responses_usage(record: object, cache_write: CacheWrite) -> Usage | None:
+    """Read the `usage` of a response: a chat completion's under other names."""
+    if not isinstance(record, dict) or "output_tokens" not in record:
+        return None
+    return openai_usage(
+        {
+            "prompt_tokens": record.get("input_tokens"),
+            "completion_tokens": record.get("output_tokens"),
+            "total_tokens": record.get("total_tokens"),
+            "prompt_tokens_details": record.get("input_tokens_details"),
+            "completion_tokens_details": record.get("output_tokens_details"),
+        },
+        cache_write,
+    )
+
+
 def anthropic_usage(record: object) -> Usage | None:
     """Read the `usage` of a message, or the merged ones of a stream.
 
@@ -86,29 +102,36 @@ class AnthropicTotals:
 
     `message_start` carries the input's tokens, each `message_delta` the running totals; they are
     the bill only from the one on that tells the stop reason. Without it the output is not known.
+    Totals only grow, and what a start tells never replaces one: events in a wrong order cannot
+    make the bill smaller.
     """
 
     def __init__(self) -> None:
-        self._record: dict[str, Any] = {}
+        self._begun: dict[str, Any] = {}
+        self._totals: dict[str, Any] = {}
         self.stop_reason: object = None
         self.is_final = False
 
     def begin(self, usage: object) -> None:
         """Take the record of `message_start`."""
         if isinstance(usage, dict):
-            self._record.update({k: v for k, v in usage.items() if v is not None})
+            self._begun |= {key: value for key, value in usage.items() if value is not None}
 
     def take(self, usage: object, stop_reason: object) -> None:
         """Take what a `message_delta` tells; None stands for what it leaves out."""
-        self.begin(usage)
         if stop_reason is not None:
             self.stop_reason = stop_reason
-        if self.stop_reason is not None and isinstance(usage, dict):
-            self.is_final = usage.get("output_tokens") is not None
+        if not isinstance(usage, dict):
+            return
+        for key, value in usage.items():
+            if value is not None:
+                self._totals[key] = _grown(self._totals.get(key), value)
+        if self.stop_reason is not None and usage.get("output_tokens") is not None:
+            self.is_final = True
 
     def usage(self) -> Usage | None:
         """The totals so far; None where they are missing or not plausible."""
-        return anthropic_usage(self._record)
+        return anthropic_usage(self._begun | self._totals)
 
 
 def gemini_usage(record: object) -> Usage | None:
@@ -138,6 +161,10 @@ def gemini_usage(record: object) -> Usage | None:
         output=output,
         reasoning=min(thought, output),
     )
+
+
+def _grown(old: object, new: object) -> object:
+    return max(old, new) if isinstance(old, int) and isinstance(new, int) else new
 
 
 def _count(record: dict[str, Any], key: str, *, required: bool = False) -> int | None:

@@ -139,7 +139,12 @@ def _parts(
     parts: list[neutral.Text | neutral.Image | neutral.Document] = []
     for index, block in enumerate(content):
         at = f"{path}[{index}]"
-        parts += _text(block, at) if isinstance(block, blocks.TextBlock) else _given(block, at)
+        if isinstance(block, blocks.TextBlock):
+            parts += _text(block, at)
+        elif isinstance(block, _OF_USER):
+            parts += _given(block, at)
+        else:
+            raise Untranslatable(at, "a block that only a message of its own has")
     return tuple(parts)
 
 

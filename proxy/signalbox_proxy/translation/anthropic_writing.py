@@ -74,8 +74,17 @@ def _cache_points(blocks: list[Any]) -> list[Block]:
 def _content(turn: neutral.Turn, path: str) -> list[Block]:
     content: list[Block] = []
     for index, part in enumerate(turn.parts):
-        content += _part(part, turn.role, f"{path}.content[{index}]")
+        written = _part(part, turn.role, f"{path}.content[{index}]")
+        if not written and isinstance(part, neutral.Text):
+            _mark_before(content, part)
+        content += written
     return _ordered(content)
+
+
+def _mark_before(content: list[Block], part: neutral.Text) -> None:
+    """The cache point of a text that is left out moves to the block before it."""
+    if content and content[-1]["type"] not in ("thinking", "redacted_thinking"):
+        content[-1] |= cache_control(part.cache)
 
 
 def _ordered(content: list[Block]) -> list[Block]:
@@ -105,10 +114,7 @@ def _part(part: neutral.Part, role: neutral.Role, path: str) -> list[Block]:
 def _given(
     parts: Sequence[neutral.Text | neutral.Image | neutral.Document], path: str
 ) -> list[Any]:
-    """Blocks of text, images and documents; the API refuses texts of nothing but white space.
-
-    The cache point of a text that is left out moves to the block before it.
-    """
+    """Blocks of text, images and documents; the API refuses texts of nothing but white space."""
     blocks: list[Block] = []
     for part in parts:
         if isinstance(part, neutral.Image):
@@ -117,7 +123,8 @@ def _given(
             blocks.append(_document(part))
         elif part.text.strip():
             blocks.append({"type": "text", "text": part.text})
-        elif not blocks:
+        else:
+            _mark_before(blocks, part)
             continue
         blocks[-1] |= cache_control(part.cache)
     return blocks
