@@ -159,9 +159,7 @@ def _call(part: ToolCall) -> dict[str, Any]:
     try:
         arguments = decode_body((part.arguments or "{}").encode(), "", "")
     except (Refusal, UnicodeEncodeError):
-        raise Untranslatable(
-            "messages", f"the arguments of a call of {part.name[:64]} are not a JSON object"
-        ) from None
+        raise Untranslatable("messages", "the arguments of a call are not a JSON object") from None
     return {
         "toolUseId": call_id(part.id),
         "name": tool_name(part.name, "messages"),
