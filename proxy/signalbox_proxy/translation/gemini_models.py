@@ -12,6 +12,7 @@ from signalbox_proxy.translation.gemini_contents import UNSIGNED
 
 _OLDER: Final = re.compile(r"gemini-[12](?![0-9])")
 _OLDEST: Final = re.compile(r"gemini-(?:1|2\.0)(?![0-9])")
+_UP_TO_HIGH: Final = re.compile(r"gemini-[123](?![0-9])")
 _ALWAYS_THINKS: Final = re.compile(r"gemini-(?:2\.5-pro|[3-9]|[1-9][0-9])")
 _BUDGETS: Final = {
     "MINIMAL": 1024,
@@ -28,12 +29,12 @@ def obstacle(written: dict[str, Any], model: str) -> Untranslatable | None:
     thinking = settings.get("thinkingConfig")
     if thinking and thinking.get("thinkingBudget") == 0 and _ALWAYS_THINKS.match(name):
         return Untranslatable("reasoning_effort", "this model cannot leave thinking out")
+    if thinking and thinking.get("thinkingLevel") == "XHIGH" and _UP_TO_HIGH.match(name):
+        return Untranslatable("reasoning_effort", "this model knows no effort above high")
     if not _OLDER.match(name):
         return None
     if "tools" in written and "responseMimeType" in settings:
         return Untranslatable("response_format", "this model keeps to no form beside tools")
-    if thinking and thinking.get("thinkingLevel") == "XHIGH":
-        return Untranslatable("reasoning_effort", "this model knows no effort above high")
     if not _OLDEST.match(name):
         return None
     if thinking and thinking.get("thinkingBudget") != 0:
