@@ -285,6 +285,25 @@ def test_where_a_tool_must_be_called_the_effort_alone_is_said() -> None:
     assert "thinking" not in asked
 
 
+@pytest.mark.parametrize("model", ["claude-3-5-sonnet-20241022", "claude-3-opus-latest"])
+def test_a_model_that_does_not_think_is_no_candidate_for_an_effort(model: str) -> None:
+    lane = msgspec.structs.replace(LANE, upstream_model=model)
+    written = ANTHROPIC.write(ask(reasoning=Reasoning("low")))
+    obstacle = ANTHROPIC.model_obstacle(written, lane)
+    assert obstacle is not None
+    assert obstacle.field == "reasoning_effort"
+    assert ANTHROPIC.model_obstacle(written, LANE) is None
+    assert ANTHROPIC.model_obstacle(ANTHROPIC.write(ask()), lane) is None
+
+
+def test_a_model_that_knows_budgets_only_cannot_make_an_effort_where_it_must_call() -> None:
+    lane = msgspec.structs.replace(LANE, upstream_model="claude-haiku-4-5")
+    choice = ToolChoice("required")
+    asked = ask(tools=(QUOTE,), tool_choice=choice, reasoning=Reasoning("high"))
+    assert ANTHROPIC.model_obstacle(ANTHROPIC.write(asked), lane) is not None
+    assert ANTHROPIC.model_obstacle(ANTHROPIC.write(asked), LANE) is None
+
+
 def test_one_call_at_a_time_is_a_choice_of_tools() -> None:
     asked = body(ask(tools=(QUOTE,), parallel_tools=False))
     assert asked["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}

@@ -14,7 +14,7 @@ from signalbox_proxy.translation.anthropic_writing import (
     write_messages,
     write_system,
 )
-from signalbox_proxy.translation.contract import EventReader
+from signalbox_proxy.translation.contract import EventReader, Untranslatable
 from signalbox_proxy.translation.conversation import Conversation
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
@@ -26,6 +26,8 @@ _ONLY_BUDGETS: Final = re.compile(
 )
 """Models that know thinking by a budget of tokens, and no effort: those before adaptive thinking.
 Their number does not grow."""
+
+_THINKS_NOT: Final = re.compile(r"claude-3(?!-7)", re.ASCII)
 
 _SHARE: Final = {"low": 20, "medium": 50, "high": 80, "xhigh": 90, "max": 95}
 """Percent of the output limit that an effort may take as a budget."""
@@ -60,6 +62,17 @@ class AnthropicProvider:
         if lane.service_tier:
             body["service_tier"] = lane.service_tier
         return encode_body(body)
+
+    def model_obstacle(self, written: dict[str, Any], lane: Lane) -> Untranslatable | None:
+        """What the lane's model cannot be told: see `contract.ModelDependent`."""
+        if "effort" not in written.get("output_config", {}):
+            return None
+        if _THINKS_NOT.search(lane.upstream_model):
+            return Untranslatable("reasoning_effort", f"{lane.upstream_model} does not think first")
+        if _ONLY_BUDGETS.search(lane.upstream_model) and "thinking" not in written:
+            why = f"{lane.upstream_model} does not think where a tool must be called"
+            return Untranslatable("reasoning_effort", why)
+        return None
 
     def path(self, lane: Lane, *, stream: bool) -> str:
         """Path below the lane's endpoint."""
