@@ -252,10 +252,8 @@ def _failed(lane: PreparedLane, what: str, wait: float | None = None) -> Refusal
 
 
 def _name(attempt: AttemptInFlight, headers: Mapping[str, str]) -> None:
-    """Keep the provider's own name of the request: its usage report knows it by that."""
-    value = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), "")
-    if value and value.isprintable():
-        attempt.draft.provider_request_id = value[:128]
+    """Keep the provider's own name of the request, where a header tells it."""
+    attempt.named(next((headers[name] for name in _REQUEST_IDS if headers.get(name)), ""))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -131,6 +131,7 @@ class Delivery:
         run.eval_score = score(run.verdicts)
         run.outcome = "answered" if facts.complete else "incomplete"
         ended: AttemptOutcome = "answered" if facts.ended else "cut"
+        self._attempt.named(facts.answer_id)
         if facts.usage is not None:
             self._attempt.answered(facts.usage, ended)
         else:

@@ -26,7 +26,8 @@ class AnswerFacts:
     also was not cut off by a limit or a filter. `finish` is the provider's own word. `text` is
     the first choice, `more_texts` are the others. `error` is the provider's error inside a
     stream, or what was wrong with the answer's form. `items` counts choices, blocks or embeddings.
-    `body` is what the client gets where that is not what the provider sent.
+    `body` is what the client gets where that is not what the provider sent. `answer_id` is the
+    provider's own name of the answer, as far as it was read.
     """
 
     usage: Usage | None = None
@@ -40,6 +41,7 @@ class AnswerFacts:
     items: int = 0
     error: str = ""
     body: bytes | None = None
+    answer_id: str = ""
 
 
 class StreamReader(Protocol):

@@ -18,6 +18,7 @@ from signalbox_proxy.translation.contract import (
     ClientFormat,
     EventReader,
     EventWriter,
+    NamesAnswers,
     ProviderFormat,
     Unreadable,
 )
@@ -91,7 +92,10 @@ class TranslatingReader:
     @property
     def facts(self) -> AnswerFacts:
         """What is known so far."""
-        return self._facts.facts()
+        facts = self._facts.facts()
+        if isinstance(self._reader, NamesAnswers):
+            facts.answer_id = self._reader.answer_id
+        return facts
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes; give what the client gets of them."""

@@ -66,6 +66,15 @@ class EventReader(Protocol):
         """The connection ended: what was still in hand."""
 
 
+@runtime_checkable
+class NamesAnswers(Protocol):
+    """What an event reader also is where a stream's name stands in it, and not in a header."""
+
+    @property
+    def answer_id(self) -> str:
+        """The provider's own name of the answer, "" while it is not known."""
+
+
 class ProviderFormat(Protocol):
     """A wire format that lanes speak. Objects are stateless."""
 

@@ -41,6 +41,7 @@ def facts_of(answer: Answer) -> AnswerFacts:
         truncated=keeper.truncated,
         has_tool_calls=any(isinstance(part, ToolCall) for part in answer.parts),
         items=len(answer.parts),
+        answer_id=answer.id,
     )
 
 

@@ -208,6 +208,11 @@ class GeminiEventReader:
         self._splitter = EventSplitter()
         self._answer = AnswerReader()
 
+    @property
+    def answer_id(self) -> str:
+        """See `contract.NamesAnswers`: Google names its answers in their bodies alone."""
+        return self._answer.answer_id
+
     def feed(self, data: bytes) -> Sequence[Event]:
         """Take the next bytes."""
         try:
