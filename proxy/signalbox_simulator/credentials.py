@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ class Credentials:
     directory: Path
     _names: dict[bytes, str] = field(default_factory=dict, repr=False)
     _pairs: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False)
+    _issued: dict[bytes, tuple[str, float]] = field(default_factory=dict, repr=False)
     _read_at: float = -1.0
 
     def __post_init__(self) -> None:
@@ -38,6 +41,26 @@ class Credentials:
         if time.monotonic() - self._read_at > RELOAD_SECONDS:
             self._read()
         return self._pairs.get(key_id)
+
+    def documents(self) -> list[dict[str, object]]:
+        """Give the secrets that are JSON objects, such as a service account's key."""
+        found = []
+        for path in sorted(self.directory.iterdir()):
+            text = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+            if text.startswith("{"):
+                found.append(json.loads(text))
+        return found
+
+    def issue(self, name: str, seconds: int) -> str:
+        """Give a new access token for a name."""
+        token = f"at-{secrets.token_urlsafe(32)}"
+        self._issued[_digest(token)] = (name, time.monotonic() + seconds)
+        return token
+
+    def issued(self, token: str) -> str | None:
+        """Give whom an access token was issued to, while it is valid."""
+        name, ends_at = self._issued.get(_digest(token), ("", 0.0))
+        return name if time.monotonic() < ends_at else None
 
     def _read(self) -> None:
         names = {}
@@ -62,7 +85,7 @@ class Credentials:
             secret = headers.get("x-goog-api-key")
         if secret is None and scheme.lower() == "bearer":
             secret = bearer.strip()
-        name = self.name(secret) if secret else None
+        name = (self.name(secret) or self.issued(secret)) if secret else None
         if host.authentication == "none":
             return name or "anonymous"
         if not secret:

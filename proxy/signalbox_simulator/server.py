@@ -17,10 +17,12 @@ from .behaviour import Behaviour, Effects
 from .bill import Bill
 from .composition import LONGEST, SHORTEST
 from .control import Control, Traffic
+from .count_tokens_surface import CountTokensSurface
 from .credentials import Credentials
 from .delivery import Delivery, Gone, abort, elapsed_ms, hang, pause
 from .endpoints import CHAT, CONVERSE, check_content_type, error, find, voice
 from .gemini_surface import GeminiSurface
+from .identity_services import IdentityServices
 from .messages_surface import MessagesSurface, check_headers
 from .models_surface import list_models
 from .prompt_cache import PromptCache
@@ -76,10 +78,12 @@ class Simulator:
     traffic: Traffic = field(default_factory=Traffic)
     cache: PromptCache = field(default_factory=lambda: PromptCache(time.monotonic))
     signatures: AwsSignatures = field(init=False)
+    identities: IdentityServices = field(init=False)
     _sequence: int = 0
 
     def __post_init__(self) -> None:
         self.signatures = AwsSignatures(self.credentials)
+        self.identities = IdentityServices(self.credentials)
 
     def application(self) -> web.Application:
         """Give the aiohttp application."""
@@ -116,6 +120,8 @@ class Simulator:
             return web.Response()
 
     async def _answer(self, call: Call, path: str) -> web.StreamResponse:
+        if "identity" in call.section.surfaces:
+            return self.identities.answer(call.request, path, await self._body(call))
         kind, surface = find(path, call.request.query.get("alt"), call.section)
         if not kind and (path == MODELS_PATH or path.startswith(MODELS_PATH + "/")):
             return self._models(call, path)
@@ -142,6 +148,9 @@ class Simulator:
             cache=self.cache,
             path=path,
         )
+        if isinstance(surface, CountTokensSurface):
+            counted = surface.count(decode(body), context)
+            return web.Response(body=counted, headers=call.headers, content_type="application/json")
         pending = surface.read(decode(body), context)
         return await self._deliver(call, pending, credential)
 

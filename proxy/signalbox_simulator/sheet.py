@@ -24,7 +24,8 @@ Capability = Literal[
     "thinking_levels",
 ]
 Surface = Literal[
-    "chat_completions", "embeddings", "generate_content", "messages", "models", "converse", "sts"
+    "chat_completions", "embeddings", "generate_content", "messages", "models", "converse", "sts",
+    "identity",
 ]
 
 
