@@ -9,7 +9,7 @@ from pydantic import Field, Strict, model_validator
 from signalbox_api.base import Part, Rule
 from signalbox_api.lane_auth import LaneAuth
 from signalbox_api.price import LanePrice
-from signalbox_api.scalars import Country, Endpoint, Label, Milliseconds, ModelName, Word
+from signalbox_api.scalars import Country, Endpoint, Label, Milliseconds, ModelName, Switch, Word
 from signalbox_api.sensitivity import Sensitivity
 
 _INTERNAL_HOST = (
@@ -73,6 +73,10 @@ class Lane(Part):
     output_limit_field: OutputLimitField | None = None
     """With wireFormat openai: the field that carries the output limit of a chat request,
     max_completion_tokens where the provider insists on it. Absent: max_tokens."""
+    responses_api: Switch | None = None
+    """With wireFormat openai: whether the endpoint serves /responses too, which then gets such
+    requests as clients write them. Absent: true for the provider openai; elsewhere they are
+    translated into chat completions."""
     service_tier: Word | None = None
     """Value of service_tier that the proxy sets on every attempt, such as flex. Absent: none."""
     endpoint: Endpoint | None = None

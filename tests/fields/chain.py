@@ -61,7 +61,7 @@ class Ask:
     @property
     def whole_body(self) -> dict[str, Any]:
         plain: dict[str, Any] = {"model": self.model}
-        if self.surface == "embeddings":
+        if self.surface in ("embeddings", "responses"):
             plain["input"] = "Hello"
         else:
             plain["messages"] = [{"role": "user", "content": "Hello"}]

@@ -324,9 +324,9 @@ def model_prompt_cache(it: Company) -> None:
 
 @claim
 def route_auto(it: Company) -> None:
-    llama, mini = "llama-3.3-70b-instruct/own", "gpt-5-mini/us"
-    assert it.lanes(ask("auto")) == [llama, mini]
-    assert it.lanes(ask("auto", "messages")) == ["claude-haiku-4-5/us"]
+    llama, mini, haiku = "llama-3.3-70b-instruct/own", "gpt-5-mini/us", "claude-haiku-4-5/us"
+    assert it.lanes(ask("auto")) == [llama, mini, haiku]
+    assert it.lanes(ask("auto", "messages")) == [llama, mini, haiku]
     assert it.lanes(ask()) == [mini]
 
 
