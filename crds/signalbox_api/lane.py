@@ -77,6 +77,10 @@ class Lane(Part):
     """With wireFormat openai: whether the endpoint serves /responses too, which then gets such
     requests as clients write them. Absent: true for the provider openai; elsewhere they are
     translated into chat completions."""
+    api_version: Word | None = None
+    """With wireFormat openai: the api-version of Azure OpenAI's paths by deployment, such as
+    2024-10-21; the endpoint is then the resource's own address and upstreamModel the deployment.
+    Absent: OpenAI's own paths, which Azure serves below /openai/v1."""
     service_tier: Word | None = None
     """Value of service_tier that the proxy sets on every attempt, such as flex. Absent: none."""
     endpoint: Endpoint | None = None

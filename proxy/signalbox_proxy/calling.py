@@ -176,7 +176,7 @@ def credential_of(credentials: CredentialStore, lane: PreparedLane) -> str | Non
 
 def carrier_for(surface: Surface, decision: Decision, lane: PreparedLane, run_id: str) -> Carrier:
     """What carries the request to a lane: the surface itself, or a translation to its format."""
-    if lane.lane.wire_format == surface.wire_format:
+    if decision.translations.is_native(lane.lane):
         return surface
     return decision.translations.carrier(lane.lane, run_id)
 

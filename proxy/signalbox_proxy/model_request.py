@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-SurfaceName = Literal["chat", "messages", "embeddings"]
+SurfaceName = Literal["chat", "messages", "embeddings", "responses", "count_tokens"]
 CacheWrite = Literal["none", "implicit", "5m", "1h"]
 
 

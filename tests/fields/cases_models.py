@@ -258,6 +258,15 @@ CASES = [
         ("/chat/completions", "/responses"),
     ),
     Case(
+        "Model.lanes[].apiVersion",
+        "the provider is asked by deployment, as Azure's version of that date has it",
+        MODEL,
+        ABSENT,
+        "2024-10-21",
+        lambda it: it.call(PLAIN)["url"].partition("/openai/")[2],
+        ("", "deployments/small-1/chat/completions?api-version=2024-10-21"),
+    ),
+    Case(
         "Model.lanes[].serviceTier",
         "the provider is told the tier whose price the lane states",
         MODEL,

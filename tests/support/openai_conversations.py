@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from signalbox_ledger.records import Usage
@@ -33,6 +34,9 @@ from signalbox_proxy.translation.conversation import (
     ToolResult,
     Turn,
 )
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For properties that a loaded machine may take its time with."""
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 names = st.from_regex(r"[a-zA-Z0-9_-]{1,20}", fullmatch=True)

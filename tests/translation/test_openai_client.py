@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -32,8 +32,9 @@ from signalbox_proxy.translation.conversation import (
     ToolResult,
     Turn,
 )
-from signalbox_proxy.translation.openai_client import CHAT_CLIENT, NO_ARGUMENTS
-from support.openai_conversations import answers, events_of
+from signalbox_proxy.translation.openai_client import CHAT_CLIENT
+from signalbox_proxy.translation.openai_messages import NO_ARGUMENTS
+from support.openai_conversations import answers, events_of, patient
 
 ANSWER_ID = "r_01hzzzzzzzzzzzzzzzzzzzzzzz"
 ADD = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
@@ -233,6 +234,7 @@ def test_what_changes_no_answer_is_left_out() -> None:
 
 
 @given(answers())
+@patient
 def test_whole_answers_are_what_the_official_client_expects(answer: Answer) -> None:
     completion = whole(request(), answer)
     choice = completion.choices[0]
@@ -253,7 +255,7 @@ def test_whole_answers_are_what_the_official_client_expects(answer: Answer) -> N
 
 
 @given(answers())
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@patient
 def test_a_stream_says_what_the_whole_answer_says(answer: Answer) -> None:
     asked = request(stream=True, stream_options={"include_usage": True})
     chunks, _ = streamed(asked, answer)
@@ -379,6 +381,7 @@ _MESSAGE = st.fixed_dictionaries(
     ),
     st.lists(st.just(ADD), max_size=1),
 )
+@patient
 def test_whatever_the_surface_accepts_is_read_or_refused_by_name(
     messages: list[dict[str, Any]],
     more: dict[str, Any],

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from signalbox_ledger.records import Usage
@@ -34,7 +34,7 @@ from signalbox_proxy.translation.openai_provider import OPENAI
 from signalbox_proxy.translation.openai_words import call_id
 from signalbox_simulator.chat_request import ChatRequest
 from signalbox_snapshot.snapshot import Lane
-from support.openai_conversations import answers, conversations
+from support.openai_conversations import answers, conversations, patient
 
 HELLO = (Turn("user", (Text("hello"),)),)
 
@@ -64,14 +64,14 @@ def sent(conversation: Conversation, *, stream: bool = False, **changes: Any) ->
 
 
 @given(conversations())
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@patient
 def test_what_is_written_is_read_back_as_it_was(conversation: Conversation) -> None:
     body = sent(conversation)
     assert CHAT_CLIENT.read(CHAT.parse(body, {}).body) == conversation
 
 
 @given(conversations(), st.booleans())
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@patient
 def test_a_strict_provider_takes_what_is_written(conversation: Conversation, stream: bool) -> None:
     body = sent(conversation, stream=stream)
     for message in body["messages"]:
@@ -202,6 +202,7 @@ def test_ids_that_a_server_would_refuse_are_mapped_the_same_way_each_time(identi
 
 
 @given(answers())
+@patient
 def test_an_answer_that_the_client_format_writes_is_read_as_it_was(answer: Answer) -> None:
     asked = CHAT.parse({"model": "m", "messages": [{"role": "user", "content": "a"}]}, {})
     read = OPENAI.read_answer(CHAT_CLIENT.write_answer(asked, answer, "x"))
@@ -287,6 +288,7 @@ def test_what_is_no_answer_is_unreadable(body: bytes) -> None:
         ),
     )
 )
+@patient
 def test_arbitrary_json_is_read_or_unreadable(document: Any) -> None:
     try:
         OPENAI.read_answer(msgspec.json.encode(document))

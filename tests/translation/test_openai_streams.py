@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from signalbox_ledger.records import Usage
@@ -28,7 +28,7 @@ from signalbox_proxy.translation.facts import EventFacts
 from signalbox_proxy.translation.openai_client import CHAT_CLIENT
 from signalbox_proxy.translation.openai_provider import OPENAI
 from signalbox_proxy.translation.whole import folded
-from support.openai_conversations import answers, events_of, pieces_of
+from support.openai_conversations import answers, events_of, patient, pieces_of
 
 DONE = b"data: [DONE]\n\n"
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
@@ -92,7 +92,7 @@ def written(answer: Answer) -> bytes:
 
 
 @given(answers())
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@patient
 def test_a_stream_that_the_client_format_writes_is_read_as_it_was(answer: Answer) -> None:
     events = read(written(answer))
     well_formed(events)
@@ -165,6 +165,7 @@ def test_interleaved_calls_come_out_one_after_the_other() -> None:
     st.lists(st.dictionaries(st.text(max_size=4), st.text(max_size=6)), min_size=1, max_size=4),
     st.randoms(use_true_random=False),
 )
+@patient
 def test_calls_keep_their_arguments_whatever_the_order_of_their_pieces(
     documents: list[dict[str, str]], chance: random.Random
 ) -> None:
@@ -292,6 +293,7 @@ _FRAMES = [
 
 
 @given(st.lists(st.sampled_from(_FRAMES), max_size=14), st.lists(st.integers(0, 2000), max_size=5))
+@patient
 def test_events_in_any_order_give_events_or_are_unreadable(
     frames: list[bytes], cuts: list[int]
 ) -> None:

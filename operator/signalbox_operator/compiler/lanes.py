@@ -69,6 +69,8 @@ def _build(spec: ModelSpec, lane: Lane, written: Lane, simulate_url: str | None)
         multiplier_ppm=prices.multiplier_ppm,
         premium_ppm=prices.premium_ppm,
         output_limit_field=_output_limit_field(lane),
+        responses_api=_responses_api(lane),
+        api_version=lane.api_version or "",
         service_tier=_service_tier(lane, written) if chat else "",
         first_chunk_ms=lane.typical_first_chunk_ms,
         request_timeout_ms=1000 * (limit or _DEFAULT_TIMEOUT_S),
@@ -122,6 +124,13 @@ def _output_limit_field(lane: Lane) -> Literal["max_tokens", "max_completion_tok
     if lane.output_limit_field is not None:
         return lane.output_limit_field.value
     return "max_completion_tokens" if lane.provider == _OPENAI else "max_tokens"
+
+
+def _responses_api(lane: Lane) -> bool:
+    """Many servers that speak OpenAI's chat completions have no responses."""
+    if lane.responses_api is not None:
+        return lane.responses_api
+    return lane.provider == _OPENAI
 
 
 def _service_tier(lane: Lane, written: Lane) -> str:

@@ -6,6 +6,7 @@ that starts with `x-signalbox-` ends at the proxy.
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from signalbox_proxy.surfaces.fields import invalid
 from signalbox_snapshot.snapshot import Lane
@@ -85,8 +86,15 @@ def common_headers(client: Mapping[str, str], *, stream_capable: bool) -> dict[s
 
 
 def openai_credential(lane: Lane, credential: str) -> dict[str, str]:
-    """The header that authenticates to a provider of OpenAI's wire format."""
-    return {"authorization": f"Bearer {credential}"} if lane.auth == "apiKey" else {}
+    """The header that authenticates to a provider of OpenAI's wire format.
+
+    Azure's paths by deployment take a key in a header of their own.
+    """
+    if lane.auth != "apiKey":
+        return {}
+    if lane.api_version:
+        return {"api-key": credential}
+    return {"authorization": f"Bearer {credential}"}
 
 
 def anthropic_credential(lane: Lane, credential: str) -> dict[str, str]:
@@ -141,8 +149,13 @@ def openai_path(lane: Lane, resource: str) -> str:
     """Path below an endpoint, as OpenAI's SDKs build it from their base URL.
 
     An endpoint with a path of its own (`https://host/v1`, `https://host/openai/v1`) already
-    names the version; a bare host gets `/v1`.
+    names the version; a bare host gets `/v1`. With an `api_version` the path is Azure's by
+    deployment (Azure OpenAI REST API reference, data plane).
     """
+    if lane.api_version:
+        deployment = quote(lane.upstream_model, safe="")
+        version = quote(lane.api_version, safe="")
+        return f"/openai/deployments/{deployment}{resource}?api-version={version}"
     rest = lane.endpoint.rstrip("/").partition("://")[2]
     return resource if "/" in rest else f"/v1{resource}"
 

@@ -45,7 +45,7 @@ class MessagesSurface:
 
     def parse(self, body: dict[str, Any], headers: Mapping[str, str]) -> ModelRequest:
         """Understand a decoded body."""
-        _check_betas(headers)
+        check_betas(headers)
         body, metadata = governed.take_metadata(body)
         asked = TABLE.read(body)
         _check(asked)
@@ -153,7 +153,8 @@ def _betas(headers: Mapping[str, str]) -> list[str]:
     return [beta for part in headers.get("anthropic-beta", "").split(",") if (beta := part.strip())]
 
 
-def _check_betas(headers: Mapping[str, str]) -> None:
+def check_betas(headers: Mapping[str, str]) -> None:
+    """Refuse betas that are not known to leave the bill alone."""
     for beta in _betas(headers):
         if beta not in NEUTRAL_BETAS:
             raise no_bound(

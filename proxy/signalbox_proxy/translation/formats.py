@@ -15,11 +15,13 @@ from signalbox_proxy.translation.contract import ClientFormat, ProviderFormat
 from signalbox_proxy.translation.gemini_provider import GEMINI
 from signalbox_proxy.translation.openai_client import CHAT_CLIENT
 from signalbox_proxy.translation.openai_provider import OPENAI
+from signalbox_proxy.translation.responses_client import RESPONSES_CLIENT
 from signalbox_snapshot.snapshot import WireFormat
 
 CLIENT_FORMATS: Final[Mapping[SurfaceName, ClientFormat]] = {
     "chat": CHAT_CLIENT,
     "messages": ANTHROPIC_CLIENT,
+    "responses": RESPONSES_CLIENT,
 }
 """How clients ask, by surface."""
 

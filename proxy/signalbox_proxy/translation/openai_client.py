@@ -16,10 +16,11 @@ from signalbox_proxy.translation.conversation import (
     ToolChoice,
 )
 from signalbox_proxy.translation.openai_answers import ChatEventWriter, write_chat_answer
-from signalbox_proxy.translation.openai_messages import ChatMessages, custom_tool
-
-NO_ARGUMENTS: Final[dict[str, Any]] = {"type": "object", "properties": {}}
-"""The schema of a function that names none, as OpenAI reads it."""
+from signalbox_proxy.translation.openai_messages import (
+    NO_ARGUMENTS,
+    ChatMessages,
+    custom_tool,
+)
 
 _ONLY_HERE: Final = {
     "logit_bias": "only OpenAI's format has it",

@@ -6,7 +6,7 @@ its authority. OpenAI's own order of things is kept everywhere else.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from signalbox_proxy.surfaces import chat_types as types
 from signalbox_proxy.translation.contract import Untranslatable
@@ -22,6 +22,9 @@ from signalbox_proxy.translation.conversation import (
     Turn,
 )
 from signalbox_proxy.translation.turns import Turns
+
+NO_ARGUMENTS: Final[dict[str, Any]] = {"type": "object", "properties": {}}
+"""The schema of a function that names none, as OpenAI reads it."""
 
 _ONLY: Final = {
     "refusal": ("assistant",),
