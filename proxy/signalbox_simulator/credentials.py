@@ -83,6 +83,8 @@ class Credentials:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if "generate_content" in host.surfaces:
             secret = headers.get("x-goog-api-key")
+        if "azure" in host.surfaces:
+            secret = headers.get("api-key")
         if secret is None and scheme.lower() == "bearer":
             secret = bearer.strip()
         name = (self.name(secret) or self.issued(secret)) if secret else None

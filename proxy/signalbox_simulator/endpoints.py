@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 from aiohttp import web
 
+from .azure_surface import deployment_of, plain_path
 from .chat_surface import ChatSurface
 from .converse_surface import PATH as CONVERSE_PATH
 from .converse_surface import ConverseSurface, exception_name
+from .count_tokens_surface import CountTokensSurface
 from .embeddings_surface import EmbeddingsSurface
 from .gemini_surface import GeminiSurface, surface_of
 from .messages_surface import MessagesSurface
@@ -19,12 +22,14 @@ from .surface import Surface
 CHAT = ChatSurface()
 EMBEDDINGS = EmbeddingsSurface()
 MESSAGES = MessagesSurface()
+COUNT_TOKENS = CountTokensSurface()
 CONVERSE = ConverseSurface()
 
 PATHS: dict[str, tuple[str, Surface]] = {
     "/v1/chat/completions": ("chat_completions", CHAT),
     "/v1/embeddings": ("embeddings", EMBEDDINGS),
     "/v1/messages": ("messages", MESSAGES),
+    "/v1/messages/count_tokens": ("messages", COUNT_TOKENS),
     "/": ("sts", CONVERSE),
 }
 VOICES: dict[str, Surface] = {
@@ -36,14 +41,14 @@ VOICES: dict[str, Surface] = {
 """Hosts of these surfaces give all errors in their shape, whatever the path."""
 
 
-def find(path: str, alternative: str | None, section: HostSheet) -> tuple[str, Surface]:
-    """Give the kind of a path ("" for none) and the surface that answers there.
-
-    ``alternative`` is the query's ``alt``, which Google's paths depend on.
-    """
+def find(path: str, query: Mapping[str, str], section: HostSheet) -> tuple[str, Surface]:
+    """Give the kind of a path ("" for none) and the surface that answers there."""
+    if "azure" in section.surfaces:
+        kind, surface = PATHS.get(plain_path(path, query), ("", voice(section)))
+        return kind, deployment_of(path, surface)
     if CONVERSE_PATH.fullmatch(path):
         return "converse", CONVERSE
-    gemini = surface_of(unquote(path), alternative)
+    gemini = surface_of(unquote(path), query.get("alt"))
     if gemini is not None:
         return "generate_content", gemini
     return PATHS.get(path, ("", voice(section)))

@@ -122,7 +122,7 @@ class Simulator:
     async def _answer(self, call: Call, path: str) -> web.StreamResponse:
         if "identity" in call.section.surfaces:
             return self.identities.answer(call.request, path, await self._body(call))
-        kind, surface = find(path, call.request.query.get("alt"), call.section)
+        kind, surface = find(path, call.request.query, call.section)
         if not kind and (path == MODELS_PATH or path.startswith(MODELS_PATH + "/")):
             return self._models(call, path)
         if kind not in call.section.surfaces:

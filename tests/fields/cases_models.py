@@ -264,7 +264,7 @@ CASES = [
         ABSENT,
         "2024-10-21",
         lambda it: it.call(PLAIN)["url"].partition("/openai/")[2],
-        ("", "deployments/small-1/chat/completions?api-version=2024-10-21"),
+        ("", "deployments/upstream-us/chat/completions?api-version=2024-10-21"),
     ),
     Case(
         "Model.lanes[].serviceTier",
