@@ -15,7 +15,7 @@ from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.refusals import Code
 from signalbox_proxy.runtime import PreparedAgent, PreparedLane, PreparedModel
 from signalbox_proxy.translation.translations import Translations
-from signalbox_proxy.wire_formats import is_native, needs_on
+from signalbox_proxy.wire_formats import is_translated, needs_on
 from signalbox_snapshot.policy import Constraints
 from signalbox_snapshot.snapshot import SENSITIVITY_NAMES, Model
 
@@ -188,7 +188,7 @@ def _capability(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
     if missing:
         return f"without {', '.join(sorted(missing))}"
     wire = lane.lane.wire_format
-    if not is_native(request, lane.lane) and not offer.translations.exist(wire):
+    if is_translated(request, lane.lane) and not offer.translations.exist(wire):
         return f"speaks the {wire} wire format only"
     if lane.lane.lane_class == "batch":
         return "a batch lane carries no live request"
@@ -200,7 +200,7 @@ def _capability(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
 
 def _translation(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
     """What of the request the lane's format cannot say: asked last, as it reads the whole of it."""
-    if is_native(offer.request, lane.lane):
+    if not is_translated(offer.request, lane.lane):
         return ""
     obstacle = offer.translations.obstacle(lane.lane)
     return "" if obstacle is None else f"cannot say {obstacle.field}: {obstacle.why}"

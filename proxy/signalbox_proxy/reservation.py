@@ -52,7 +52,7 @@ class Reservation:
 
     def settle(self, ledger: ProxyLedger, cost_nano: int, tokens: int) -> list[HoldPart]:
         """End the hold with what was billed. A request counts once, whatever was billed."""
-        spent = {"usd": cost_nano, "tokens": tokens, "requests": 1}
+        spent = {"usd": cost_nano, "tokens": tokens, "requests": self.quote.amount("requests")}
         parts: list[HoldPart] = []
         if self.hold is not None:
             parts.extend(ledger.settle(self.hold, [spent[unit] for unit in self.units]))
