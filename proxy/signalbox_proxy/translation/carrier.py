@@ -100,18 +100,16 @@ class TranslatingReader:
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes; give what the client gets of them."""
         try:
-            events = self._reader.feed(data)
+            return self._write(self._reader.feed(data))
         except Unreadable as error:
             raise _unreadable(error) from None
-        return self._write(events)
 
     def end(self) -> bytes:
         """The connection ended. A stream that its provider did not end is told as cut."""
         try:
-            events = self._reader.end()
+            rest = self._write(self._reader.end())
         except Unreadable as error:
             raise _unreadable(error) from None
-        rest = self._write(events)
         facts = self._facts.facts()
         if not facts.ended and not facts.error:
             raise Refusal("provider_failed", "The provider broke off its answer. Try again.")

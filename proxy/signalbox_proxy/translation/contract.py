@@ -37,7 +37,10 @@ class EventWriter(Protocol):
         """What goes before the first event."""
 
     def write(self, event: Event) -> bytes:
-        """The bytes of one event, possibly none."""
+        """The bytes of one event, possibly none.
+
+        Raises `Unreadable` for an answer that is longer than the format can tell it.
+        """
 
 
 class ClientFormat(Protocol):
