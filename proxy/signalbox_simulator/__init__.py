@@ -16,7 +16,7 @@ All text is counted in ``o200k_base`` tokens, times the model's ``token_scale`` 
 vendors with another vocabulary, but never more than the text has UTF-8 bytes: no byte-level
 vocabulary can exceed that.
 
-Chat completions (after OpenAI's cookbook, "How to count tokens with tiktoken"):
+Chat completions and responses (after OpenAI's cookbook, "How to count tokens with tiktoken"):
 
 - 3 per message, 1 more where it has a ``name``, 3 per request to prime the answer;
 - roles are counted inside the 3; content, names, tool call names and arguments as text;
@@ -25,7 +25,8 @@ Chat completions (after OpenAI's cookbook, "How to count tokens with tiktoken"):
 - images: 85 with detail ``low``, else 85 + 170 per tile of 512 pixels after scaling into 2048 x
   2048 and then to a short side of 768 (at most 1,445); an image behind a URL is taken to be 1024 x
   1024 (765);
-- files: 1,500 per PDF page.
+- files: 1,500 per PDF page;
+- responses: an item counts as a message, reasoning that comes back as the text that it was.
 
 Messages (Anthropic publishes no vocabulary; the overheads are those of its tool-use
 documentation):

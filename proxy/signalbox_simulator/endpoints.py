@@ -16,6 +16,7 @@ from .embeddings_surface import EmbeddingsSurface
 from .gemini_surface import GeminiSurface, surface_of
 from .messages_surface import MessagesSurface
 from .refusals import Refusal
+from .responses_surface import ResponsesSurface
 from .sheet import HostSheet
 from .surface import Surface
 
@@ -28,6 +29,7 @@ CONVERSE = ConverseSurface()
 PATHS: dict[str, tuple[str, Surface]] = {
     "/v1/chat/completions": ("chat_completions", CHAT),
     "/v1/embeddings": ("embeddings", EMBEDDINGS),
+    "/v1/responses": ("responses", ResponsesSurface()),
     "/v1/messages": ("messages", MESSAGES),
     "/v1/messages/count_tokens": ("messages", COUNT_TOKENS),
     "/": ("sts", CONVERSE),

@@ -25,7 +25,7 @@ Capability = Literal[
 ]
 Surface = Literal[
     "chat_completions", "embeddings", "generate_content", "messages", "models", "converse", "sts",
-    "identity", "azure",
+    "identity", "azure", "responses",
 ]
 
 

@@ -161,6 +161,15 @@ def test_thoughts_are_asked_for_in_a_form_that_can_come_back(
     assert RESPONSES.upstream_path(make_lane()) == "/responses"
 
 
+def test_thoughts_that_come_back_as_a_bare_id_are_left_out(
+    make_lane: Callable[..., Lane],
+) -> None:
+    bare = {"type": "reasoning", "id": "rs_1", "summary": []}
+    request = RESPONSES.parse(hello(input=[ASKED, bare, REASONING, ANSWERED]), {})
+    body = msgspec.json.decode(RESPONSES.upstream_body(request, make_lane(), 1))
+    assert body["input"] == [ASKED, REASONING, ANSWERED]
+
+
 @pytest.mark.parametrize(
     ("mark", "options", "write"),
     [

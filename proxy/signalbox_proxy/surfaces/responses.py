@@ -69,11 +69,13 @@ class ResponsesSurface:
         """The body for one lane: nothing is stored there.
 
         So that a reasoning model's thoughts can come back with the next request, they are asked
-        for in their encrypted form.
+        for in their encrypted form. Thoughts that come back without it are ids of what was never
+        stored, which the provider would refuse.
         """
         body = dict(request.body)
         body["model"] = lane.upstream_model
         body["store"] = False
+        body["input"] = _without_bare_ids(body["input"])
         limit = output_limit if output_limit is not None else request.output_limit
         if limit is not None:
             body["max_output_tokens"] = limit
@@ -116,6 +118,16 @@ def read(body: dict[str, Any]) -> Any:
         ]
         body = {**body, "input": named}
     return types.RESPONSES.read(body)
+
+
+def _without_bare_ids(items: Any) -> Any:
+    if isinstance(items, str):
+        return items
+    return [
+        item
+        for item in items
+        if item.get("type") != "reasoning" or item.get("encrypted_content") or item.get("content")
+    ]
 
 
 def _check_governed(asked: Any) -> None:
