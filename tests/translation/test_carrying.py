@@ -231,6 +231,18 @@ def test_an_answer_that_cannot_be_read_has_no_usage() -> None:
     assert "it is no answer" in facts.error
 
 
+def test_an_answer_that_the_client_s_format_cannot_hold_is_passed_on_in_no_form() -> None:
+    class Small(Client):
+        def write_answer(self, request: ModelRequest, answer: Answer, answer_id: str) -> bytes:
+            raise Unreadable("it is too long")
+
+    answer = Answer("up-1", (Text("a"),), "stop", USAGE)
+    carrier = TranslatingCarrier(Small(), Provider(answer=answer), {}, False, "r_1")
+    facts = carrier.read_answer(asked(), b"{}")
+    assert (facts.usage, facts.body) == (None, None)
+    assert "it is too long" in facts.error
+
+
 @pytest.mark.parametrize(
     ("finish", "whole"),
     [

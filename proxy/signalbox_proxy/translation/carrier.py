@@ -61,10 +61,11 @@ class TranslatingCarrier:
         """Read a whole answer and write it in the client's words, `AnswerFacts.body`."""
         try:
             answer = self.provider.read_answer(body)
+            written = self.client.write_answer(request, answer, self.answer_id)
         except Unreadable as error:
             return AnswerFacts(error=f"the answer cannot be read: {error}"[:_MAX_ERROR])
         facts = facts_of(answer)
-        facts.body = self.client.write_answer(request, answer, self.answer_id)
+        facts.body = written
         return facts
 
     def stream_reader(self, request: ModelRequest) -> StreamReader:
