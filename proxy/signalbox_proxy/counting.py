@@ -21,7 +21,12 @@ COUNTED_BY: Final = "x-signalbox-counted-by"
 
 
 def candidates_of(request: ModelRequest, decision: Decision) -> list[Quote]:
-    """The candidates that the request is sent to, the best first; for a count perhaps none."""
+    """The candidates that the request is sent to, the best first; for a count perhaps none.
+
+    Raises the decision's refusal where nothing may carry the request.
+    """
+    if decision.refusal is not None:
+        raise decision.refusal
     if request.surface != "count_tokens":
         return list(decision.ranking)
     model = decision.ranking[0].lane.model

@@ -60,8 +60,6 @@ async def serve(exchange: Exchange) -> StreamResponse:
         run.decision = decision_record(decision)
         run.route_policy = decision.policy.name
         run.dry_run_refusals.extend(decision.dry_run_refusals)
-        if decision.refusal is not None:
-            raise decision.refusal
         candidates = candidates_of(request, decision)
         if not candidates:
             return count_here(run, request, decision)
