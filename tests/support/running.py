@@ -116,10 +116,12 @@ def running_up(
     arguments: Sequence[str] = (),
     *,
     environment: Mapping[str, str] | None = None,
+    simulate: bool = True,
 ) -> Iterator[Running]:
     """Starts `signalbox up MANIFESTS --simulate` with its state under `folder`, ends it after.
 
-    `environment` adds to the child's: the simulator reads its options from there, too.
+    Without `simulate` lanes go where they say. `environment` adds to the child's: the simulator
+    reads its options from there, too.
     """
     port, control, metrics = free_ports(3, run=4)
     state = folder / "state"
@@ -127,7 +129,8 @@ def running_up(
     with log.open("w") as errors:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "signalbox_cli", "up", str(manifests), "--simulate"),
+                *(sys.executable, "-m", "signalbox_cli", "up", str(manifests)),
+                *(["--simulate"] if simulate else []),
                 *("--state", str(state), "--port", str(port)),
                 *("--control-port", str(control), "--metrics-port", str(metrics)),
                 *arguments,
