@@ -71,8 +71,10 @@ def conversations(draw: st.DrawFn, wild: bool = False) -> Conversation:
     )
     users = st.lists(materials | results, min_size=0 if wild else 1, max_size=3)
     answers = st.lists(thoughts | texts | calls | st.builds(Refused, said), max_size=3)
+    if wild:
+        users |= answers
     turns: list[Turn] = []
-    for number in range(draw(st.integers(0 if wild else 1, 5))):
+    for number in range(draw(st.integers(0, 5) if wild else st.sampled_from([1, 3]))):
         is_user = draw(st.booleans()) if wild else number % 2 == 0
         parts = draw(users if is_user else answers)
         anchor = () if wild else (Text("b"),)

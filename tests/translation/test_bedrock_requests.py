@@ -37,6 +37,12 @@ SCHEMA: dict[str, Any] = {
 }
 WEATHER = Tool("weather", "The weather somewhere", SCHEMA)
 HELLO = Turn("user", (Text("Hello"),))
+USED = (
+    HELLO,
+    Turn("assistant", (ToolCall("a", "weather", "{}"),)),
+    Turn("user", (ToolResult("a", "weather", (Text("rain"),)),)),
+)
+SONNET = "us.anthropic.claude-sonnet-4-6"
 
 
 def body(conversation: Conversation, lane: Lane | None = None, limit: int = 500) -> dict[str, Any]:
@@ -243,26 +249,28 @@ def test_everything_has_its_place() -> None:
         ("tools", Conversation((), (HELLO,), tools=(Tool("with space", "", SCHEMA),))),
         (
             "tools",
-            Conversation((), (HELLO, Turn("assistant", (ToolCall("a", "weather", "{}"),)))),
+            Conversation((), USED),
         ),
         (
             "messages",
             Conversation(
                 (),
-                (HELLO, Turn("assistant", (ToolCall("a", "weather", "[1]"),))),
+                (HELLO, Turn("assistant", (ToolCall("a", "weather", "[1]"),)), HELLO),
                 tools=(WEATHER,),
             ),
         ),
         (
             "tool_choice",
-            Conversation(
-                (),
-                (HELLO, Turn("assistant", (ToolCall("a", "weather", "{}"),))),
-                tools=(WEATHER,),
-                tool_choice=ToolChoice("none"),
-            ),
+            Conversation((), USED, tools=(WEATHER,), tool_choice=ToolChoice("none")),
         ),
-        ("reasoning", Conversation((), (HELLO,), reasoning=Reasoning("minimal"))),
+        ("tools", Conversation((), (HELLO,), tools=(Tool("q", "", {"anyOf": []}),))),
+        ("tool_choice", Conversation((), (HELLO,), tool_choice=ToolChoice("required"))),
+        ("messages", Conversation((), (HELLO, Turn("assistant", (Text("It is"),))))),
+        ("messages", Conversation((), (Turn("user", (ToolCall("a", "weather", "{}"),)),))),
+        (
+            "response_format.json_schema.schema",
+            Conversation((), (HELLO,), output=OutputSchema("a", {"type": "object"})),
+        ),
         ("thinking.budget_tokens", Conversation((), (HELLO,), reasoning=Reasoning(None, 1000))),
         (
             "tool_choice",
@@ -292,18 +300,78 @@ def test_fields_of_one_vendor_s_models_make_other_models_no_lane() -> None:
     profile = "arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/abc"
     assert refused(drawn, profile) == "top_k"
     thinking = Conversation((), (HELLO,), reasoning=Reasoning(None, 2000))
-    assert refused(thinking, NOVA) == "reasoning"
-    assert body(thinking)["additionalModelRequestFields"] == {
+    assert refused(thinking, NOVA) == "thinking"
+    assert body(thinking, limit=3000)["additionalModelRequestFields"] == {
         "thinking": {"type": "enabled", "budget_tokens": 2000}
     }
+    assert refused(thinking, LLAMA) == "thinking"
     trying = Conversation((), (HELLO,), reasoning=Reasoning("high"))
-    assert body(trying)["outputConfig"] == {"effort": "high"}
+    assert body(trying, bedrock_lane(LLAMA))["outputConfig"] == {"effort": "high"}
     assert body(trying, bedrock_lane("openai.gpt-oss-120b-1:0"))[
         "additionalModelRequestFields"
     ] == {"reasoning_effort": "high"}
     assert body(trying, bedrock_lane("us.amazon.nova-2-lite-v1:0"))[
         "additionalModelRequestFields"
     ] == {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "high"}}
+
+
+def test_a_model_is_asked_to_think_as_it_can_be_asked_to() -> None:
+    trying = Conversation((), (HELLO,), reasoning=Reasoning("high", visible=False))
+    newer, older = body(trying, bedrock_lane(SONNET)), body(trying, limit=10_000)
+    assert newer["outputConfig"] == {"effort": "high"}
+    assert newer["additionalModelRequestFields"] == {
+        "thinking": {"type": "adaptive", "display": "omitted"}
+    }
+    assert "outputConfig" not in older
+    assert older["additionalModelRequestFields"] == {
+        "thinking": {"type": "enabled", "budget_tokens": 8000}
+    }
+    assert "additionalModelRequestFields" not in body(trying, limit=1024)
+    demanded = Conversation(
+        (),
+        (HELLO,),
+        tools=(WEATHER,),
+        tool_choice=ToolChoice("required"),
+        reasoning=Reasoning("low"),
+    )
+    assert "additionalModelRequestFields" not in body(demanded, bedrock_lane(SONNET))
+    assert refused(demanded) == "tool_choice"
+    cooler = Conversation(
+        (), (HELLO,), reasoning=Reasoning("low"), sampling=Sampling(temperature=0.2)
+    )
+    assert refused(cooler) == "temperature"
+    claude_3 = "anthropic.claude-3-5-sonnet-20241022-v2:0"
+    assert refused(trying, claude_3) == "reasoning_effort"
+
+
+def points(document: dict[str, Any]) -> list[str]:
+    tools = document["toolConfig"]["tools"]
+    blocks = [*tools, *document["system"], *document["messages"][0]["content"]]
+    return [block["cachePoint"].get("ttl", "5m") for block in blocks if "cachePoint" in block]
+
+
+def test_the_last_four_cache_points_are_kept_the_longer_ones_first() -> None:
+    def marked(*lifetimes: Any) -> dict[str, Any]:
+        tool, system, *said = lifetimes
+        conversation = Conversation(
+            (Text("Be brief.", system),),
+            (Turn("user", tuple(Text("a", each) for each in said)),),
+            tools=(Tool("weather", "", SCHEMA, cache=tool),),
+        )
+        return body(conversation)
+
+    assert points(marked("1h", "1h", "5m", "5m")) == ["1h", "1h", "5m", "5m"]
+    assert points(marked("1h", "1h", "1h", "5m", "5m", "1h")) == ["1h", "5m", "5m", "5m"]
+    assert points(marked("5m", "1h", None)) == ["5m", "5m"]
+
+
+def test_results_of_tools_come_first_and_nova_caches_no_tools() -> None:
+    late = Turn("user", (Text("And?"), ToolResult("a", "weather", (Text("rain"),), cache="5m")))
+    tools = (Tool("weather", "", {}, cache="5m"),)
+    document = body(Conversation((), (*USED[:2], late), tools=tools), bedrock_lane(NOVA))
+    last = document["messages"][-1]["content"]
+    assert [next(iter(block)) for block in last] == ["toolResult", "cachePoint", "text"]
+    assert [next(iter(tool)) for tool in document["toolConfig"]["tools"]] == ["toolSpec"]
 
 
 def test_no_tool_may_be_called_means_that_none_is_offered() -> None:
@@ -344,7 +412,7 @@ def test_documents_have_names_of_their_own_that_the_service_takes() -> None:
 
 def test_a_number_in_arguments_keeps_all_its_digits() -> None:
     call = ToolCall("a", "weather", '{"n": 12345678901234567890.123456789}')
-    turns = (HELLO, Turn("assistant", (call,)))
+    turns = (HELLO, Turn("assistant", (call,)), HELLO)
     written = BEDROCK.write(Conversation((), turns, tools=(WEATHER,)))
     raw = BEDROCK.body(written, bedrock_lane(), output_limit=1, stream=False)
     assert b"12345678901234567890.123456789" in raw

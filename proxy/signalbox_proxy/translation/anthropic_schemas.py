@@ -20,8 +20,8 @@ _NOT_HELD: Final = (
 )
 
 
-def find_unheld(schema: dict[str, Any]) -> str:
-    """Why Anthropic cannot hold a model to a schema, as a clause, or ""."""
+def find_unheld(schema: dict[str, Any], who: str = "Anthropic") -> str:
+    """Why Anthropic, or who else has its limits, cannot hold a model to a schema, or ""."""
     waiting: list[Any] = [schema]
     seen = 0
     while waiting:
@@ -31,25 +31,25 @@ def find_unheld(schema: dict[str, Any]) -> str:
             return "it is too large to be checked"
         if not isinstance(part, dict):
             continue
-        if fault := _fault(part):
+        if fault := _fault(part, who):
             return fault
         waiting += _inner(part)
     return ""
 
 
-def _fault(part: dict[str, Any]) -> str:
+def _fault(part: dict[str, Any], who: str) -> str:
     kind = part.get("type")
     is_object = kind == "object" or (isinstance(kind, list) and "object" in kind)
     if (is_object or "properties" in part) and part.get("additionalProperties") is not False:
-        return "Anthropic takes objects that are closed with additionalProperties: false"
+        return f"{who} takes objects that are closed with additionalProperties: false"
     for key in _NOT_HELD:
         if key in part:
-            return f"Anthropic does not know {key!r} in a schema of the answer"
+            return f"{who} does not know {key!r} in a schema of the answer"
     if part.get("minItems", 0) not in (0, 1):
-        return "Anthropic knows 'minItems' of 0 or 1 only"
+        return f"{who} knows 'minItems' of 0 or 1 only"
     ref = part.get("$ref", "#/")
     if not isinstance(ref, str) or not ref.startswith("#/"):
-        return "Anthropic follows references within the schema only, and no recursion"
+        return f"{who} follows references within the schema only, and no recursion"
     return ""
 
 

@@ -37,10 +37,21 @@ _IMAGE_FORMATS: Final = {
     "image/gif": "gif",
     "image/webp": "webp",
 }
+_ROLES: Final[dict[type, Role]] = {
+    Image: "user",
+    Document: "user",
+    ToolResult: "user",
+    ToolCall: "assistant",
+    Thinking: "assistant",
+    Refused: "assistant",
+}
 _CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 _NOT_IN_TITLES: Final = re.compile(r"[^a-zA-Z0-9()\[\]-]+", re.ASCII)
 _MAX_TITLE: Final = 180
+
+MAX_CACHE_POINTS: Final = 4
+"""Of a request, on the models that take most."""
 
 
 def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
@@ -59,6 +70,8 @@ def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
         raise Untranslatable("messages", "Converse needs a turn that says something")
     if written[0]["role"] != "user":
         raise Untranslatable("messages", "Converse begins with a user's turn")
+    if written[-1]["role"] == "assistant":
+        raise Untranslatable("messages", "an assistant's last word would be continued")
     return written
 
 
@@ -77,6 +90,28 @@ def cache_point(lifetime: CacheLifetime) -> dict[str, Any]:
     """A cache point; five minutes are what Converse takes without a word."""
     point = {"type": "default"}
     return {"cachePoint": point if lifetime == "5m" else {**point, "ttl": lifetime}}
+
+
+def bound_cache_points(*lists: list[dict[str, Any]]) -> None:
+    """Keep the last cache points of all blocks, which must be in the order of the request.
+
+    A later point holds all that an earlier one holds. One of an hour must not follow one of five
+    minutes: it becomes one of five minutes too, which is never dearer.
+    """
+    surplus = sum("cachePoint" in block for blocks in lists for block in blocks) - MAX_CACHE_POINTS
+    is_short = False
+    for blocks in lists:
+        kept = []
+        for block in blocks:
+            if "cachePoint" in block:
+                surplus -= 1
+                if surplus >= 0:
+                    continue
+                is_short = is_short or "ttl" not in block["cachePoint"]
+                kept.append(cache_point("5m") if is_short else block)
+            else:
+                kept.append(block)
+        blocks[:] = kept
 
 
 def tool_name(name: str, field: str) -> str:
@@ -109,8 +144,11 @@ class _Titles:
 
 def _content(turn: Turn, titles: _Titles) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = []
-    for part in turn.parts:
-        content += _blocks(part, turn.role, titles)
+    for part in sorted(turn.parts, key=lambda part: not isinstance(part, ToolResult)):
+        for block in _blocks(part, turn.role, titles):
+            if "cachePoint" in block and (not content or "cachePoint" in content[-1]):
+                continue
+            content.append(block)
     said = [block for block in content if "cachePoint" not in block]
     if not said:
         if any(not isinstance(part, Thinking) for part in turn.parts):
@@ -123,6 +161,8 @@ def _content(turn: Turn, titles: _Titles) -> list[dict[str, Any]]:
 
 def _blocks(part: Part, role: Role, titles: _Titles) -> Iterator[dict[str, Any]]:
     cache: CacheLifetime | None = None
+    if role != _ROLES.get(type(part), role):
+        raise Untranslatable("messages", "Converse takes such a part of the other role only")
     if isinstance(part, Thinking):
         yield from _reasoning(part)
         return
@@ -135,8 +175,6 @@ def _blocks(part: Part, role: Role, titles: _Titles) -> Iterator[dict[str, Any]]
         yield {"toolResult": _result(part, titles)}
         cache = next((inner.cache for inner in part.parts if inner.cache), None)
     else:
-        if role != "user":
-            raise Untranslatable("messages", "Converse takes images and documents of users only")
         yield _material(part, titles)
     if not isinstance(part, Refused) and (part.cache or cache):
         yield cache_point(part.cache or cache or "5m")

@@ -7,6 +7,7 @@ User Guide). A vendor is told by the model's id; behind the ARN of an applicatio
 profile none can be told. What a vendor has no documented field for is no lane for the request.
 """
 
+import re
 from typing import Any, Final, Literal
 
 import msgspec
@@ -25,6 +26,19 @@ _EFFORTS: Final = frozenset({"low", "medium", "high", "xhigh", "max"})
 """What `outputConfig.effort` takes; higher than high with thinking only."""
 
 _THREE_EFFORTS: Final = frozenset({"low", "medium", "high"})
+
+MIN_BUDGET: Final = 1024
+"""Fewest tokens of thinking that Anthropic's models take."""
+
+_ONLY_BUDGETS: Final = re.compile(
+    r"claude-(?:3|(?:opus|sonnet)-4(?:-[015])?(?:$|-2|-v|[@:])|haiku-4)", re.ASCII
+)
+"""Anthropic's models before adaptive thinking: they know a budget of tokens, and no effort."""
+
+_THINKS_NOT: Final = re.compile(r"claude-3(?!-7)", re.ASCII)
+
+_SHARE: Final = {"minimal": 10, "low": 20, "medium": 50, "high": 80, "xhigh": 90, "max": 95}
+"""Percent of the output limit that an effort may take as a budget."""
 
 
 class Wishes(msgspec.Struct, frozen=True):
@@ -63,36 +77,33 @@ def obstacle(wishes: Wishes, model: str) -> Untranslatable | None:
     reasoning = wishes.reasoning
     if reasoning is None:
         return None
-    if not _can_reason(reasoning, vendor):
-        asked = reasoning.effort or ("a budget" if reasoning.budget_tokens else "adaptive")
-        return Untranslatable("reasoning", f"this model has no field for it ({asked})")
-    if vendor == "anthropic" and reasoning.effort != "none":
-        return _beside_thinking(wishes)
+    if vendor == "anthropic":
+        return _beside_thinking(wishes, reasoning, model)
+    if reasoning.budget_tokens is not None:
+        return Untranslatable("thinking", "this model knows no budget of tokens")
+    known = {"nova": _THREE_EFFORTS | {"none"}, "openai": _THREE_EFFORTS}.get(vendor, _EFFORTS)
+    if reasoning.effort in known:
+        return None
+    asked = reasoning.effort or "adaptive"
+    return Untranslatable("reasoning_effort", f"no field is documented for {asked} on this model")
+
+
+def _beside_thinking(wishes: Wishes, reasoning: Reasoning, model: str) -> Untranslatable | None:
+    """What Anthropic's models do not know, and what they refuse beside thinking."""
+    if reasoning.effort == "none":
+        return None
+    if _THINKS_NOT.search(model):
+        return Untranslatable("reasoning_effort", "this model does not think first")
+    if wishes.is_forced:
+        if reasoning.budget_tokens is not None or _ONLY_BUDGETS.search(model):
+            return Untranslatable("tool_choice", "this model forces no call of a tool and thinks")
+        return None
+    if wishes.top_k is not None or wishes.temperature not in (None, 1):
+        return Untranslatable("temperature", "this model draws its thoughts its own way only")
     return None
 
 
-def _can_reason(reasoning: Reasoning, vendor: Vendor) -> bool:
-    effort = reasoning.effort
-    if vendor == "anthropic":
-        return effort != "minimal"
-    if reasoning.budget_tokens is not None:
-        return False
-    if vendor == "nova":
-        return effort in _THREE_EFFORTS or effort == "none"
-    return effort in (_THREE_EFFORTS if vendor == "openai" else _EFFORTS)
-
-
-def _beside_thinking(wishes: Wishes) -> Untranslatable | None:
-    """What Anthropic's models refuse beside thinking."""
-    why = "does not go with reasoning on this model"
-    if wishes.top_k is not None:
-        return Untranslatable("top_k", why)
-    if wishes.temperature not in (None, 1):
-        return Untranslatable("temperature", why)
-    return Untranslatable("tool_choice", f"a forced tool {why}") if wishes.is_forced else None
-
-
-def additional_fields(wishes: Wishes, model: str) -> dict[str, Any]:
+def additional_fields(wishes: Wishes, model: str, output_limit: int | None) -> dict[str, Any]:
     """`additionalModelRequestFields` for a model that can be told them."""
     vendor = vendor_of(model)
     fields: dict[str, Any] = {}
@@ -103,14 +114,11 @@ def additional_fields(wishes: Wishes, model: str) -> dict[str, Any]:
     if reasoning is None:
         return fields
     if vendor == "anthropic":
-        fields["thinking"] = _thinking(reasoning)
+        fields |= _thinking(wishes, reasoning, model, output_limit or 0)
     elif vendor == "nova":
         off = reasoning.effort == "none"
-        fields["reasoningConfig"] = (
-            {"type": "disabled"}
-            if off
-            else {"type": "enabled", "maxReasoningEffort": reasoning.effort}
-        )
+        on = {"type": "enabled", "maxReasoningEffort": reasoning.effort}
+        fields["reasoningConfig"] = {"type": "disabled"} if off else on
     elif vendor == "openai":
         fields["reasoning_effort"] = reasoning.effort
     return fields
@@ -119,13 +127,37 @@ def additional_fields(wishes: Wishes, model: str) -> dict[str, Any]:
 def effort_of(wishes: Wishes, model: str) -> str | None:
     """`outputConfig.effort` for a model that can be told it."""
     effort = wishes.reasoning.effort if wishes.reasoning is not None else None
-    said = vendor_of(model) in ("anthropic", "other") and effort in _EFFORTS
-    return effort if said else None
+    if vendor_of(model) not in ("anthropic", "other") or _ONLY_BUDGETS.search(model):
+        return None
+    if effort == "minimal":
+        return "low"
+    return effort if effort in _EFFORTS else None
 
 
-def _thinking(reasoning: Reasoning) -> dict[str, Any]:
-    if reasoning.budget_tokens is not None:
-        return {"type": "enabled", "budget_tokens": reasoning.budget_tokens}
+def takes_cache_points_in_tools(model: str) -> bool:
+    """Whether tools may be cached: Amazon Nova caches system prompts and messages only."""
+    return vendor_of(model) != "nova"
+
+
+def _thinking(
+    wishes: Wishes, reasoning: Reasoning, model: str, output_limit: int
+) -> dict[str, Any]:
+    """As the model can be asked to think.
+
+    A budget lies below the output limit, whatever room a budget of money left for that; where the
+    least one does not fit, the model answers without thinking first.
+    """
     if reasoning.effort == "none":
-        return {"type": "disabled"}
-    return {"type": "adaptive", "display": "summarized" if reasoning.visible else "omitted"}
+        return {"thinking": {"type": "disabled"}}
+    if wishes.is_forced:
+        return {}
+    budget = reasoning.budget_tokens
+    if budget is None:
+        if not _ONLY_BUDGETS.search(model):
+            display = "summarized" if reasoning.visible else "omitted"
+            return {"thinking": {"type": "adaptive", "display": display}}
+        budget = output_limit * _SHARE[reasoning.effort or "high"] // 100
+    budget = min(max(budget, MIN_BUDGET), output_limit - 1)
+    if budget < MIN_BUDGET:
+        return {}
+    return {"thinking": {"type": "enabled", "budget_tokens": budget}}

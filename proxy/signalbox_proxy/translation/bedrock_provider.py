@@ -16,12 +16,15 @@ from signalbox_proxy.surfaces import governed
 from signalbox_proxy.surfaces.decoding import encode_body
 from signalbox_proxy.translation import bedrock_content as content
 from signalbox_proxy.translation.answer import Answer
+from signalbox_proxy.translation.anthropic_schemas import find_unheld
 from signalbox_proxy.translation.bedrock_answers import read_answer
 from signalbox_proxy.translation.bedrock_models import (
+    MIN_BUDGET,
     Wishes,
     additional_fields,
     effort_of,
     obstacle,
+    takes_cache_points_in_tools,
 )
 from signalbox_proxy.translation.bedrock_streams import BedrockEventReader
 from signalbox_proxy.translation.contract import Untranslatable
@@ -39,6 +42,7 @@ from signalbox_snapshot.snapshot import Lane, WireFormat
 _WISHES: Final = ""
 """Where `write` keeps for `body` what each lane's model words differently."""
 
+_COMBINED: Final = ("anyOf", "oneOf", "allOf")
 _STOP_SEQUENCE: Final = "/stop_sequence"
 
 
@@ -63,6 +67,11 @@ class BedrockFormat:
             written["system"] = system
         if tools := _tool_config(conversation):
             written["toolConfig"] = tools
+        content.bound_cache_points(
+            tools["tools"] if tools else [],
+            system,
+            *(message["content"] for message in written["messages"]),
+        )
         if inference := _inference(conversation.sampling, conversation.stop):
             written["inferenceConfig"] = inference
         if conversation.stop:
@@ -84,10 +93,13 @@ class BedrockFormat:
         wishes: Wishes = body.pop(_WISHES)
         if output_limit is not None:
             body["inferenceConfig"] = {**body.get("inferenceConfig", {}), "maxTokens": output_limit}
-        if fields := additional_fields(wishes, lane.upstream_model):
+        if fields := additional_fields(wishes, lane.upstream_model, output_limit):
             body["additionalModelRequestFields"] = fields
         if effort := effort_of(wishes, lane.upstream_model):
             body["outputConfig"] = {**body.get("outputConfig", {}), "effort": effort}
+        if "toolConfig" in body and not takes_cache_points_in_tools(lane.upstream_model):
+            tools = [tool for tool in body["toolConfig"]["tools"] if "cachePoint" not in tool]
+            body["toolConfig"] = {**body["toolConfig"], "tools": tools}
         if lane.service_tier:
             body["serviceTier"] = {"type": lane.service_tier}
         return encode_body(body)
@@ -146,8 +158,9 @@ def _check_budget(conversation: Conversation, budget: int) -> None:
     Source: Anthropic, "Extended thinking with tool use": a turn of tool calls goes back with the
     thinking in front of it.
     """
-    if budget < 1024:
-        raise Untranslatable("thinking.budget_tokens", "Converse takes 1024 tokens or more")
+    if budget < MIN_BUDGET:
+        why = f"Converse takes {MIN_BUDGET} tokens or more"
+        raise Untranslatable("thinking.budget_tokens", why)
     turns = conversation.turns
     if len(turns) < 2 or not any(isinstance(part, ToolResult) for part in turns[-1].parts):
         return
@@ -165,6 +178,8 @@ def _tool_config(conversation: Conversation) -> dict[str, Any] | None:
             raise Untranslatable("tool_choice", "Converse cannot forbid tools once they were used")
         return None
     if not conversation.tools:
+        if choice is not None and choice.mode in ("required", "tool"):
+            raise Untranslatable("tool_choice", "there are no tools to choose from")
         if has_calls:
             raise Untranslatable("tools", "Converse needs the tools that were used before")
         return None
@@ -179,9 +194,11 @@ def _tool_config(conversation: Conversation) -> dict[str, Any] | None:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
+    if any(key in tool.schema for key in _COMBINED):
+        raise Untranslatable("tools", "Converse takes no choice of schemas at the top of one")
     written: dict[str, Any] = {
         "name": content.tool_name(tool.name, "tools"),
-        "inputSchema": {"json": tool.schema},
+        "inputSchema": {"json": {"type": "object"} | tool.schema},
     }
     if tool.description:
         written["description"] = tool.description
@@ -207,8 +224,8 @@ def _inference(sampling: Sampling, stop: tuple[str, ...]) -> dict[str, Any]:
         if not 0 <= value <= 1:
             raise Untranslatable(field, "Converse takes 0 to 1")
         inference[name] = value
-    if "" in stop or len(stop) > 2500:
-        raise Untranslatable("stop", "Converse takes at most 2500 sequences, none of them empty")
+    if len(stop) > 2500 or not all(sequence.strip() for sequence in stop):
+        raise Untranslatable("stop", "Converse takes at most 2500 sequences, none of them blank")
     if stop:
         inference["stopSequences"] = list(stop)
     return inference
@@ -217,6 +234,8 @@ def _inference(sampling: Sampling, stop: tuple[str, ...]) -> dict[str, Any]:
 def _text_format(output: OutputSchema) -> dict[str, Any]:
     if output.schema is None:
         raise Untranslatable("response_format", "Converse gives JSON by a schema only")
+    if unheld := find_unheld(output.schema, "Converse"):
+        raise Untranslatable("response_format.json_schema.schema", unheld)
     schema: dict[str, Any] = {"schema": encode_body(output.schema).decode()}
     if output.name:
         schema["name"] = output.name
