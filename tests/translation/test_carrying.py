@@ -10,7 +10,7 @@ from signalbox_ledger.records import Usage
 from signalbox_proxy.calling import carrier_for
 from signalbox_proxy.classification import Facts
 from signalbox_proxy.decision_record import decision_record
-from signalbox_proxy.model_request import ModelRequest
+from signalbox_proxy.model_request import ModelRequest, SurfaceName
 from signalbox_proxy.pricing import worst_nano
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.routing import Decision, decide
@@ -31,6 +31,7 @@ from signalbox_proxy.translation.answer import (
 from signalbox_proxy.translation.carrier import TranslatingCarrier, TranslatingReader
 from signalbox_proxy.translation.contract import Unreadable, Untranslatable
 from signalbox_proxy.translation.conversation import Conversation, Text, ToolCall
+from signalbox_proxy.translation.field_names import named_by
 from signalbox_proxy.translation.translations import Translations
 from signalbox_proxy.wire_formats import cache_write_on
 from signalbox_snapshot.snapshot import Lane, Snapshot, WireFormat
@@ -349,3 +350,33 @@ def test_a_policy_moves_a_request_to_another_vendor() -> None:
     given = msgspec.structs.replace(snapshot(models=[mini(), haiku()]), policies=[chosen])
     decision = decided(given, asked())
     assert [quote.lane.lane.wire_format for quote in decision.ranking] == ["anthropic"]
+
+
+@pytest.mark.parametrize(
+    ("surface", "neutral", "own"),
+    [
+        ("chat", "response_format", "response_format"),
+        ("chat", "thinking.budget_tokens", "reasoning_effort"),
+        ("chat", "tools[0].parameters", "tools[0].parameters"),
+        ("messages", "response_format", "output_config.format"),
+        ("messages", "response_format.json_schema.schema.a", "output_config.format.schema.a"),
+        ("messages", "parallel_tool_calls", "tool_choice.disable_parallel_tool_use"),
+        ("messages", "tools[0].parameters", "tools[0].input_schema"),
+        ("messages", "stop", "stop_sequences"),
+        ("messages", "messages[2].content", "messages[2].content"),
+        ("responses", "messages", "input"),
+        ("responses", "reasoning_effort", "reasoning.effort"),
+    ],
+)
+def test_a_client_is_told_its_own_name_of_a_field(
+    surface: SurfaceName, neutral: str, own: str
+) -> None:
+    named = named_by(surface, Untranslatable(neutral, "there is none"))
+    assert (named.field, named.why) == (own, "there is none")
+
+
+def test_what_a_lane_cannot_say_is_told_by_the_client_s_name_of_it() -> None:
+    body = MESSAGE_BODY | {"stop_sequences": [" "]}
+    decision = decided(only(foreign("bedrock")), MESSAGES.parse(body, {}))
+    assert decision.refusal is not None
+    assert decision.refusal.param == "stop_sequences"

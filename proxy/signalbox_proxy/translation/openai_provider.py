@@ -122,7 +122,7 @@ def _response_format(output: OutputSchema) -> dict[str, Any]:
     if output.description:
         described["description"] = output.description
     if output.strict:
-        _check_strict(output.schema, "the output schema")
+        _check_strict(output.schema, "response_format.json_schema.schema")
         described["strict"] = True
     return {"type": "json_schema", "json_schema": described}
 

@@ -17,6 +17,7 @@ from signalbox_proxy.translation.contract import (
     Untranslatable,
 )
 from signalbox_proxy.translation.conversation import Conversation
+from signalbox_proxy.translation.field_names import named_by
 from signalbox_proxy.translation.formats import CLIENT_FORMATS, PROVIDER_FORMATS
 from signalbox_proxy.wire_formats import is_native
 from signalbox_snapshot.snapshot import Lane, WireFormat
@@ -57,7 +58,8 @@ class Translations:
             return written
         provider = self._providers[lane.wire_format]
         if isinstance(provider, ModelDependent):
-            return provider.model_obstacle(written, lane)
+            obstacle = provider.model_obstacle(written, lane)
+            return None if obstacle is None else named_by(self._request.surface, obstacle)
         return None
 
     def carrier(self, lane: Lane, answer_id: str) -> TranslatingCarrier:
@@ -86,7 +88,7 @@ class Translations:
         try:
             return self._providers[wire].write(conversation)
         except Untranslatable as obstacle:
-            return obstacle
+            return named_by(self._request.surface, obstacle)
 
     def _conversation(self) -> Conversation | Untranslatable:
         if self._read is None:
