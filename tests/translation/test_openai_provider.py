@@ -164,7 +164,10 @@ CLOSED = {**OPTIONAL, "required": ["a"]}
         (Conversation((), HELLO, sampling=Sampling(top_k=5)), "top_k"),
         (Conversation((), HELLO, stop=("a", "b", "c", "d", "e")), "stop"),
         (Conversation((), HELLO, choices=2), "n"),
-        (Conversation((), HELLO, output=OutputSchema("a", OPEN, strict=True)), "response_format.json_schema.schema"),
+        (
+            Conversation((), HELLO, output=OutputSchema("a", OPEN, strict=True)),
+            "response_format.json_schema.schema",
+        ),
         (Conversation((), HELLO, tools=(Tool("a", "", OPTIONAL, strict=True),)), "tools[0]"),
         (
             Conversation((), (Turn("user", (ToolResult("a", "a", (Image(url="https://a"),)),)),)),
