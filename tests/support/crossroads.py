@@ -52,9 +52,13 @@ LANES: dict[str, dict[str, Any]] = {
     },
 }
 HOSTS = {"openai": OPENAI, "anthropic": ANTHROPIC, "bedrock": BEDROCK, "gemini": GEMINI}
+HOSTS["openai-chat"] = OPENAI
 """The provider's host by wire format. A model of each format's name has its only lane there."""
 
 FORMATS = tuple(LANES)
+
+CHAT_ONLY = "openai-chat"
+"""A model behind OpenAI's format whose server has chat completions only."""
 
 _CAPABILITIES = [
     *("chat", "tools", "images", "documents", "structuredOutput", "reasoning", "promptCaching")
@@ -97,6 +101,7 @@ def manifests(company: Company) -> list[dict[str, Any]]:
     """A model of each format, one with all of them, an agent with money."""
     return [
         *(model(wire, lane(wire)) for wire in FORMATS),
+        model(CHAT_ONLY, lane("openai", responsesApi=False)),
         model("anywhere", *(lane(wire) for wire in FORMATS)),
         model("no-cache", lane("openai"), capabilities=["chat", "tools"]),
         company.domain("shop", PLATFORM, allowedNamespaces=["shop"]),

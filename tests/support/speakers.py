@@ -193,6 +193,91 @@ class OpenaiSpeaker:
 
 
 @dataclass
+class ResponsesSpeaker:
+    """OpenAI's client, responses."""
+
+    client: openai.OpenAI
+
+    def say(self, model: str, ask: Ask) -> Heard:
+        raw = self.client.responses.with_raw_response.create(**self._request(model, ask))
+        return self._heard(raw.parse(), raw.headers.get("x-signalbox-run-id", ""))
+
+    def stream(self, model: str, ask: Ask) -> Heard:
+        raw = self.client.responses.with_raw_response.create(
+            **self._request(model, ask), stream=True
+        )
+        pieces: list[str] = []
+        answer: Any = None
+        for number, event in enumerate(raw.parse()):
+            assert event.sequence_number == number
+            if event.type == "response.output_text.delta":
+                pieces.append(event.delta)
+            elif event.type in ("response.completed", "response.incomplete"):
+                answer = event.response
+        assert answer is not None
+        heard = self._heard(answer, raw.headers.get("x-signalbox-run-id", ""))
+        assert heard.text == "".join(pieces)
+        return heard
+
+    def _heard(self, answer: Any, run_id: str) -> Heard:
+        assert answer.usage is not None
+        calls = [
+            Call(item.call_id, item.name, json.loads(item.arguments))
+            for item in answer.output
+            if item.type == "function_call"
+        ]
+        finish = "tools" if calls else "stop"
+        if answer.status == "incomplete":
+            cut = answer.incomplete_details.reason
+            finish = "length" if cut == "max_output_tokens" else cut
+        return Heard(
+            text=answer.output_text,
+            calls=calls,
+            finish=finish,
+            input_tokens=answer.usage.input_tokens,
+            output_tokens=answer.usage.output_tokens,
+            model=answer.model,
+            run_id=run_id,
+            thought=any(item.type == "reasoning" and item.summary for item in answer.output),
+        )
+
+    def _request(self, model: str, ask: Ask) -> dict[str, Any]:
+        content: list[Any] = [{"type": "input_text", "text": ask.prompt}]
+        if ask.image:
+            url = f"data:image/png;base64,{PIXEL}"
+            content.append({"type": "input_image", "image_url": url, "detail": "auto"})
+        items: list[Any] = [{"role": "user", "content": content}, *self._history(ask)]
+        request: dict[str, Any] = {"model": model, "input": items, "max_output_tokens": ask.limit}
+        if ask.system:
+            request["instructions"] = ask.system
+        if ask.tools:
+            described = {"name": "weather", "description": "Somewhere", "strict": True}
+            request["tools"] = [{"type": "function", **described, "parameters": WEATHER}]
+        if ask.choice == "tool":
+            request["tool_choice"] = {"type": "function", "name": "weather"}
+        elif ask.choice:
+            request["tool_choice"] = ask.choice
+        if ask.schema:
+            form = {"type": "json_schema", "name": "ladder", "schema": LADDER, "strict": True}
+            request["text"] = {"format": form}
+        if ask.effort:
+            request["reasoning"] = {"effort": ask.effort, "summary": "auto"}
+        return request | ask.extra
+
+    def _history(self, ask: Ask) -> Iterator[Any]:
+        if ask.before is None:
+            return
+        if ask.before.text:
+            yield {"role": "assistant", "content": ask.before.text}
+        for call in ask.before.calls:
+            arguments = json.dumps(call.arguments)
+            named = {"call_id": call.id, "name": call.name, "arguments": arguments}
+            yield {"type": "function_call", **named}
+        for id_, result in ask.results.items():
+            yield {"type": "function_call_output", "call_id": id_, "output": result}
+
+
+@dataclass
 class AnthropicSpeaker:
     """Anthropic's client, messages."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from support.crossroads import open_crossroads
 from support.market import Market
-from support.speakers import AnthropicSpeaker, OpenaiSpeaker, Speaker
+from support.speakers import AnthropicSpeaker, OpenaiSpeaker, ResponsesSpeaker, Speaker
 
 
 @pytest.fixture(scope="session")
@@ -29,5 +29,9 @@ def speakers(crossroads: Market) -> Iterator[dict[str, Speaker]]:
         messages = stack.enter_context(
             anthropic.Anthropic(base_url=crossroads.url, api_key=key, max_retries=0)
         )
-        yield {"chat": OpenaiSpeaker(chat), "messages": AnthropicSpeaker(messages)}
+        yield {
+            "chat": OpenaiSpeaker(chat),
+            "messages": AnthropicSpeaker(messages),
+            "responses": ResponsesSpeaker(chat),
+        }
     crossroads.behave()

@@ -7,12 +7,13 @@ import json
 
 import pytest
 
-from support.crossroads import FORMATS
+from support.crossroads import CHAT_ONLY, FORMATS
 from support.speakers import Ask, Heard, Speaker
 
-CLIENTS = ("chat", "messages")
+CLIENTS = ("chat", "messages", "responses")
 pairs = pytest.mark.parametrize(
-    ("client", "wire"), [(client, wire) for client in CLIENTS for wire in FORMATS]
+    ("client", "wire"),
+    [*((client, wire) for client in CLIENTS for wire in FORMATS), ("responses", CHAT_ONLY)],
 )
 Speakers = dict[str, Speaker]
 

@@ -8,7 +8,7 @@ import anthropic
 import openai
 import pytest
 
-from support.crossroads import FORMATS, HOSTS
+from support.crossroads import CHAT_ONLY, FORMATS, HOSTS
 from support.market import Market
 from support.oracle import AttemptLine, eventually
 from support.speakers import Ask, Heard, Speaker
@@ -18,6 +18,7 @@ ASK: list[Any] = [{"role": "user", "content": "What is a bond ladder?"}]
 FOREIGN = {
     "chat": [wire for wire in FORMATS if wire != "openai"],
     "messages": [wire for wire in FORMATS if wire != "anthropic"],
+    "responses": [CHAT_ONLY, *(wire for wire in FORMATS if wire != "openai")],
 }
 foreign_pairs = pytest.mark.parametrize(
     ("client", "wire"), [(client, wire) for client, wires in FOREIGN.items() for wire in wires]
@@ -86,7 +87,7 @@ def test_what_is_charged_is_the_provider_s_bill_and_what_the_client_is_told(
     assert usage["output"] == heard.output_tokens
 
 
-@pytest.mark.parametrize("client", ["chat", "messages"])
+@pytest.mark.parametrize("client", ["chat", "messages", "responses"])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_one_request_goes_from_format_to_format_until_one_answers(
     speakers: Speakers, crossroads: Market, client: str, streamed: bool
@@ -106,7 +107,7 @@ def test_one_request_goes_from_format_to_format_until_one_answers(
         each["lane"].rpartition("/")[2]: each.get("translated_to")
         for each in run["decision"]["acceptable"]
     }
-    own = "openai" if client == "chat" else "anthropic"
+    own = "anthropic" if client == "messages" else "openai"
     assert translated == {wire: None if wire == own else wire for wire in FORMATS}
     assert heard.text.strip()
     for line in crossroads.attempts_of([heard.run_id]):
@@ -117,8 +118,8 @@ def test_one_request_goes_from_format_to_format_until_one_answers(
 def test_a_provider_s_refusal_is_told_in_the_client_s_own_shape(
     speakers: Speakers, client: str, wire: str
 ) -> None:
-    kinds = {"chat": openai.APIStatusError, "messages": anthropic.APIStatusError}
-    with pytest.raises(kinds[client]) as caught:
+    kind = anthropic.APIStatusError if client == "messages" else openai.APIStatusError
+    with pytest.raises(kind) as caught:
         speakers[client].say(wire, Ask(prompt="[[status 400]]"))
     body: Any = caught.value.body
     error = body["error"] if client == "messages" else body
@@ -134,10 +135,10 @@ def test_a_provider_s_refusal_is_told_in_the_client_s_own_shape(
 def test_a_stream_that_breaks_is_told_in_the_client_s_own_shape_and_charged(
     speakers: Speakers, crossroads: Market, client: str, wire: str, how: str
 ) -> None:
-    kinds = {"chat": openai.APIError, "messages": anthropic.APIError}
+    kind = anthropic.APIError if client == "messages" else openai.APIError
     session = f"{client} {wire} {how}"
     ask = in_session(session, Ask(prompt=f"A long story [[tokens 400]] [[{how}]]"))
-    with pytest.raises(kinds[client]):
+    with pytest.raises(kind):
         speakers[client].stream(wire, ask)
     line = only_line(crossroads, session)
     assert line.settlement == "full"
