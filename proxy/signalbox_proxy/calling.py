@@ -163,7 +163,10 @@ class ProviderCaller:
         body = await _error_body(answer) if outcome == "rejected" else b""
         answer.close()
         if outcome == "rejected":
-            raise carrier.rejection(status, body)
+            refusal = carrier.rejection(status, body)
+            if refusal.code == "provider_rejected":
+                raise refusal
+            return Failure(refusal)
         wait = _retry_after(answer.headers) if outcome == "throttled" else None
         what = "is throttling" if outcome == "throttled" else f"answered with status {status}"
         return Failure(_failed(lane, what, wait))

@@ -96,6 +96,8 @@ class Credentials:
                 "You didn't provide an API key. Provide it in an Authorization header using Bearer "
                 "auth (Authorization: Bearer KEY), or in x-api-key where the provider uses that.",
             )
+        if name is None and "x-goog-api-key" in headers:
+            raise Refusal(400, "API key not valid. Pass a valid API key.", code="API_KEY_INVALID")
         if name is None or (host.credentials is not None and name not in host.credentials):
             raise Refusal(401, "Incorrect API key provided.", code="invalid_api_key")
         return name

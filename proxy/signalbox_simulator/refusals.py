@@ -89,11 +89,14 @@ GOOGLE_STATUSES = {
 
 
 def google_error(refusal: Refusal) -> dict[str, object]:
-    """Give Google's error body."""
-    return {
-        "error": {
-            "code": refusal.status,
-            "message": refusal.message,
-            "status": GOOGLE_STATUSES.get(refusal.status, "UNKNOWN"),
-        }
+    """Give Google's error body; a code is the reason of an ``ErrorInfo``."""
+    error: dict[str, object] = {
+        "code": refusal.status,
+        "message": refusal.message,
+        "status": GOOGLE_STATUSES.get(refusal.status, "UNKNOWN"),
     }
+    if refusal.code is not None and refusal.code.isupper():
+        info = {"reason": refusal.code, "domain": "googleapis.com"}
+        kind = "type.googleapis.com/google.rpc.ErrorInfo"
+        error["details"] = [{"@type": kind, **info}]
+    return {"error": error}

@@ -174,7 +174,9 @@ def test_an_unknown_model_method_or_key_gets_nothing(provider: SimulatorProcess)
     assert post(provider, body, model="gemini-99").status_code == 404
     assert post(provider, body, method="countTokens").status_code == 404
     assert post(provider, body, headers={}).status_code == 401
-    assert post(provider, body, headers={"x-goog-api-key": "no"}).status_code == 401
+    wrong = post(provider, body, headers={"x-goog-api-key": "no"})
+    assert wrong.status_code == 400
+    assert wrong.json()["error"]["details"][0]["reason"] == "API_KEY_INVALID"
     assert post(provider, body, headers={"x-api-key": KEY}).status_code == 401
     assert post(provider, body, method="streamGenerateContent").status_code == 400
 

@@ -43,6 +43,7 @@ def models(provider: SimulatorProcess) -> list[dict[str, Any]]:
     azure = provider.base_url(AZURE)
     ways = {
         "studio": newer | {"endpoint": studio, "auth": {"type": "apiKey", "key": "gemini"}},
+        "stale": newer | {"endpoint": studio, "auth": {"type": "apiKey", "key": "stale"}},
         "vertex": newer | {"endpoint": vertex, "auth": {"type": "google"}},
         "vertex-acting": newer
         | {"endpoint": vertex, "auth": {"type": "google", "serviceAccount": JUDGE}},
@@ -62,9 +63,12 @@ def models(provider: SimulatorProcess) -> list[dict[str, Any]]:
     }
     return [
         *(model(name, lane("gemini", **{"name": name, **spec})) for name, spec in ways.items()),
-        model(
-            "vertex-or-studio",
-            *(lane("gemini", name=n, **ways[n]) for n in ("vertex-unknown", "studio")),
+        *(
+            model(
+                f"{first}-or-studio",
+                *(lane("gemini", name=n, **ways[n]) for n in (first, "studio")),
+            )
+            for first in ("vertex-unknown", "stale")
         ),
     ]
 
@@ -88,6 +92,7 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
         given.mkdir()
         for name in ("gemini", "azure"):
             (given / name).write_text(SECRETS[name])
+        (given / "stale").write_text("AIza-of-last-year")
         company = Company(folder / "manifests")
         company.write(
             "all",
@@ -204,22 +209,24 @@ def test_a_thought_signature_travels_with_its_call_through_a_client_of_another_v
         ask(question, said, {"role": "user", "content": results})
 
 
-def test_a_lane_that_is_not_signed_in_fails_over_to_one_that_is(
-    clouds: Market, chat: openai.OpenAI
+@pytest.mark.parametrize("name", ["vertex-unknown-or-studio", "stale-or-studio"])
+def test_a_lane_whose_sign_in_or_key_is_no_good_fails_over_to_one_that_is(
+    clouds: Market, chat: openai.OpenAI, name: str
 ) -> None:
     raw = chat.chat.completions.with_raw_response.create(
-        model="vertex-or-studio", messages=[{"role": "user", "content": "Hello"}]
+        model=name, messages=[{"role": "user", "content": "Hello"}]
     )
     charged_right(clouds, raw.headers, STUDIO)
 
 
-def test_a_lane_that_is_not_signed_in_says_so_and_costs_nothing(
-    clouds: Market, chat: openai.OpenAI
+@pytest.mark.parametrize(("name", "told"), [("vertex-unknown", "signed in"), ("stale", "key")])
+def test_a_lane_whose_sign_in_or_key_is_no_good_says_so_and_costs_nothing(
+    clouds: Market, chat: openai.OpenAI, name: str, told: str
 ) -> None:
     before = len(clouds.oracle.bill())
     asking = chat.with_options(max_retries=0).chat.completions
-    with pytest.raises(openai.APIStatusError, match="signed in"):
-        asking.create(model="vertex-unknown", messages=[{"role": "user", "content": "Hello"}])
+    with pytest.raises(openai.InternalServerError, match=told):
+        asking.create(model=name, messages=[{"role": "user", "content": "Hello"}])
     assert len(clouds.oracle.bill()) == before
 
 

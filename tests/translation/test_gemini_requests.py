@@ -393,6 +393,22 @@ def test_a_lanes_tier_is_said_in_its_own_field() -> None:
     judged(body, "gemini-3-flash-preview")
 
 
+def test_an_error_about_the_lanes_key_is_known_from_one_about_the_request() -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+    about_us: list[dict[str, Any]] = [
+        {"code": 400, "status": "INVALID_ARGUMENT", "details": [5, {}, info]},
+        {"code": 400, "status": "FAILED_PRECONDITION"},
+    ]
+    about_them: list[Any] = [
+        {"code": 400, "status": "INVALID_ARGUMENT", "details": [{"reason": "BAD"}]},
+        {"code": 400, "details": "x"},
+        None,
+    ]
+    assert all(GEMINI.is_lanes_own(json.dumps({"error": error}).encode()) for error in about_us)
+    told = [json.dumps({"error": error}).encode() for error in about_them]
+    assert not any(GEMINI.is_lanes_own(body) for body in (*told, b"", b"[]", b"5"))
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

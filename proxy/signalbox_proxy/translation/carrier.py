@@ -19,6 +19,7 @@ from signalbox_proxy.translation.contract import (
     EventReader,
     EventWriter,
     NamesAnswers,
+    NamesFaults,
     ProviderFormat,
     Unreadable,
 )
@@ -75,7 +76,14 @@ class TranslatingCarrier:
         )
 
     def rejection(self, status: int, body: bytes) -> Refusal:
-        """A provider's own 4xx: its sentence. Its name of the field is none of the client's."""
+        """A provider's own 4xx: its sentence. Its name of the field is none of the client's.
+
+        What is about the lane's own key or account is no answer to the client.
+        """
+        if isinstance(self.provider, NamesFaults) and self.provider.is_lanes_own(body):
+            return Refusal(
+                "provider_failed", "A provider takes this proxy's key no more. Try again."
+            )
         return rejection(status, self.provider.error_message(body), "")
 
 

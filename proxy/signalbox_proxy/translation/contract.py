@@ -70,6 +70,14 @@ class EventReader(Protocol):
 
 
 @runtime_checkable
+class NamesFaults(Protocol):
+    """What a provider format also is where a 4xx may be about the lane, whatever the status."""
+
+    def is_lanes_own(self, body: bytes) -> bool:
+        """Whether an error is about the lane's key or account: nothing that a client could mend."""
+
+
+@runtime_checkable
 class NamesAnswers(Protocol):
     """What an event reader also is where a stream's name stands in it, and not in a header."""
 

@@ -92,15 +92,32 @@ class GeminiFormat:
 
     def error_message(self, body: bytes) -> str:
         """The sentence in Google's error body, which a streaming method may put into a list."""
-        try:
-            document = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return ""
-        if isinstance(document, list) and document:
-            document = document[0]
-        error = document.get("error") if isinstance(document, dict) else None
-        message = error.get("message") if isinstance(error, dict) else None
+        message = _error(body).get("message")
         return scrub(message)[:1000] if isinstance(message, str) else ""
+
+    def is_lanes_own(self, body: bytes) -> bool:
+        """A key that is not valid, a country or an account without service: Google says 400."""
+        error = _error(body)
+        details = error.get("details")
+        reasons = [
+            str(detail.get("reason"))
+            for detail in (details if isinstance(details, list) else ())
+            if isinstance(detail, dict)
+        ]
+        is_key = any(reason.startswith("API_KEY_") for reason in reasons)
+        return is_key or error.get("status") == "FAILED_PRECONDITION"
+
+
+def _error(body: bytes) -> dict[str, Any]:
+    """The error of an error's body, {} where there is none."""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    if isinstance(document, list) and document:
+        document = document[0]
+    error = document.get("error") if isinstance(document, dict) else None
+    return error if isinstance(error, dict) else {}
 
 
 GEMINI = GeminiFormat()
