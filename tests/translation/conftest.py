@@ -1,15 +1,27 @@
 """One installation with a model behind each wire format, and every client pointed at it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
 import anthropic
 import openai
 import pytest
 
+from support import matrix
 from support.crossroads import open_crossroads
 from support.market import Market
 from support.speakers import AnthropicSpeaker, OpenaiSpeaker, ResponsesSpeaker, Speaker
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what the tests of every pair find, for the documented matrix."""
+    report = yield
+    if report.when == "call":
+        matrix.note(item, passed=report.passed)
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -4,17 +4,20 @@ Real processes: official SDKs, the proxy, the simulated provider, which is stric
 """
 
 import json
+import os
 
+import anthropic
+import openai
 import pytest
 
+from support import matrix
 from support.crossroads import CHAT_ONLY, FORMATS
+from support.matrix import SEEN
 from support.speakers import Ask, Heard, Speaker
 
 CLIENTS = ("chat", "messages", "responses")
-pairs = pytest.mark.parametrize(
-    ("client", "wire"),
-    [*((client, wire) for client in CLIENTS for wire in FORMATS), ("responses", CHAT_ONLY)],
-)
+PAIRS = [*((client, wire) for client in CLIENTS for wire in FORMATS), ("responses", CHAT_ONLY)]
+pairs = pytest.mark.parametrize(("client", "wire"), PAIRS)
 Speakers = dict[str, Speaker]
 
 
@@ -112,3 +115,54 @@ def test_a_model_thinks_first_where_it_is_asked_to(
     speaker = speakers[client]
     ask = Ask(effort="low", limit=3000)
     assert whole(speaker.stream(wire, ask) if streamed else speaker.say(wire, ask)).text.strip()
+
+
+@pairs
+def test_a_provider_s_error_has_the_client_s_own_shape(
+    speakers: Speakers, client: str, wire: str
+) -> None:
+    kind = anthropic.BadRequestError if client == "messages" else openai.BadRequestError
+    with pytest.raises(kind) as caught:
+        speakers[client].say(wire, Ask(prompt="[[status 400]]"))
+    assert "provider_rejected" in str(caught.value.body)
+
+
+@pytest.mark.parametrize("wire", FORMATS)
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Ask(system="Be brief."),
+        Ask(prompt="Oslo and Rome? [[tool 2]]", tools=True),
+        Ask(prompt="A ladder", schema=True),
+        Ask(limit=16),
+    ],
+    ids=["text", "tools", "form", "limit"],
+)
+def test_all_clients_hear_the_same_from_the_same_provider(
+    speakers: Speakers, wire: str, ask: Ask
+) -> None:
+    """The one that speaks the provider's own format is not translated: it is the measure."""
+    heard = {client: speakers[client].say(wire, ask) for client in ("chat", "messages")}
+    through_chat = CHAT_ONLY if wire == "openai" else wire
+    heard["responses"] = speakers["responses"].say(through_chat, ask)
+    measure = heard["messages" if wire == "anthropic" else "chat"]
+    for client, each in heard.items():
+        assert each.text == measure.text, client
+        assert [call.arguments for call in each.calls] == [
+            call.arguments for call in measure.calls
+        ], client
+        assert each.finish == measure.finish, client
+        assert each.output_tokens == measure.output_tokens, client
+        assert abs(each.input_tokens - measure.input_tokens) <= 8, client
+
+
+def test_the_documented_matrix_is_what_was_seen(request: pytest.FixtureRequest) -> None:
+    """Last of this file: compares, or writes with SIGNALBOX_WRITE_DOCS=1."""
+    found = request.config.stash[SEEN]
+    expected = {(test, client, wire) for test in matrix.ROWS for client, wire in PAIRS}
+    if not expected <= set(found):
+        pytest.skip("not all pairs ran")
+    table = matrix.rendered(found)
+    if os.environ.get("SIGNALBOX_WRITE_DOCS") == "1":
+        matrix.write(table)
+    assert matrix.documented() == table
