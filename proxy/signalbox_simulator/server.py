@@ -101,7 +101,7 @@ class Simulator:
         raw_path = request.raw_path.partition("?")[0]
         named, slash, rest = raw_path.removeprefix("/").partition("/")
         host = unquote(named).partition(":")[0]
-        path = slash + rest
+        path = slash + rest or "/"
         section = self.sheet.hosts.get(host)
         if section is None:
             self.traffic.see("(unknown)", 0)
