@@ -386,6 +386,13 @@ def test_a_key_goes_into_googles_header_and_an_identitys_token_is_its_signers() 
     assert "authorization" not in headers
 
 
+@pytest.mark.parametrize("more", [{}, {"stop": ("x",)}, {"reasoning": Reasoning("low")}])
+def test_the_limit_that_is_held_is_sent_whatever_else_is(more: dict[str, Any]) -> None:
+    for lane in (LANE, OLDER):
+        settings_sent = sent(asking(HELLO, **more), lane, limit=77)["generationConfig"]
+        assert settings_sent["maxOutputTokens"] == 77
+
+
 def test_a_lanes_tier_is_said_in_its_own_field() -> None:
     lane = msgspec.structs.replace(LANE, service_tier="flex")
     body = sent(asking(HELLO), lane)
