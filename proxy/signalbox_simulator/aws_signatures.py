@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote
+from xml.sax.saxutils import escape
 
 from aiohttp import web
 
@@ -84,10 +85,23 @@ class AwsSignatures:
 
     def answer(self, request: web.Request, body: bytes, host: str) -> web.Response:
         """Assume a role: with a token that is a credential here, or with keys that sign."""
+        try:
+            text = self._assume(request, body, host)
+            status = 200
+        except Refusal as refusal:
+            code, status = refusal.kind or "ValidationError", refusal.status
+            text = (
+                f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
+                f"<Message>{escape(refusal.message)}</Message></Error></ErrorResponse>"
+            )
+        return web.Response(text=text, status=status, content_type="text/xml", charset="utf-8")
+
+    def _assume(self, request: web.Request, body: bytes, host: str) -> str:
         form = {name: values[0] for name, values in parse_qs(body.decode("latin-1")).items()}
         if form.get("Version") != "2011-06-15" or not ROLE.fullmatch(form.get("RoleArn", "")):
             raise Refusal(400, "RoleArn and Version have to be given.", kind="ValidationError")
-        seconds = int(form.get("DurationSeconds", "3600"))
+        told = form.get("DurationSeconds", "3600")
+        seconds = int(told) if told.isdecimal() and len(told) < 6 else 0
         if seconds not in DURATIONS or not form.get("RoleSessionName"):
             raise Refusal(
                 400, "RoleSessionName or DurationSeconds is wrong.", kind="ValidationError"
@@ -103,9 +117,7 @@ class AwsSignatures:
             name = self.authenticate(request, body, "sts", host)
         else:
             raise Refusal(400, "No such action.", kind="InvalidAction")
-        return web.Response(
-            text=self._issue(action, name, seconds), content_type="text/xml", charset="utf-8"
-        )
+        return self._issue(action, name, seconds)
 
     def _issue(self, action: str, name: str, seconds: int) -> str:
         key_id = "ASIA" + secrets.token_hex(8).upper()

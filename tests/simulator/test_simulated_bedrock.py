@@ -3,12 +3,14 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import boto3
 import httpx
 import pytest
 from botocore.config import Config
+from botocore.eventstream import ParserError
 from botocore.exceptions import ClientError, EventStreamError
 
 from signalbox_simulator.process import SimulatorProcess
@@ -146,14 +148,14 @@ def test_an_error_has_the_name_that_boto3_raises(
 def test_an_error_inside_a_stream_is_an_exception_frame(client: Client) -> None:
     messages = [{"role": "user", "content": [{"text": "Hello [[error 2]]"}]}]
     stream = client().converse_stream(modelId=HAIKU, messages=messages)["stream"]
-    with pytest.raises(EventStreamError, match="internalServerException"):
+    with closing(stream), pytest.raises(EventStreamError, match="internalServerException"):
         list(stream)
 
 
 def test_garbage_inside_a_stream_fails_its_checksum(client: Client) -> None:
     messages = [{"role": "user", "content": [{"text": "Hello [[malformed 2]]"}]}]
     stream = client().converse_stream(modelId=HAIKU, messages=messages)["stream"]
-    with pytest.raises(Exception, match=r"[Cc]hecksum|length"):
+    with closing(stream), pytest.raises(ParserError, match=r"[Cc]hecksum"):
         list(stream)
 
 
@@ -169,7 +171,7 @@ def test_roles_are_assumed_and_their_keys_sign(bedrock: SimulatorProcess, client
     acting.converse(modelId=HAIKU, messages=[HELLO])
     assert bedrock.bill()[-1]["credential"] == "token"
     assert sts.assume_role(**role)["Credentials"]["SessionToken"]
-    with pytest.raises(ClientError):
+    with pytest.raises(ClientError, match="InvalidIdentityToken"):
         sts.assume_role_with_web_identity(**role, WebIdentityToken="eyJ.other")
 
 
