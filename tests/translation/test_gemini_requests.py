@@ -331,7 +331,7 @@ UNSAID: list[tuple[Conversation, str]] = [
                 "a", {"properties": {"x": {"type": "string", "pattern": "a"}}}, strict=True
             ),
         ),
-        "response_format.schema.properties.x.pattern",
+        "response_format.json_schema.schema.properties.x.pattern",
     ),
     (asking(HELLO, Turn("assistant", (Text("Once upon"),))), "messages"),
     (asking(Turn("user", (Text(""),))), "messages"),

@@ -140,6 +140,14 @@ def test_a_smaller_count_later_takes_nothing_back() -> None:
     assert usage == CHARGED
 
 
+@CALM
+@given(st.permutations(STREAM))
+def test_in_whatever_order_its_events_come_a_stream_is_billed_whole_or_in_full(
+    shuffled: list[dict[str, Any]],
+) -> None:
+    assert charged([b"".join(map(frame, shuffled))]) in (None, CHARGED)
+
+
 def test_an_error_inside_a_stream_is_told_and_ends_it_without_a_bill() -> None:
     data = b"".join(map(frame, [*STREAM, {"error": {"code": 503, "message": "Overloaded."}}]))
     events = read([data])

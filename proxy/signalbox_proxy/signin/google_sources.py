@@ -10,7 +10,7 @@ Federation" with the Security Token Service (RFC 8693), the IAM Credentials API.
 import base64
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -30,6 +30,9 @@ _FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
 _JSON: Final = {"content-type": "application/json"}
 _OWN_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _MOST_TOKEN: Final = 16_384
+_NO_TOKEN: Final = "the token service's answer is not a token"
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ class GoogleSources:
         answer = await self._surroundings.fetch("POST", _checked_url(url), headers, body)
         if answer.status != 200:
             raise SignInError(f"acting as a service account was refused, status {answer.status}")
-        found = _decoded(answer.body, _Impersonated)
+        found = _read(answer.body, _Impersonated, _NO_TOKEN)
         try:
             ends_at = datetime.fromisoformat(found.expire_time)
         except ValueError:
@@ -192,7 +195,7 @@ class GoogleSources:
         if answer.status != 200:
             host = urlsplit(url).hostname
             raise SignInError(f"{host} gave no token, status {answer.status}")
-        found = _decoded(answer.body, _Granted)
+        found = _read(answer.body, _Granted, _NO_TOKEN)
         return AccessToken(_checked_token(found.access_token), now_s + max(0, found.expires_in))
 
 
@@ -238,15 +241,8 @@ def _checked_token(token: str) -> str:
     return token
 
 
-def _read(document: str, kind: Any, wrong: str) -> Any:
+def _read(document: str | bytes, kind: type[_Read], wrong: str) -> _Read:
     try:
         return msgspec.json.decode(document, type=kind)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise SignInError(wrong) from None
-
-
-def _decoded(body: bytes, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise SignInError("the token service's answer is not a token") from None

@@ -18,6 +18,7 @@ LEVELS: Final = {
 }
 """Efforts and the thinking levels of the same name."""
 
+_OUTPUT_SCHEMA: Final = "response_format.json_schema.schema"
 _MOST_STOPS: Final = 5
 _MOST_SEED: Final = 2**31 - 1
 _MODES: Final = {"auto": "AUTO", "required": "ANY", "none": "NONE", "tool": "ANY"}
@@ -109,7 +110,7 @@ def _output(conversation: Conversation) -> dict[str, Any]:
         return {}
     written: dict[str, Any] = {"responseMimeType": "application/json"}
     if output.schema is not None:
-        schema = schema_for(output.schema, "response_format.schema", strict=output.strict)
+        schema = schema_for(output.schema, _OUTPUT_SCHEMA, strict=output.strict)
         written["responseJsonSchema"] = schema
     return written
 
