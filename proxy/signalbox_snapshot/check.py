@@ -174,7 +174,8 @@ def _check_lane(path: str, lane: wire.Lane) -> None:
         raise SnapshotError(f"{path}.endpoint", "is not an http or https address without query")
     if not _COUNTRY.fullmatch(lane.jurisdiction):
         raise SnapshotError(f"{path}.jurisdiction", "is not a country code of two capital letters")
-    if lane.auth == "none" and lane.auth_key or lane.auth == "apiKey" and not lane.auth_key:
+    has_key = bool(lane.auth_key)
+    if (lane.auth == "none" and has_key) or (lane.auth == "apiKey" and not has_key):
         raise SnapshotError(f"{path}.auth_key", "goes with auth apiKey, and not with none")
     if (lane.identity is None) != (lane.auth in ("apiKey", "none")):
         raise SnapshotError(f"{path}.identity", "goes with auth aws, google or azure")

@@ -30,7 +30,7 @@ _FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
 _JSON: Final = {"content-type": "application/json"}
 _OWN_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _MOST_TOKEN: Final = 16_384
-_NO_TOKEN: Final = "the token service's answer is not a token"
+_WRONG_ANSWER: Final = "the token service's answer is not a token"
 
 _Read = TypeVar("_Read")
 
@@ -135,7 +135,7 @@ class GoogleSources:
         answer = await self._surroundings.fetch("POST", _checked_url(url), headers, body)
         if answer.status != 200:
             raise SignInError(f"acting as a service account was refused, status {answer.status}")
-        found = _read(answer.body, _Impersonated, _NO_TOKEN)
+        found = _read(answer.body, _Impersonated, _WRONG_ANSWER)
         try:
             ends_at = datetime.fromisoformat(found.expire_time)
         except ValueError:
@@ -195,7 +195,7 @@ class GoogleSources:
         if answer.status != 200:
             host = urlsplit(url).hostname
             raise SignInError(f"{host} gave no token, status {answer.status}")
-        found = _read(answer.body, _Granted, _NO_TOKEN)
+        found = _read(answer.body, _Granted, _WRONG_ANSWER)
         return AccessToken(_checked_token(found.access_token), now_s + max(0, found.expires_in))
 
 
