@@ -137,10 +137,10 @@ def schema_for(schema: Any, field: str, *, strict: bool) -> Any:
         return schema
     written: dict[str, Any] = {}
     for word, value in schema.items():
-        below = f"{field}.{word}"
+        below = f"{field}.{word}" if strict else field
         if word in _BY_NAME and isinstance(value, dict):
             written[word] = {
-                name: schema_for(part, f"{below}.{name}"[:200], strict=strict)
+                name: schema_for(part, f"{below}.{name}"[:200] if strict else field, strict=strict)
                 for name, part in value.items()
             }
         elif word in _IN_A_LIST and isinstance(value, list):
