@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from signalbox_api.amounts import nano_usd
 from signalbox_api.load import read_text
 from signalbox_cli.price_models import text
+from support.calm import CALM
 from support.running import QUICKSTART
 
 Command = Callable[..., Result]
@@ -222,6 +223,7 @@ def test_a_file_that_cannot_be_believed_is_refused(
     assert complaint in result.stderr
 
 
+@CALM
 @given(st.decimals("0.000000001", 999_999, allow_nan=False, places=12))
 def test_a_price_is_never_rounded_down(price: Decimal) -> None:
     nano = nano_usd(text(price))

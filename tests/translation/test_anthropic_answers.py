@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from signalbox_ledger.records import Usage
 from signalbox_proxy.model_request import ModelRequest
-from signalbox_proxy.surfaces import MESSAGES
+from signalbox_proxy.surfaces import COUNT_TOKENS, MESSAGES
 from signalbox_proxy.surfaces.decoding import encode_body
 from signalbox_proxy.translation.answer import (
     Answer,
@@ -35,6 +35,8 @@ from signalbox_proxy.translation.anthropic_provider import ANTHROPIC
 from signalbox_proxy.translation.contract import Unreadable
 from signalbox_proxy.translation.conversation import Refused, Text, Thinking, ToolCall
 from signalbox_proxy.translation.signatures import unseal
+from support.anthropic_lane import LANE
+from support.calm import CALM
 from support.typed_json import OBJECT, TEXT
 
 THINKS = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
@@ -141,6 +143,7 @@ def read(stream: bytes, *, pieces: Iterable[int] = ()) -> list[Event]:
     return heard
 
 
+@CALM
 @given(st.lists(parts, max_size=4), finishes, usages)
 def test_a_whole_answer_is_a_message_by_the_official_types(
     said: list[Any], finish: Any, usage: Usage
@@ -156,7 +159,7 @@ def test_a_whole_answer_is_a_message_by_the_official_types(
     assert len(message.content) == len(said)
 
 
-@settings(max_examples=40)
+@settings(CALM, max_examples=40)
 @given(st.lists(parts, max_size=4), finishes, usages, st.booleans())
 def test_a_streamed_answer_adds_up_to_the_whole_one(
     said: list[Any], finish: Any, usage: Usage, thinks: bool
@@ -167,6 +170,7 @@ def test_a_streamed_answer_adds_up_to_the_whole_one(
     assert essence(accumulated(streamed(request, events_of(answer, usage)))) == essence(whole)
 
 
+@CALM
 @given(st.lists(own_parts, max_size=4), finishes, usages)
 def test_what_anthropic_says_is_read_as_it_was_said(
     said: list[Any], finish: Any, usage: Usage
@@ -179,7 +183,7 @@ def test_what_anthropic_says_is_read_as_it_was_said(
     assert heard.id == "msg_1"
 
 
-@settings(max_examples=30)
+@settings(CALM, max_examples=30)
 @given(st.lists(own_parts, max_size=3), usages, st.data())
 def test_a_stream_is_heard_alike_however_it_was_cut(
     said: list[Any], usage: Usage, data: st.DataObject
@@ -225,6 +229,7 @@ def test_a_stream_that_breaks_off_is_never_counted_to_its_end() -> None:
     assert Counted(BILLED, is_final=True) in read(STREAM[:end_of_bill])
 
 
+@CALM
 @given(st.permutations(STREAM.split(b"\n\n")[:-1]), st.integers(0, 20))
 def test_events_out_of_order_never_make_the_bill_smaller(events: list[bytes], kept: int) -> None:
     stream = b"".join(event + b"\n\n" for event in events[:kept])
@@ -236,12 +241,14 @@ def test_events_out_of_order_never_make_the_bill_smaller(events: list[bytes], ke
     assert set(bills) <= {BILLED}
 
 
+@CALM
 @given(st.binary(max_size=200), st.integers(0, len(STREAM)))
 def test_noise_in_a_stream_is_unreadable_at_worst(noise: bytes, at: int) -> None:
     stream = STREAM[:at] + noise + STREAM[at:]
     assert read(stream, pieces=[at, at + len(noise)]) == read(stream)
 
 
+@CALM
 @given(st.binary(max_size=300) | OBJECT.map(encode_body))
 def test_what_is_no_message_is_unreadable(raw: bytes) -> None:
     with pytest.raises(Unreadable):
@@ -291,6 +298,31 @@ def test_thinking_goes_back_to_its_own_vendor_and_to_no_other() -> None:
     assert ANTHROPIC.write(conversation)["messages"][1]["content"] == [
         {"type": "text", "text": "Yes."}
     ]
+
+
+@pytest.mark.parametrize("surface", [MESSAGES, COUNT_TOKENS], ids=lambda each: each.name)
+def test_a_lane_of_the_client_s_own_format_is_not_sent_what_others_sealed(surface: Any) -> None:
+    said = (
+        Thinking("Hm.", "s1", origin="gemini"),
+        Thinking(redacted="r1", origin="bedrock"),
+        Thinking("So.", "own", origin="anthropic"),
+        Text("Yes."),
+    )
+    raw = ANTHROPIC_CLIENT.write_answer(asked(**THINKS), Answer("x", said, "stop", USAGE), "m")
+    content = json.loads(raw)["content"]
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": content},
+        {"role": "assistant", "content": content[:2]},
+        {"role": "user", "content": "Go on."},
+    ]
+    request = surface.parse(
+        {"model": "m", "messages": messages} | ({"max_tokens": 9} if surface is MESSAGES else {}),
+        {},
+    )
+    sent = json.loads(surface.upstream_body(request, LANE, None))["messages"]
+    assert sent == [messages[0], {"role": "assistant", "content": content[2:]}, messages[3]]
+    assert request.body["messages"] == messages
 
 
 def test_a_server_that_forgets_to_say_tool_calls_is_put_right() -> None:

@@ -29,6 +29,7 @@ from signalbox_proxy.translation.conversation import (
     Turn,
 )
 from support.anthropic_lane import LANE
+from support.calm import CALM
 
 QUOTE = Tool("quote", "", {"type": "object"})
 CLOSED: dict[str, Any] = {
@@ -264,6 +265,7 @@ def test_an_effort_is_a_budget_for_models_that_know_budgets_only(model: str) -> 
     assert asked["output_config"] == {"format": {"type": "json_schema", "schema": CLOSED}}
 
 
+@CALM
 @given(
     st.sampled_from(["claude-opus-4-7", *OLD]),
     st.integers(1, 3000),

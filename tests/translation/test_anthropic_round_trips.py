@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -36,6 +36,7 @@ from signalbox_proxy.translation.conversation import (
     Turn,
 )
 from support.anthropic_lane import LANE
+from support.calm import CALM
 from support.typed_json import OBJECT, TEXT, values_of
 
 SDK_TYPE: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsNonStreaming)
@@ -145,6 +146,7 @@ def sent(conversation: Conversation, limit: int = 10_000) -> dict[str, Any]:
     return decode_body(raw, "application/json", "")
 
 
+@CALM
 @given(conversations())
 def test_what_is_written_is_read_as_it_was_meant(conversation: Conversation) -> None:
     body = sent(conversation)
@@ -152,11 +154,13 @@ def test_what_is_written_is_read_as_it_was_meant(conversation: Conversation) -> 
     assert ANTHROPIC_CLIENT.read(body) == conversation
 
 
+@CALM
 @given(conversations())
 def test_what_is_written_is_a_request_by_the_official_types(conversation: Conversation) -> None:
     SDK_TYPE.validate_python(sent(conversation), strict=False)
 
 
+@CALM
 @given(conversations())
 def test_a_request_is_written_once_for_all_its_lanes(conversation: Conversation) -> None:
     written = ANTHROPIC.write(conversation)
@@ -175,7 +179,7 @@ bodies = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(CALM, max_examples=60)
 @given(bodies)
 def test_whatever_the_surface_accepts_is_understood_or_refused_by_name(
     body: dict[str, Any],
@@ -235,6 +239,7 @@ anything = st.one_of(
 )
 
 
+@CALM
 @given(
     st.builds(
         Conversation,

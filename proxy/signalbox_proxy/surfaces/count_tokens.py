@@ -16,7 +16,7 @@ from signalbox_proxy.surfaces.contract import AnswerFacts
 from signalbox_proxy.surfaces.decoding import encode_body
 from signalbox_proxy.surfaces.fields import Field, FieldTable, no_bound
 from signalbox_proxy.surfaces.messages import MessagesSurface, check_betas
-from signalbox_proxy.surfaces.messages_content import MessagesContent
+from signalbox_proxy.surfaces.messages_content import MessagesContent, without_sealed
 from signalbox_proxy.surfaces.messages_types import MESSAGES
 from signalbox_snapshot.snapshot import Lane
 
@@ -77,6 +77,7 @@ class CountTokensSurface(MessagesSurface):
             cache_write="none",
             output_schema=None,
             user="",
+            has_sealed=content.has_sealed,
         )
 
     def upstream_path(self, lane: Lane) -> str:
@@ -85,7 +86,10 @@ class CountTokensSurface(MessagesSurface):
 
     def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
         """The body for one lane; a count has no output."""
-        return encode_body({**request.body, "model": lane.upstream_model})
+        body = {**request.body, "model": lane.upstream_model}
+        if request.has_sealed:
+            body["messages"] = without_sealed(body["messages"])
+        return encode_body(body)
 
     def read_answer(self, request: ModelRequest, body: bytes) -> AnswerFacts:
         """Read the count. It is no usage: nothing of it is billed."""

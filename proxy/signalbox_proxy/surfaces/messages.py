@@ -10,7 +10,7 @@ from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader
 from signalbox_proxy.surfaces.decoding import encode_body
 from signalbox_proxy.surfaces.fields import invalid, no_bound
 from signalbox_proxy.surfaces.messages_answers import MessagesStreamReader, read_message
-from signalbox_proxy.surfaces.messages_content import MessagesContent
+from signalbox_proxy.surfaces.messages_content import MessagesContent, without_sealed
 from signalbox_proxy.surfaces.messages_types import MESSAGES as TABLE
 from signalbox_proxy.surfaces.messages_types import ThinkingAdaptive, ThinkingEnabled
 from signalbox_snapshot.snapshot import Lane, WireFormat
@@ -72,6 +72,7 @@ class MessagesSurface:
             output_schema=content.schema,
             user=(asked.metadata.user_id or "") if asked.metadata else "",
             metadata=metadata,
+            has_sealed=content.has_sealed,
         )
 
     def upstream_path(self, lane: Lane) -> str:
@@ -91,6 +92,8 @@ class MessagesSurface:
         """The body for one lane."""
         body = dict(request.body)
         body["model"] = lane.upstream_model
+        if request.has_sealed:
+            body["messages"] = without_sealed(body["messages"])
         if output_limit is not None:
             body["max_tokens"] = output_limit
         if lane.service_tier:

@@ -68,15 +68,17 @@ def sealed(origin: str, signature: str) -> str:
 def _content(answer: Answer, view: ThinkingView) -> tuple[list[dict[str, Any]], bool, bool]:
     """The blocks, whether a tool is called, whether the model refused."""
     content: list[dict[str, Any]] = []
-    unasked: list[dict[str, Any]] = []
+    unasked: list[Thinking] = []
     has_tool_calls = has_refused = False
     for part in answer.parts:
         if isinstance(part, Thinking):
-            shown = content if view.shows_blocks else unasked
-            shown.append(_thinking(part, with_text=view.shows_text))
+            if view.shows_blocks:
+                content.append(_thinking(part, with_text=view.shows_text))
+            elif part.signature or part.redacted:
+                unasked.append(part)
             continue
         if isinstance(part, ToolCall):
-            content += [block for block in unasked if block.get("signature") or "data" in block]
+            content += [_thinking(kept, with_text=False) for kept in unasked]
             content.append(_tool_use(part))
             has_tool_calls = True
         else:

@@ -5,19 +5,14 @@ another vendor's answer carries the vendor's name, so that it goes back to that 
 nobody else: `sb1.<format>.<signature>`.
 """
 
-from typing import Final
+from signalbox_proxy.sealing import MARK, is_sealed
 
-_MARK: Final = "sb1"
+__all__ = ["is_sealed", "seal", "unseal"]
 
 
 def seal(origin: str, signature: str) -> str:
     """The signature of a provider format as a client of another format gets it."""
-    return f"{_MARK}.{origin}.{signature}"
-
-
-def is_sealed(sealed: str) -> bool:
-    """Whether a client's signature is one that `seal` made."""
-    return sealed.startswith(f"{_MARK}.") and sealed.count(".") >= 2
+    return f"{MARK}.{origin}.{signature}"
 
 
 def unseal(sealed: str, own: str) -> tuple[str, str]:
