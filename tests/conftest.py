@@ -1,10 +1,18 @@
-"""What every area may use: one PostgreSQL server for all tests of a session."""
+"""What every area may use: one PostgreSQL server for all tests of a session.
+
+Property tests are not timed: on a machine that is shared or slow an example of a millisecond may
+take half a second, which says nothing about the property.
+"""
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.postgres import PostgresServer, require_postgres
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ LANE = Lane(
     price=None,
 )
 OLDER = msgspec.structs.replace(LANE, upstream_model="gemini-2.5-flash")
-CALM = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+CALM = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 HELLO = Turn("user", (Text("Hello"),))
 PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0").decode()
 

@@ -26,7 +26,7 @@ USAGE = {
     "thoughtsTokenCount": 12,
     "totalTokenCount": 92,
 }
-CALM = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+CALM = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 CHARGED = Usage(input=30, cached_input=20, output=42, reasoning=12)
 
 
