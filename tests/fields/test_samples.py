@@ -294,6 +294,16 @@ def model_lanes(it: Company) -> None:
 
 
 @claim
+def model_clouds(it: Company) -> None:
+    both = ["assistant/vertex", "assistant/azure"]
+    assert it.lanes(ask("assistant")) == both
+    assert it.lanes(ask("assistant", "messages")) == both
+    ticket = {"type": "object", "properties": {"id": {"type": "string", "pattern": "^T[0-9]+$"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "t", "strict": True, "schema": ticket}}
+    assert it.lanes(ask("assistant", response_format=form)) == ["assistant/azure"]
+
+
+@claim
 def model_long_context(it: Company) -> None:
     def held(words: int) -> int:
         content = "a" * words
