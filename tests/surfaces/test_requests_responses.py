@@ -161,11 +161,12 @@ def test_thoughts_are_asked_for_in_a_form_that_can_come_back(
     assert RESPONSES.upstream_path(make_lane()) == "/responses"
 
 
-def test_thoughts_that_come_back_as_a_bare_id_are_left_out(
+def test_thoughts_that_mean_nothing_to_the_provider_are_left_out(
     make_lane: Callable[..., Lane],
 ) -> None:
     bare = {"type": "reasoning", "id": "rs_1", "summary": []}
-    request = RESPONSES.parse(hello(input=[ASKED, bare, REASONING, ANSWERED]), {})
+    foreign = {**bare, "encrypted_content": "sb1.anthropic.s.signature"}
+    request = RESPONSES.parse(hello(input=[ASKED, bare, foreign, REASONING, ANSWERED]), {})
     body = msgspec.json.decode(RESPONSES.upstream_body(request, make_lane(), 1))
     assert body["input"] == [ASKED, REASONING, ANSWERED]
 
@@ -237,7 +238,8 @@ def test_a_stream_passes_untouched_and_is_settled_by_its_last_event() -> None:
 
 def test_a_stream_without_its_last_event_has_no_usage() -> None:
     reader = RESPONSES.stream_reader(REQUEST)
-    reader.feed(b"".join(STREAM[:-1]))
+    running = {"status": "in_progress", "output": [], "usage": USAGE}
+    reader.feed(b"".join([*STREAM[:-1], event("response.in_progress", response=running)]))
     assert (reader.facts.usage, reader.facts.ended) == (None, False)
 
 

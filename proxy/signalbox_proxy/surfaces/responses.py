@@ -5,6 +5,7 @@ from typing import Any
 
 from signalbox_proxy.model_request import ModelRequest, SurfaceName
 from signalbox_proxy.refusals import Refusal
+from signalbox_proxy.sealing import is_sealed
 from signalbox_proxy.surfaces import errors, governed
 from signalbox_proxy.surfaces import responses_types as types
 from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader
@@ -70,12 +71,12 @@ class ResponsesSurface:
 
         So that a reasoning model's thoughts can come back with the next request, they are asked
         for in their encrypted form. Thoughts that come back without it are ids of what was never
-        stored, which the provider would refuse.
+        stored, and those of another vendor mean nothing here: the provider would refuse both.
         """
         body = dict(request.body)
         body["model"] = lane.upstream_model
         body["store"] = False
-        body["input"] = _without_bare_ids(body["input"])
+        body["input"] = _readable_there(body["input"])
         limit = output_limit if output_limit is not None else request.output_limit
         if limit is not None:
             body["max_output_tokens"] = limit
@@ -120,14 +121,16 @@ def read(body: dict[str, Any]) -> Any:
     return types.RESPONSES.read(body)
 
 
-def _without_bare_ids(items: Any) -> Any:
-    if isinstance(items, str):
-        return items
-    return [
-        item
-        for item in items
-        if item.get("type") != "reasoning" or item.get("encrypted_content") or item.get("content")
-    ]
+def _readable_there(items: Any) -> Any:
+    return items if isinstance(items, str) else [item for item in items if _is_readable(item)]
+
+
+def _is_readable(item: dict[str, Any]) -> bool:
+    """Whether an item says something to a provider that stored nothing."""
+    if item.get("type") != "reasoning":
+        return True
+    encrypted = item.get("encrypted_content") or ""
+    return bool(encrypted or item.get("content")) and not is_sealed(encrypted)
 
 
 def _check_governed(asked: Any) -> None:
