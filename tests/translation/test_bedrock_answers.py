@@ -329,6 +329,7 @@ def test_an_event_that_is_not_known_is_passed_over() -> None:
         [*FRAMES, FRAMES[-1]],
         [*FRAMES, FRAMES[-2]],
         [FRAMES[-1], *FRAMES],
+        [*FRAMES[:-2], FRAMES[-1]],
         [*FRAMES[:2], FRAMES[7]],
     ],
 )
