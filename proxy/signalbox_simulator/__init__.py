@@ -37,6 +37,9 @@ documentation):
 - images: width x height / 750, rounded up, at most 1,500 (also for an image behind a URL);
 - documents: 1,500 per PDF page, plain text as text.
 
+Converse (Bedrock): as messages; a document's name and context are text, and so is the schema of an
+answer, with 10 more.
+
 Generate content (Gemini; the image rule is Google's, the overheads are the simulator's own):
 
 - 2 per content, 2 per request, 3 per function call or response, 6 per function; text as above;
@@ -48,8 +51,8 @@ the output limit.
 
 Prompt caching: automatic for chat completions (prefixes of at least 1,024 tokens, in steps of
 128, per credential, host, model and ``prompt_cache_key``, for ten minutes); explicit for
-messages (``cache_control``, at most four breakpoints, five minutes or an hour, refreshed by
-use). Only models with a price for cached input cache anything.
+messages and Converse (``cache_control``, ``cachePoint``; at most four, five minutes or an hour,
+refreshed by use). Only models with a price for cached input cache anything.
 
 What is billed
 ==============

@@ -24,8 +24,16 @@ Capability = Literal[
     "thinking_levels",
 ]
 Surface = Literal[
-    "chat_completions", "embeddings", "generate_content", "messages", "models", "converse", "sts",
-    "identity", "azure", "responses",
+    "chat_completions",
+    "embeddings",
+    "generate_content",
+    "messages",
+    "models",
+    "converse",
+    "sts",
+    "identity",
+    "azure",
+    "responses",
 ]
 
 
