@@ -20,12 +20,17 @@ class UnbelievableError(ValueError):
     """A file is not what it should be; the message names file, place and reason."""
 
 
+class UnstatableError(ValueError):
+    """A Model cannot state what an entry says; the message is the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class PublicPrice:
     """One model at one provider. `long_rates` replace `rates` above `long_above` input tokens.
 
     `tiers` are other prices by service tier: flex, priority, batch. `unused` names what the entry
-    bills besides. `capabilities` are those of a Model, as far as the data tells them.
+    bills besides. `capabilities` are those of a Model, as far as the data tells them. `obstacle`
+    says why a Model cannot state these prices, "" where it can.
     """
 
     provider: str
@@ -41,6 +46,7 @@ class PublicPrice:
     unused: tuple[str, ...] = ()
     source: str = ""
     checked: str = ""
+    obstacle: str = ""
 
 
 def number(where: str, value: object) -> Decimal:

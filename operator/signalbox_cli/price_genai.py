@@ -1,11 +1,12 @@
 """The price data of genai-prices: a list of providers with their models, USD per million tokens."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from signalbox_cli.price_data import PublicPrice, UnbelievableError, number, whole
+from signalbox_cli.price_data import PublicPrice, UnbelievableError, UnstatableError, number, whole
 
 _FIELDS: Final = {
     "input_mtok": "input",
@@ -27,9 +28,15 @@ def genai_prices(file: str, providers: Sequence[Any], on: date) -> Iterator[Publ
         for model in provider["models"]:
             if not isinstance(model, dict):
                 raise UnbelievableError(f"{file}: a model of {provider.get('id')!r} is no object")
-            found = _price(f"{file}: {provider.get('id')}/{model.get('id')}", model, on)
+            where = f"{file}: {provider.get('id')}/{model.get('id')}"
+            obstacle = ""
+            try:
+                found = _price(where, model, on)
+            except UnstatableError as error:
+                found, obstacle = ({}, 0, {}, ()), str(error)
             if found is not None:
-                yield _named(found, str(provider.get("id")), source, model)
+                named = _named(found, str(provider.get("id")), source, model)
+                yield replace(named, obstacle=obstacle)
 
 
 def _named(
@@ -56,7 +63,7 @@ def _named(
 def _price(
     where: str, model: Mapping[str, Any], on: date
 ) -> tuple[dict[str, Decimal], int, dict[str, Decimal], tuple[str, ...]] | None:
-    prices = _in_force(where, model.get("prices"), on)
+    prices = _in_force(model.get("prices"), on)
     if not prices or prices.get("input_mtok") is None:
         return None
     rates: dict[str, Decimal] = {}
@@ -74,16 +81,16 @@ def _price(
         rates[meter] = number(f"{where}: {field}", value.get("base"))
         tiers = value.get("tiers") or []
         if len(tiers) > 1 or not all(isinstance(tier, dict) for tier in tiers):
-            raise UnbelievableError(f"{where}: {field} has more than one tier")
+            raise UnstatableError(f"{field} has more than one tier")
         for tier in tiers:
             above.add(whole(tier.get("start")))
             long_rates[meter] = number(f"{where}: {field}", tier.get("price"))
     if len(above) > 1:
-        raise UnbelievableError(f"{where}: tiers begin at different lengths of the input")
+        raise UnstatableError("tiers begin at different lengths of the input")
     return rates, next(iter(above), 0), long_rates, tuple(sorted(unused))
 
 
-def _in_force(where: str, prices: object, on: date) -> Mapping[str, Any]:
+def _in_force(prices: object, on: date) -> Mapping[str, Any]:
     """The prices that hold on a day; of conditional ones the last that has begun."""
     if isinstance(prices, dict):
         return prices
@@ -97,7 +104,7 @@ def _in_force(where: str, prices: object, on: date) -> Mapping[str, Any]:
         elif "start_date" in constraint:
             begins = date.fromisoformat(str(constraint["start_date"]))
         else:
-            raise UnbelievableError(f"{where}: a price by the time of day has no bound here")
+            raise UnstatableError("its price depends on the time of day")
         if begins <= on:
             held = each.get("prices") or {}
     return held

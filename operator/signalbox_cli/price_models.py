@@ -149,6 +149,8 @@ def refreshed(files: Sequence[PriceFile], model: Mapping[str, Any]) -> dict[str,
         if found is None:
             continue
         file, public = found
+        if public.obstacle:
+            continue
         metadata = dict(model["metadata"])
         metadata["annotations"] = metadata.get("annotations", {}) | annotations(file, public)
         spec = {**model["spec"], "price": whole_price(public)}
@@ -167,6 +169,8 @@ def differences(files: Sequence[PriceFile], model: Mapping[str, Any]) -> Iterato
         if found is None:
             continue
         _, public = found
+        if public.obstacle:
+            continue
         tier = _tier(lane)
         price = price_of((public.tiers or {}).get(tier, {})) if tier else whole_price(public)
         wanted, stated = _flat(price), _stated(base, source, lane)

@@ -101,7 +101,10 @@ def diff(files: tuple[Path, ...], manifests: Path, day: datetime | None) -> None
         name = f"{model['metadata']['namespace']}/{model['metadata']['name']}"
         if SOURCE not in model["metadata"].get("annotations", {}):
             click.echo(f"{name}: its price has no source")
-        if not any(find(read_files, lane) for lane in own_lanes(model)):
+        known = [entry for lane in own_lanes(model) if (entry := find(read_files, lane))]
+        for obstacle in sorted({public.obstacle for _, public in known if public.obstacle}):
+            click.echo(f"{name}: not compared: {obstacle}")
+        if not known:
             click.echo(f"{name}: not in the data")
         for each in differences(read_files, model):
             found += 1
@@ -139,7 +142,8 @@ def _refreshed(files: Sequence[PriceFile], folder: Path) -> list[dict[str, Any]]
     for model in _models(folder):
         new = refresh(files, model)
         if new is None:
-            click.echo(f"{model['metadata']['name']}: not in the data, left out", err=True)
+            name = model["metadata"]["name"]
+            click.echo(f"{name}: the data has no price that a Model can state, left out", err=True)
         else:
             models.append(new)
     return models
@@ -153,6 +157,8 @@ def _made(
     if found is None:
         raise Failure(f"{wanted} is in none of the files; write PROVIDER/MODEL as they name it")
     file, public = found
+    if public.obstacle:
+        raise Failure(f"{wanted}: {public.obstacle}, which a Model cannot state")
     if not public.context_tokens or not public.capabilities:
         raise Failure(f"{wanted}: {file.label} tells no limits; write the Model, then use --onto")
     endpoint, wire_format = _ENDPOINTS.get(provider, (None, None))

@@ -201,6 +201,26 @@ def test_models_that_the_data_does_not_know_are_named(command: Command, data: Pa
     assert "gpt-5.4-mini: not in the data" in result.stdout
 
 
+def test_a_price_that_no_model_can_state_stands_in_nobody_else_s_way(
+    command: Command, tmp_path: Path
+) -> None:
+    document = json.loads(GENAI)
+    night = {"constraint": {"start_time": "16:30:00Z", "end_time": "00:30:00Z"}}
+    document[0]["models"].append(
+        {
+            "id": "claude-night",
+            "match": {"equals": "claude-night"},
+            "prices": [{"prices": {"input_mtok": 1}}, night | {"prices": {"input_mtok": 0.5}}],
+        }
+    )
+    data, manifest = tmp_path / "data.json", tmp_path / "models.yaml"
+    data.write_text(json.dumps(document))
+    manifest.write_text(_model("claude-night") + "---" + _model("claude-sonnet-4-5", "other"))
+    told = command("prices", "diff", str(data), str(manifest), "--date", "2026-10-01").stdout
+    assert "platform/sonnet: not compared: its price depends on the time of day\n" in told
+    assert "platform/other public input: 4, in the data 3\n" in told
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -230,11 +250,11 @@ def test_a_price_is_never_rounded_down(price: Decimal) -> None:
     assert 0 <= Decimal(nano) - price * 10**9 < 1
 
 
-def _model(upstream: str) -> str:
+def _model(upstream: str, name: str = "sonnet") -> str:
     return f"""
 apiVersion: signalbox.dev/v1alpha1
 kind: Model
-metadata: {{name: sonnet, namespace: platform}}
+metadata: {{name: {name}, namespace: platform}}
 spec:
   capabilities: [chat]
   limits: {{contextTokens: 200000, maxOutputTokens: 64000}}

@@ -1,6 +1,7 @@
 """What Anthropic's lanes are sent, and what makes them no candidate."""
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -212,7 +213,7 @@ def test_results_come_first_and_under_ids_that_the_api_takes() -> None:
         *("tool_result", "tool_result", "text")
     ]
     mapped = called["content"][0]["id"]
-    assert mapped.startswith("toolu_")
+    assert re.fullmatch("[a-zA-Z0-9_-]{8}", mapped)
     assert given_back["content"][0] == {
         "type": "tool_result",
         "tool_use_id": mapped,

@@ -1,5 +1,6 @@
 """Words that Anthropic's messages use in requests and answers alike, and what they mean here."""
 
+import base64
 import hashlib
 import re
 from typing import Any, Final
@@ -32,15 +33,17 @@ STOP_REASON: Final[dict[FinishReason, str]] = {
 """`stop_reason` of each neutral reason."""
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
-_ID_DIGITS: Final = 24
+_ID_BYTES: Final = 6
+"""Of a digest; as text they are eight characters, hardly ever more than the id had: what is held
+for the id's bytes covers what stands in its place."""
 
 
 def tool_id(call_id: str) -> str:
     """A tool call's id as Anthropic takes it, the same for the same id: call and result match."""
     if _ID.fullmatch(call_id):
         return call_id
-    digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"toolu_{digest[:_ID_DIGITS]}"
+    digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).digest()
+    return base64.urlsafe_b64encode(digest[:_ID_BYTES]).decode()
 
 
 def cache_control(lifetime: CacheLifetime | None) -> dict[str, Any]:
