@@ -445,3 +445,18 @@ def test_an_api_key_is_a_bearer_token_and_an_identity_is_none() -> None:
 )
 def test_the_sentence_of_an_error_is_found_or_there_is_none(raw: bytes, message: str) -> None:
     assert BEDROCK.error_message(raw) == message
+
+
+@pytest.mark.parametrize(
+    ("message", "own"),
+    [
+        ("The provided model identifier is invalid.", True),
+        ("Invocation of model ID a with on-demand throughput isn’t supported. Retry", True),
+        ("You don't have access to the model with the specified model ID.", True),
+        ("This model version has reached the end of its life.", True),
+        ("The text field in the ContentBlock object at messages.0.content.0 is blank.", False),
+        ("", False),
+    ],
+)
+def test_a_fault_of_the_lane_s_model_is_no_answer_to_the_client(message: str, own: bool) -> None:
+    assert BEDROCK.is_lanes_own(json.dumps({"message": message}).encode()) is own

@@ -32,6 +32,7 @@ AUTH = {
     "by-pair": {"type": "aws", "region": "us-east-1", "key": "pair"},
     "by-key": {"type": "apiKey", "key": "bedrock"},
     "elsewhere": {"type": "aws", "region": "eu-central-1"},
+    "no-model": {"type": "aws", "region": "us-east-1"},
     "stranger": {"type": "aws", "region": "us-east-1", "key": "stranger"},
 }
 
@@ -42,7 +43,9 @@ def model(name: str, endpoint: str) -> dict[str, Any]:
         "class": "public",
         "provider": "bedrock",
         "wireFormat": "bedrock",
-        "upstreamModel": "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "upstreamModel": "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+        if name != "no-model"
+        else "us.anthropic.claude-that-was-v1:0",
         "endpoint": endpoint,
         "auth": AUTH[name],
         "region": "us-east-1",
@@ -145,8 +148,8 @@ def test_a_call_is_signed_answered_and_charged_as_billed(
     assert billed(signed, asked.headers)["credential"] == credential
 
 
-@pytest.mark.parametrize("name", ["stranger", "elsewhere"])
-def test_a_signature_that_is_refused_costs_nothing_and_is_no_fault_of_the_client(
+@pytest.mark.parametrize("name", ["stranger", "elsewhere", "no-model"])
+def test_what_a_lane_itself_has_wrong_costs_nothing_and_is_no_fault_of_the_client(
     signed: Market, chat: openai.OpenAI, name: str
 ) -> None:
     before = len(signed.oracle.bill())

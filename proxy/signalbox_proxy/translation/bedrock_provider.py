@@ -6,6 +6,7 @@ writes by vendor. What is left out because it changes nothing in the answer: the
 an image's detail.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -42,6 +43,13 @@ from signalbox_snapshot.snapshot import Lane, WireFormat
 _WISHES: Final = ""
 """Where `write` keeps for `body` what each lane's model words differently."""
 
+_LANES_OWN: Final = re.compile(
+    r"model identifier is invalid|on-demand throughput isn|access to (?:the|this) model"
+    r"|reached the end of its life|model is not supported in",
+    re.IGNORECASE,
+)
+"""Sentences about the lane's model or account; their status is that of a client's fault."""
+
 _COMBINED: Final = ("anyOf", "oneOf", "allOf")
 _STOP_SEQUENCE: Final = "/stop_sequence"
 
@@ -52,7 +60,7 @@ class _Error(msgspec.Struct):
 
 
 class BedrockFormat:
-    """See `contract.ProviderFormat` and `contract.ModelDependent`."""
+    """See `contract.ProviderFormat`, `contract.ModelDependent` and `contract.NamesFaults`."""
 
     @property
     def name(self) -> WireFormat:
@@ -133,6 +141,10 @@ class BedrockFormat:
             return ""
         message = error.message or error.capital
         return message if isinstance(message, str) else ""
+
+    def is_lanes_own(self, body: bytes) -> bool:
+        """See `contract.NamesFaults`: Bedrock says 400 or 404 of a model that is not to be had."""
+        return _LANES_OWN.search(self.error_message(body)) is not None
 
 
 def _check(conversation: Conversation) -> None:

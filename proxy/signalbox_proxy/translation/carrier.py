@@ -82,7 +82,7 @@ class TranslatingCarrier:
         """
         if isinstance(self.provider, NamesFaults) and self.provider.is_lanes_own(body):
             return Refusal(
-                "provider_failed", "A provider takes this proxy's key no more. Try again."
+                "provider_failed", "A provider does not take a lane's key or model. Try again."
             )
         return rejection(status, self.provider.error_message(body), "")
 
