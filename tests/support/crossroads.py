@@ -75,7 +75,7 @@ def lane(wire: str, **spec: Any) -> dict[str, Any]:
         "region": "us-east-1",
         "jurisdiction": "US",
         "maxSensitivity": "regulated",
-        "limits": {"requestTimeoutSeconds": 20},
+        "limits": {"requestTimeoutSeconds": 300},
     }
     return fields | LANES[wire] | spec
 
