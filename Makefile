@@ -67,6 +67,7 @@ generate: $(VENV)/.dev  ## CRDs and docs/resources.md from the types in crds/sig
 
 bench: $(VENV)/.bench  ## this proxy against a minimal pass-through and Envoy, in one interleaved run
 	@$(BIN)/python tests/bench/run.py $(BENCH_FLAGS)
+	@$(BIN)/python tests/bench/translation.py
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command "make lock" pyproject.toml --group build

@@ -1,4 +1,8 @@
-"""What every area may use: one PostgreSQL server for all tests of a session."""
+"""What every area may use: one PostgreSQL server for all tests of a session.
+
+Property tests are not timed: on a machine that is shared or slow an example of a millisecond may
+take half a second, which says nothing about the property.
+"""
 
 import os
 from collections.abc import Iterator
@@ -8,13 +12,11 @@ from hypothesis import HealthCheck, settings
 
 from support.postgres import PostgresServer, require_postgres
 
-if (
-    os.environ.get("CI") != "true"
-):  # where Hypothesis has a profile of its own, which does this, too
+if os.environ.get("CI") != "true":  # there Hypothesis has a profile of its own, untimed too
     settings.register_profile(
-        "busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
-    settings.load_profile("busy machine")
+    settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

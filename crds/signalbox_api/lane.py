@@ -7,16 +7,9 @@ from typing import Annotated, Final, Self
 from pydantic import Field, Strict, model_validator
 
 from signalbox_api.base import Part, Rule
+from signalbox_api.lane_auth import LaneAuth
 from signalbox_api.price import LanePrice
-from signalbox_api.scalars import (
-    Country,
-    CredentialName,
-    Endpoint,
-    Label,
-    Milliseconds,
-    ModelName,
-    Word,
-)
+from signalbox_api.scalars import Country, Endpoint, Label, Milliseconds, ModelName, Switch, Word
 from signalbox_api.sensitivity import Sensitivity
 
 _INTERNAL_HOST = (
@@ -43,13 +36,8 @@ class WireFormat(StrEnum):
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
-
-
-class AuthType(StrEnum):
-    """How the proxy authenticates to the provider."""
-
-    API_KEY = "apiKey"
-    NONE = "none"
+    BEDROCK = "bedrock"
+    GEMINI = "gemini"
 
 
 class OutputLimitField(StrEnum):
@@ -57,30 +45,6 @@ class OutputLimitField(StrEnum):
 
     MAX_TOKENS = "max_tokens"
     MAX_COMPLETION_TOKENS = "max_completion_tokens"
-
-
-class LaneAuth(Part):
-    """How the proxy authenticates to the provider. Names a credential, never holds one."""
-
-    type: AuthType
-    """apiKey: the key named below, in the header of the wire format. none: no credential."""
-    key: CredentialName | None = None
-    """Name of the key in the provider credentials that proxies mount, such as anthropic."""
-
-    rules = (
-        Rule(
-            "(self.type == 'apiKey') == has(self.key)",
-            "type and key do not fit; with apiKey write key, the name of a provider credential,"
-            " with"
-            " none leave key out",
-        ),
-    )
-
-    @model_validator(mode="after")
-    def _key_where_needed(self) -> Self:
-        if (self.type is AuthType.API_KEY) != (self.key is not None):
-            raise ValueError(self.rules[0].message)
-        return self
 
 
 class LaneLimits(Part):
@@ -102,12 +66,21 @@ class Lane(Part):
     provider: Word | None = None
     """Who serves and bills, such as openai, anthropic, bedrock, vertex, azure or vllm."""
     wire_format: WireFormat | None = None
-    """The HTTP API that the endpoint speaks: openai or anthropic."""
+    """The HTTP API that the endpoint speaks: openai (also of Azure, vLLM, Ollama, Mistral, Groq),
+    anthropic, bedrock (Amazon's Converse) or gemini (generateContent, of Vertex AI too)."""
     upstream_model: ModelName | None = None
     """The model's name at the provider."""
     output_limit_field: OutputLimitField | None = None
     """With wireFormat openai: the field that carries the output limit of a chat request,
     max_completion_tokens where the provider insists on it. Absent: max_tokens."""
+    responses_api: Switch | None = None
+    """With wireFormat openai: whether the endpoint serves /responses too, which then gets such
+    requests as clients write them. Absent: true for the provider openai; elsewhere they are
+    translated into chat completions."""
+    api_version: Word | None = None
+    """With wireFormat openai: the api-version of Azure OpenAI's paths by deployment, such as
+    2024-10-21; the endpoint is then the resource's own address and upstreamModel the deployment.
+    Absent: OpenAI's own paths, which Azure serves below /openai/v1."""
     service_tier: Word | None = None
     """Value of service_tier that the proxy sets on every attempt, such as flex. Absent: none."""
     endpoint: Endpoint | None = None

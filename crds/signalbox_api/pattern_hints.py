@@ -16,6 +16,15 @@ PATTERN_HINTS: Final[Mapping[str, str]] = {
     scalars.ENDPOINT_PATTERN: (
         "write a URL such as https://api.example.com/v1, without user, query or fragment"
     ),
+    scalars.AWS_ROLE_PATTERN: (
+        "write the ARN of a role, such as arn:aws:iam::123456789012:role/models"
+    ),
+    scalars.SERVICE_ACCOUNT_PATTERN: (
+        "write a service account's address, such as models@project.iam.gserviceaccount.com"
+    ),
+    scalars.GRANT_SCOPE_PATTERN: (
+        "write a scope, such as https://cognitiveservices.azure.com/.default"
+    ),
     scalars.TEXT_PATTERN: "write it in one line",
     scalars.SHA256_PATTERN: "write the 64 hexadecimal digits that `signalbox key` printed",
     scalars.LOOKUP_PATTERN: "write the 16 hexadecimal digits that `signalbox key adopt` printed",

@@ -43,6 +43,9 @@ PRICE_PATTERN: Final = r"^(0|[1-9][0-9]{0,5})(\.[0-9]{1,9})?$"
 FACTOR_PATTERN: Final = r"^(0|[1-9][0-9]{0,2})(\.[0-9]{1,6})?$"
 SHARE_PATTERN: Final = r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$"
 RETENTION_PATTERN: Final = "^[1-9][0-9]{0,3}[dwy]$"
+AWS_ROLE_PATTERN: Final = "^arn:aws[-a-z]{0,20}:iam::[0-9]{12}:role/[-+=,.@_/A-Za-z0-9]{1,512}$"
+SERVICE_ACCOUNT_PATTERN: Final = "^[-a-z0-9]{1,63}@[-.a-z0-9]{1,150}[.]gserviceaccount[.]com$"
+GRANT_SCOPE_PATTERN: Final = "^(https|api)://[-._/A-Za-z0-9]{1,240}$"
 SHA256_PATTERN: Final = "^[0-9a-f]{64}$"
 LOOKUP_PATTERN: Final = "^[0-9a-f]{16}$"
 TIME_ZONE_PATTERN: Final = "^[A-Za-z][-+_/A-Za-z0-9]{0,63}$"
@@ -127,6 +130,9 @@ ToolName = Annotated[str, StringConstraints(pattern=TOOL_PATTERN, min_length=1, 
 CredentialName = Annotated[
     str, StringConstraints(pattern=WORD_PATTERN, min_length=1, max_length=63)
 ]
+AwsRole = Annotated[str, StringConstraints(pattern=AWS_ROLE_PATTERN, max_length=600)]
+ServiceAccount = Annotated[str, StringConstraints(pattern=SERVICE_ACCOUNT_PATTERN, max_length=240)]
+GrantScope = Annotated[str, StringConstraints(pattern=GRANT_SCOPE_PATTERN, max_length=256)]
 Text = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=128)]
 Endpoint = Annotated[str, StringConstraints(pattern=ENDPOINT_PATTERN, max_length=512)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256_PATTERN, min_length=64, max_length=64)]

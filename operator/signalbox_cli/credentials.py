@@ -4,7 +4,9 @@ import secrets
 from collections.abc import Iterable
 
 from signalbox_api import Model, Resource
+from signalbox_api.lane_auth import AuthType
 from signalbox_cli.state import StateFolder, write_private
+from signalbox_operator.compiler.lanes import simulated_key
 
 
 def make_simulated(state: StateFolder, objects: Iterable[Resource]) -> None:
@@ -17,9 +19,9 @@ def make_simulated(state: StateFolder, objects: Iterable[Resource]) -> None:
 
 def _names(objects: Iterable[Resource]) -> set[str]:
     return {
-        lane.auth.key
+        lane.auth.key or simulated_key(lane.auth.type)
         for each in objects
         if isinstance(each, Model)
         for lane in each.spec.lanes
-        if lane.auth is not None and lane.auth.key is not None
+        if lane.auth is not None and lane.auth.type is not AuthType.NONE
     }

@@ -33,7 +33,7 @@ DEFAULT_MAX_TOKENS: Final = 1024
 )
 @click.option(
     "--surface",
-    type=click.Choice(["chat", "messages", "embeddings"]),
+    type=click.Choice(["chat", "responses", "messages", "embeddings"]),
     default="chat",
     show_default=True,
     help="API that the client speaks.",
@@ -101,6 +101,9 @@ def _body(surface: str, asked: dict[str, Any]) -> dict[str, Any]:
     body: dict[str, Any] = {"model": asked["model"]}
     if surface == "embeddings":
         return body | {"input": asked["prompt"]}
+    if surface == "responses":
+        limit = {"max_output_tokens": asked["max_tokens"]} if asked["max_tokens"] else {}
+        return body | {"input": asked["prompt"]} | limit
     body["messages"] = [{"role": "user", "content": asked["prompt"]}]
     if surface == "messages":
         return body | {"max_tokens": asked["max_tokens"] or DEFAULT_MAX_TOKENS}

@@ -17,7 +17,7 @@ from signalbox_proxy.routing import Decision, decide
 from signalbox_proxy.runtime import Runtime
 from signalbox_proxy.surfaces import SURFACES
 
-SurfaceChoice = Literal["chat", "messages", "embeddings"]
+SurfaceChoice = Literal["chat", "responses", "messages", "embeddings"]
 
 
 @dataclass(frozen=True, slots=True)

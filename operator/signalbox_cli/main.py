@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "runs": ("signalbox_cli.runs", "List runs, or show one whole."),
     "report": ("signalbox_cli.report", "Answer questions from the ledger."),
     "reconcile": ("signalbox_cli.reconcile", "Compare a provider's bill with the ledger."),
+    "prices": ("signalbox_cli.prices", "Take public prices into Models; compare."),
     "proxies": ("signalbox_cli.proxies", "Show who holds slices; give up a lost machine."),
     "ledger": ("signalbox_cli.ledger_desk", "Look at the ledger's database, and mend it."),
 }

@@ -15,6 +15,7 @@ from signalbox_proxy.reservation import Reservation
 from signalbox_proxy.run_draft import AttemptDraft, RunDraft
 
 MAX_DETAIL = 200
+MAX_NAME = 128
 
 
 class AttemptInFlight:
@@ -67,6 +68,12 @@ class AttemptInFlight:
     def first_chunk(self) -> None:
         """The first byte of the answer came."""
         self.draft.first_chunk_us = self._elapsed_us()
+
+    def named(self, name: str) -> None:
+        """The provider's own name of the request: its usage report knows it by that. The first
+        one that is told counts."""
+        if name and name.isprintable() and not self.draft.provider_request_id:
+            self.draft.provider_request_id = name[:MAX_NAME]
 
     def answered(self, usage: Usage, outcome: AttemptOutcome = "answered") -> None:
         """The provider's usage record came: charge by it."""

@@ -6,7 +6,7 @@ What each of them costs is settled here; what comes after is `delivery`'s.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from signalbox_ledger.client import JournalError
 from signalbox_ledger.records import AttemptOutcome
@@ -19,8 +19,8 @@ from signalbox_proxy.refusals import MAX_RETRY_AFTER_S, Refusal
 from signalbox_proxy.routing import Decision
 from signalbox_proxy.runtime import PreparedLane
 from signalbox_proxy.services import Services
-from signalbox_proxy.surfaces import AnswerFacts, Surface
-from signalbox_proxy.surfaces.errors import provider_rejection
+from signalbox_proxy.signin.contract import SignInError, Unsigned
+from signalbox_proxy.surfaces import AnswerFacts, Carrier, StreamReader, Surface
 from signalbox_proxy.upstream import (
     UpstreamAnswer,
     UpstreamBroken,
@@ -33,15 +33,21 @@ MAX_ANSWER = 64 * 1024 * 1024
 MAX_ERROR_BODY = 256 * 1024
 ERROR_BODY_S = 5.0
 
+_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
+"""OpenAI and most others, Anthropic, Amazon, Azure."""
+
 _OURS = frozenset({401, 403, 407})
 """A provider that refuses our credential: nothing that the client could mend."""
+
+_THEIRS = frozenset({408, 424})
+"""It took too long, or what the provider itself depends on failed (Bedrock's model errors)."""
 
 _THROTTLED = frozenset({429, 529})
 
 
 @dataclass(slots=True, eq=False)
 class WholeAnswer:
-    """An answer that came completely, not settled yet."""
+    """An answer that came completely, in the client's words, not settled yet."""
 
     body: bytes
     facts: AnswerFacts
@@ -49,9 +55,10 @@ class WholeAnswer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamedAnswer:
-    """A stream whose first byte has come."""
+    """A stream whose first byte has come; `reader` gives it in the client's words."""
 
     upstream: UpstreamAnswer
+    reader: StreamReader
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +78,7 @@ class ProviderCaller:
     facts: Facts
     headers: Mapping[str, str]
     decision: Decision
+    run_id: str
 
     async def call(self, attempt: AttemptInFlight) -> WholeAnswer | StreamedAnswer | Failure:
         """Send one attempt and wait for its answer, or for a stream's first byte.
@@ -83,14 +91,20 @@ class ProviderCaller:
         if credential is None:
             attempt.unsent("the provider's credential is missing")
             return Failure(_no_lane(lane, "has no credential on this proxy"))
+        carrier = carrier_for(self.surface, self.decision, lane, self.run_id)
         call = upstream_call(
-            self.surface,
+            carrier,
             self.request,
             attempt.reservation.quote,
             headers=self.headers,
             credential=credential,
             first_chunk_ms=self.decision.first_chunk_ms,
         )
+        try:
+            call = signed(self.services, call, lane)
+        except SignInError as error:
+            attempt.unsent(str(error))
+            return Failure(_no_lane(lane, "is not signed in on this proxy"))
         try:
             attempt.dispatching()
         except JournalError:
@@ -102,7 +116,7 @@ class ProviderCaller:
             ) from None
         try:
             answer = await self.services.upstream.send(call)
-            return await self._read(attempt, answer)
+            return await self._read(attempt, answer, carrier)
         except UpstreamConnectError as error:
             attempt.unsent(str(error))
             return Failure(_no_lane(lane, "cannot be reached"))
@@ -118,48 +132,74 @@ class ProviderCaller:
             return Failure(_failed(lane, "broke off its answer"))
 
     async def _read(
-        self, attempt: AttemptInFlight, answer: UpstreamAnswer
+        self, attempt: AttemptInFlight, answer: UpstreamAnswer, carrier: Carrier
     ) -> WholeAnswer | StreamedAnswer | Failure:
         _name(attempt, answer.headers)
         if not 200 <= answer.status < 300:
-            return await self._refused(attempt, answer)
+            return await self._refused(attempt, answer, carrier)
         attempt.draft.status = answer.status
         if self.request.stream:
             attempt.first_chunk()
-            return StreamedAnswer(answer)
+            return StreamedAnswer(answer, carrier.stream_reader(self.request))
         body = await answer.read(MAX_ANSWER)
         attempt.first_chunk()
-        facts = self.surface.read_answer(self.request, body)
+        facts = carrier.read_answer(self.request, body)
         if facts.error and facts.usage is None:
             raise UpstreamBroken(facts.error)
-        return WholeAnswer(body, facts)
+        return WholeAnswer(body if facts.body is None else facts.body, facts)
 
-    async def _refused(self, attempt: AttemptInFlight, answer: UpstreamAnswer) -> Failure:
+    async def _refused(
+        self, attempt: AttemptInFlight, answer: UpstreamAnswer, carrier: Carrier
+    ) -> Failure:
         """An error status: not billed, and another candidate may do better."""
         status = answer.status
         lane = attempt.reservation.quote.lane
         outcome: AttemptOutcome = "error"
         if status in _THROTTLED:
             outcome = "throttled"
-        elif 400 <= status < 500 and status not in _OURS and status != 408:
+        elif 400 <= status < 500 and status not in _OURS and status not in _THEIRS:
             outcome = "rejected"
         attempt.failed(outcome, status, f"status {status}")
         body = await _error_body(answer) if outcome == "rejected" else b""
         answer.close()
         if outcome == "rejected":
-            raise provider_rejection(status, body)
+            refusal = carrier.rejection(status, body)
+            if refusal.code == "provider_rejected":
+                raise refusal
+            return Failure(refusal)
         wait = _retry_after(answer.headers) if outcome == "throttled" else None
         what = "is throttling" if outcome == "throttled" else f"answered with status {status}"
         return Failure(_failed(lane, what, wait))
 
 
 def credential_of(credentials: CredentialStore, lane: PreparedLane) -> str | None:
-    """What a lane's calls prove themselves with: "" where it wants nothing, None if missing."""
-    return "" if lane.lane.auth == "none" else credentials.get(lane.lane.auth_key)
+    """The key that a lane's calls carry: "" where there is none in them, None if missing."""
+    return credentials.get(lane.lane.auth_key) if lane.lane.auth == "apiKey" else ""
+
+
+def carrier_for(surface: Surface, decision: Decision, lane: PreparedLane, run_id: str) -> Carrier:
+    """What carries the request to a lane: the surface itself, or a translation to its format."""
+    if decision.translations.is_native(lane.lane):
+        return surface
+    return decision.translations.carrier(lane.lane, run_id)
+
+
+def signed(services: Services, call: UpstreamCall, lane: PreparedLane) -> UpstreamCall:
+    """The call with what proves who sends it, where the lane signs in as an identity.
+
+    Raises `SignInError` while that is not signed in.
+    """
+    if lane.lane.identity is None:
+        return call
+    if services.identities is None:
+        raise SignInError("this proxy has no identities")
+    unsigned = Unsigned("POST", call.url, call.headers, call.body)
+    proof = services.identities.headers(lane.lane, unsigned, services.ledger.now_ms() // 1000)
+    return replace(call, headers={**call.headers, **proof})
 
 
 def upstream_call(
-    surface: Surface,
+    carrier: Carrier,
     request: ModelRequest,
     quote: Quote,
     *,
@@ -172,9 +212,9 @@ def upstream_call(
     timeout_s = lane.request_timeout_ms / 1000
     first_s = timeout_s if first_chunk_ms is None else first_chunk_ms / 1000
     return UpstreamCall(
-        url=lane.endpoint.rstrip("/") + surface.upstream_path(lane),
-        headers=surface.upstream_headers(headers, lane, credential),
-        body=surface.upstream_body(request, lane, quote.output_limit),
+        url=lane.endpoint.rstrip("/") + carrier.upstream_path(lane),
+        headers=carrier.upstream_headers(headers, lane, credential),
+        body=carrier.upstream_body(request, lane, quote.output_limit),
         timeout_s=timeout_s,
         first_chunk_s=first_s if request.stream else None,
     )
@@ -215,10 +255,8 @@ def _failed(lane: PreparedLane, what: str, wait: float | None = None) -> Refusal
 
 
 def _name(attempt: AttemptInFlight, headers: Mapping[str, str]) -> None:
-    """Keep the provider's own name of the request: its usage report knows it by that."""
-    value = headers.get("x-request-id") or headers.get("request-id") or ""
-    if value and value.isprintable():
-        attempt.draft.provider_request_id = value[:128]
+    """Keep the provider's own name of the request, where a header tells it."""
+    attempt.named(next((headers[name] for name in _REQUEST_IDS if headers.get(name)), ""))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

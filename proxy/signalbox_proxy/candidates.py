@@ -14,8 +14,10 @@ from signalbox_proxy.classification import Facts
 from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.refusals import Code
 from signalbox_proxy.runtime import PreparedAgent, PreparedLane, PreparedModel
+from signalbox_proxy.translation.translations import Translations
+from signalbox_proxy.wire_formats import is_translated, needs_on
 from signalbox_snapshot.policy import Constraints
-from signalbox_snapshot.snapshot import SENSITIVITY_NAMES, Model, WireFormat
+from signalbox_snapshot.snapshot import SENSITIVITY_NAMES, Model
 
 Step = Literal[
     "permission",
@@ -54,22 +56,16 @@ CODES: dict[Step, Code] = {
     "cap": "quote_exceeds_policy",
 }
 
-WIRE_FORMATS: dict[str, WireFormat] = {
-    "chat": "openai",
-    "embeddings": "openai",
-    "messages": "anthropic",
-}
-"""What a lane must speak to carry a surface."""
-
 PPM = 1_000_000
 
 
 class Loss(msgspec.Struct, frozen=True):
-    """Why one lane may not carry the request."""
+    """Why one lane may not carry the request; `field` is the part of it that is at fault."""
 
     lane: PreparedLane
     step: Step
     reason: str
+    field: str = ""
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -82,7 +78,12 @@ class Offer(msgspec.Struct, frozen=True):
     facts: Facts
     request: ModelRequest
     constraints: Constraints
+    translations: Translations
     substitutes_barred: str = ""
+
+
+Check = Callable[[Offer, PreparedModel, PreparedLane], str]
+"""Gives the reason why a lane may not carry the request, or ""."""
 
 
 def split(offer: Offer, models: Sequence[PreparedModel]) -> tuple[list[PreparedLane], list[Loss]]:
@@ -104,7 +105,7 @@ def hard_loss(offer: Offer, model: PreparedModel, lane: PreparedLane) -> Loss | 
     for step, reason_of in _CHECKS:
         reason = reason_of(offer, model, lane)
         if reason:
-            return Loss(lane, step, reason)
+            return Loss(lane, step, reason, _field(offer, lane, reason_of))
     return None
 
 
@@ -183,17 +184,34 @@ def _capability(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
     if has_ended(lane.model, offer.facts.now_s):
         successor = f", {lane.model.replacement} replaces it" if lane.model.replacement else ""
         return f"retired{successor}"
-    missing = request.needs - model.capabilities
+    missing = needs_on(request, lane.lane) - model.capabilities
     if missing:
         return f"without {', '.join(sorted(missing))}"
-    if lane.lane.wire_format != WIRE_FORMATS[request.surface]:
-        return f"speaks the {lane.lane.wire_format} wire format only"
+    wire = lane.lane.wire_format
+    if is_translated(request, lane.lane) and not offer.translations.exist(wire):
+        return f"speaks the {wire} wire format only"
     if lane.lane.lane_class == "batch":
         return "a batch lane carries no live request"
     limit = request.output_limit
     if limit is not None and limit > lane.model.limits.max_output:
         return f"at most {lane.model.limits.max_output} output tokens"
     return ""
+
+
+def _translation(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
+    """What of the request the lane's format cannot say: asked last, as it reads the whole of it."""
+    if not is_translated(offer.request, lane.lane):
+        return ""
+    obstacle = offer.translations.obstacle(lane.lane)
+    return "" if obstacle is None else f"cannot say {obstacle.field}: {obstacle.why}"
+
+
+def _field(offer: Offer, lane: PreparedLane, check: Check) -> str:
+    """The field that a check found at fault, where it is one of the request's."""
+    obstacle = None
+    if check is _translation:
+        obstacle = offer.translations.obstacle(lane.lane)
+    return "" if obstacle is None else obstacle.field
 
 
 def _policy(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
@@ -204,11 +222,12 @@ def _quality(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
     return quality_loss(offer.constraints, lane, offer.facts.workload)
 
 
-_CHECKS: tuple[tuple[Step, Callable[[Offer, PreparedModel, PreparedLane], str]], ...] = (
+_CHECKS: tuple[tuple[Step, Check], ...] = (
     ("permission", _permission),
     ("residency", _residency),
     ("sensitivity", _sensitivity),
     ("capability", _capability),
+    ("capability", _translation),
     ("policy", _policy),
     ("quality_floor", _quality),
 )

@@ -5,6 +5,7 @@ itself is one assignment between two requests.
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import time
@@ -29,6 +30,9 @@ PULL_TIMEOUT_S = 10.0
 PULL_EVERY_S = 1.0
 LOOK_EVERY_S = 0.1
 CREDENTIALS_EVERY_S = 2.0
+SIGN_IN_EVERY_S = 1.0
+SIGN_IN_WAIT_S = 3.0
+"""Longest that a snapshot waits for identities that it brings, before it is in force."""
 
 _log = logging.getLogger("signalbox.control")
 
@@ -136,6 +140,20 @@ class Configuration:
                 _log.warning("credentials are missing", extra={FIELDS: {"names": missing}})
                 known = missing
 
+    async def keep_signed_in(self) -> None:
+        """Renew short-lived credentials ahead of their end, until cancelled."""
+        while True:
+            await asyncio.sleep(SIGN_IN_EVERY_S)
+            runtime = self._services.runtime
+            if runtime is not None:
+                await self._sign_in(runtime.snapshot)
+
+    async def _sign_in(self, snapshot: Snapshot) -> None:
+        identities = self._services.identities
+        if identities is not None:
+            lanes = [lane for model in snapshot.models for lane in model.lanes if lane.identity]
+            await identities.renew_due(lanes, self._services.ledger.now_ms() // 1000)
+
     async def _apply(self, sealed: bytes, *, store: bool) -> Envelope:
         envelope, snapshot = await asyncio.to_thread(
             envelopes.open_sealed, sealed, self.trust.keys, self.trust.fleet
@@ -162,6 +180,8 @@ class Configuration:
         if store:
             await asyncio.to_thread(self._last_good.write, sealed)
         missing = services.credentials.refresh(_credential_names(snapshot))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._sign_in(snapshot), SIGN_IN_WAIT_S)
         services.take_up(runtime)
         self._envelope = envelope
         self._sealed = sealed
@@ -232,9 +252,4 @@ def _build(snapshot: Snapshot, envelope: Envelope, now_s: int) -> Runtime:
 
 
 def _credential_names(snapshot: Snapshot) -> set[str]:
-    return {
-        lane.auth_key
-        for model in snapshot.models
-        for lane in model.lanes
-        if lane.auth == "apiKey" and lane.auth_key
-    }
+    return {lane.auth_key for model in snapshot.models for lane in model.lanes if lane.auth_key}

@@ -5,6 +5,7 @@ no log, no error and no `repr`. Mounted Secrets change under a running process, 
 looked at again from time to time (`refresh`).
 """
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -57,8 +58,18 @@ class CredentialStore:
             value = path.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError):
             return False
+        if value.startswith("{"):
+            value = _on_one_line(value)
         if not value or not value.isascii() or not value.isprintable():
             return False
         self._values[name] = value
         self._stamps[name] = stamp
         return True
+
+
+def _on_one_line(document: str) -> str:
+    """A JSON document, such as a service account's key, without line breaks; "" if it is none."""
+    try:
+        return json.dumps(json.loads(document))
+    except (ValueError, RecursionError):
+        return ""

@@ -23,7 +23,7 @@ def decision_record(decision: Decision) -> dict[str, Any]:
         "asked": decision.asked[:MAX_ASKED],
         "objective": decision.objective,
         "policies": list(decision.policy.policies),
-        "acceptable": [_acceptable(quote) for quote in decision.ranking[:MAX_DETAILED]],
+        "acceptable": [_acceptable(decision, quote) for quote in decision.ranking[:MAX_DETAILED]],
     }
     if len(decision.ranking) > MAX_DETAILED:
         record["further"] = _further(decision.ranking[MAX_DETAILED:])
@@ -36,14 +36,19 @@ def decision_record(decision: Decision) -> dict[str, Any]:
     return record
 
 
-def _acceptable(quote: Quote) -> dict[str, Any]:
-    return {
+def _acceptable(decision: Decision, quote: Quote) -> dict[str, Any]:
+    """One candidate; `translated_to` names the wire format where that is not the client's own."""
+    record: dict[str, Any] = {
         "lane": quote.lane.id,
         "expected_nano": quote.expected_nano,
         "bound_nano": quote.worst_nano,
         "bound_input": quote.bound.input,
         "bound_output": quote.bound.output,
     }
+    lane = quote.lane.lane
+    if not decision.translations.is_native(lane):
+        record["translated_to"] = lane.wire_format
+    return record
 
 
 def _further(quotes: Sequence[Quote]) -> dict[str, dict[str, int]]:

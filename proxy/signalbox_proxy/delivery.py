@@ -60,7 +60,7 @@ class Delivery:
         if isinstance(answer, WholeAnswer):
             return self._deliver_whole(answer)
         try:
-            return await self._deliver_stream(answer.upstream)
+            return await self._deliver_stream(answer.upstream, answer.reader)
         finally:
             answer.upstream.close()
 
@@ -73,8 +73,9 @@ class Delivery:
             headers=self._headers(streamed=False),
         )
 
-    async def _deliver_stream(self, upstream: UpstreamAnswer) -> StreamResponse:
-        reader = self._exchange.surface.stream_reader(self._request)
+    async def _deliver_stream(
+        self, upstream: UpstreamAnswer, reader: StreamReader
+    ) -> StreamResponse:
         response = StreamResponse(
             headers=self._headers(streamed=True)
             | {
@@ -130,6 +131,7 @@ class Delivery:
         run.eval_score = score(run.verdicts)
         run.outcome = "answered" if facts.complete else "incomplete"
         ended: AttemptOutcome = "answered" if facts.ended else "cut"
+        self._attempt.named(facts.answer_id)
         if facts.usage is not None:
             self._attempt.answered(facts.usage, ended)
         else:

@@ -20,7 +20,9 @@ Assertion = Callable[[ModelRequest, AnswerFacts], Verdict | None]
 
 
 def verdicts(request: ModelRequest, facts: AnswerFacts) -> list[Verdict]:
-    """All verdicts that apply to the answer."""
+    """All verdicts that apply to the answer. A count of tokens is no answer of a model."""
+    if request.surface == "count_tokens":
+        return []
     found = (assertion(request, facts) for assertion in ASSERTIONS)
     return [verdict for verdict in found if verdict is not None]
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-SurfaceName = Literal["chat", "messages", "embeddings"]
+SurfaceName = Literal["chat", "messages", "embeddings", "responses", "count_tokens"]
 CacheWrite = Literal["none", "implicit", "5m", "1h"]
 
 
@@ -22,7 +22,9 @@ class ModelRequest(msgspec.Struct, frozen=True):
     `output_limit` is the client's own limit per choice, None where it set none;
     `choices` multiplies the output. `needs` are the Model capabilities that the request asks of
     a lane. `cache_write` is the dearest cache write that it asks for; implicit is one that the
-    provider may make unasked, billed as 5m where that has a price.
+    provider may make unasked, billed as 5m where that has a price. `has_sealed` says that the
+    body holds reasoning of another vendor (`sealing`), which a lane of the client's own format is
+    not sent.
     """
 
     surface: SurfaceName
@@ -44,6 +46,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     output_schema: dict[str, Any] | None
     user: str
     metadata: dict[str, str] = {}
+    has_sealed: bool = False
 
 
 class TokenBound(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from signalbox_proxy.accounts import accounts_for
 from signalbox_proxy.attempts import AttemptInFlight
 from signalbox_proxy.calling import Failure, ProviderCaller
 from signalbox_proxy.classification import check_tools, classify
+from signalbox_proxy.counting import candidates_of, count_here
 from signalbox_proxy.decision_record import decision_record
 from signalbox_proxy.declarations import read_declarations
 from signalbox_proxy.delivery import Delivery
@@ -59,16 +60,17 @@ async def serve(exchange: Exchange) -> StreamResponse:
         run.decision = decision_record(decision)
         run.route_policy = decision.policy.name
         run.dry_run_refusals.extend(decision.dry_run_refusals)
-        if decision.refusal is not None:
-            raise decision.refusal
+        candidates = candidates_of(request, decision)
+        if not candidates:
+            return count_here(run, request, decision)
 
         # 5. Reserve, for each attempt: every budget that applies holds the most it may cost.
         accounts = accounts_for(run.agent, facts)
         reserver = Reserver(ledger, accounts, Quoter(request), run)
         provider = ProviderCaller(
-            services, exchange.surface, request, facts, exchange.headers, decision
+            services, exchange.surface, request, facts, exchange.headers, decision, run.run_id
         )
-        remaining = services.quarantine.clear_of(decision.ranking)
+        remaining = services.quarantine.clear_of(candidates)
         failure: Refusal | None = None
         while remaining and len(run.attempts) < decision.attempts:
             reservation = await reserver.reserve(remaining, failure)

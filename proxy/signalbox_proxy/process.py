@@ -31,6 +31,8 @@ from signalbox_proxy.metrics import Metrics
 from signalbox_proxy.server import TrafficServer, check_build, drain, keep_closing_idle, listen
 from signalbox_proxy.services import Services
 from signalbox_proxy.settings import Settings, from_process
+from signalbox_proxy.signin.identities import Identities
+from signalbox_proxy.signin.surroundings import surroundings_of
 from signalbox_proxy.traffic import Traffic
 from signalbox_proxy.upstream import PooledUpstream
 from signalbox_snapshot import envelope, signing_keys
@@ -81,6 +83,7 @@ async def run(settings: Settings, trust: Trust) -> int:
         chores = [
             asyncio.create_task(server.keep_sweeping()),
             asyncio.create_task(configuration.keep_credentials_fresh()),
+            asyncio.create_task(configuration.keep_signed_in()),
             asyncio.create_task(configuration.keep_pulling(settings.peers)),
             asyncio.create_task(_stop_when_fenced(services.ledger, stop)),
             asyncio.create_task(keep_closing_idle(_server(control), _server(health))),
@@ -117,13 +120,15 @@ async def _services(settings: Settings) -> AsyncIterator[Services]:
         name=settings.name, socket=settings.authority, journal_dir=settings.state / "journal"
     )
     upstream = PooledUpstream()
+    credentials = CredentialStore(settings.credentials)
     try:
         yield Services(
             name=settings.name,
             ledger=ledger,
             upstream=upstream,
-            credentials=CredentialStore(settings.credentials),
+            credentials=credentials,
             metrics=Metrics(),
+            identities=Identities(surroundings_of(settings.environment, credentials)),
         )
     finally:
         await upstream.close()

@@ -10,6 +10,7 @@ from signalbox_proxy.bounds import expected_tokens, token_bound
 from signalbox_proxy.model_request import ModelRequest, TokenBound
 from signalbox_proxy.pricing import expected_nano, worst_nano
 from signalbox_proxy.runtime import PreparedLane
+from signalbox_proxy.wire_formats import cache_write_on, is_free
 from signalbox_snapshot.snapshot import PriceTable
 
 SURE_PERCENT = 80
@@ -23,6 +24,8 @@ class Quote(msgspec.Struct, frozen=True):
     """The price of one attempt. Amounts are nano-USD.
 
     `output_limit` is what the provider will be told; None where the surface has no output.
+    `is_free` says that nobody bills it: it counts in no budget, and its expected cost only ranks
+    the model that it asks about.
     """
 
     lane: PreparedLane
@@ -31,6 +34,7 @@ class Quote(msgspec.Struct, frozen=True):
     bound: TokenBound
     worst_nano: int
     expected_nano: int
+    is_free: bool = False
 
     @property
     def bound_tokens(self) -> int:
@@ -41,7 +45,9 @@ class Quote(msgspec.Struct, frozen=True):
         """The bound in a budget's unit."""
         if unit == "usd":
             return self.worst_nano
-        return self.bound_tokens if unit == "tokens" else 1
+        if unit == "tokens":
+            return self.bound_tokens
+        return 0 if self.is_free else 1
 
 
 class Quoter:
@@ -58,6 +64,8 @@ class Quoter:
 
         Raises `Refusal("no_bound")` for what has no bound on this model.
         """
+        if is_free(self.request):
+            return self._free(lane, price)
         limit = self.output_limit(lane, default_output)
         bound = token_bound(self.request, lane.model, limit or 0)
         return Quote(
@@ -65,15 +73,30 @@ class Quoter:
             price=price,
             output_limit=limit,
             bound=bound,
-            worst_nano=worst_nano(bound, price, self.request.cache_write),
+            worst_nano=worst_nano(bound, price, cache_write_on(self.request, lane.lane)),
             expected_nano=expected_nano(
                 expected_tokens(self.request, lane.model, limit or 0, self._counted(lane)), price
             ),
         )
 
+    def _free(self, lane: PreparedLane, price: PriceTable) -> Quote:
+        return Quote(
+            lane=lane,
+            price=price,
+            output_limit=None,
+            bound=TokenBound(0, 0),
+            worst_nano=0,
+            expected_nano=expected_nano(TokenBound(self.expected_input(lane), 0), price),
+            is_free=True,
+        )
+
+    def expected_input(self, lane: PreparedLane) -> int:
+        """Input tokens as a lane's model will probably count them."""
+        return expected_tokens(self.request, lane.model, 0, self._counted(lane)).input
+
     def output_limit(self, lane: PreparedLane, default_output: int | None) -> int | None:
         """Output tokens per choice: the client's own, or the policy's or model's default."""
-        if self.request.surface == "embeddings":
+        if self.request.surface in ("embeddings", "count_tokens"):
             return None
         if self.request.output_limit is not None:
             return self.request.output_limit
@@ -87,7 +110,9 @@ class Quoter:
             quote,
             output_limit=output_limit,
             bound=bound,
-            worst_nano=worst_nano(bound, quote.price, self.request.cache_write),
+            worst_nano=worst_nano(
+                bound, quote.price, cache_write_on(self.request, quote.lane.lane)
+            ),
         )
 
     def largest_output(self, quote: Quote, unit: str, amount: int) -> int:

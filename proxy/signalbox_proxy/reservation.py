@@ -26,6 +26,7 @@ from signalbox_proxy.shortages import (
     shortage_record,
     shortage_refusal,
 )
+from signalbox_proxy.wire_formats import cache_write_on
 
 WAIT_S = 2.0
 """Longest wait for holds of others to end, over all candidates of one attempt."""
@@ -51,7 +52,7 @@ class Reservation:
 
     def settle(self, ledger: ProxyLedger, cost_nano: int, tokens: int) -> list[HoldPart]:
         """End the hold with what was billed. A request counts once, whatever was billed."""
-        spent = {"usd": cost_nano, "tokens": tokens, "requests": 1}
+        spent = {"usd": cost_nano, "tokens": tokens, "requests": self.quote.amount("requests")}
         parts: list[HoldPart] = []
         if self.hold is not None:
             parts.extend(ledger.settle(self.hold, [spent[unit] for unit in self.units]))
@@ -231,7 +232,7 @@ class Reserver:
             quote=quote,
             units=tuple([account.budget.unit for account in accounts]),
             hold=hold,
-            cache_write=self._quoter.request.cache_write,
+            cache_write=cache_write_on(self._quoter.request, quote.lane.lane),
         )
 
     def _lower(self, quote: Quote, shortage: Shortage, *, lower_when_held: bool) -> Quote | None:

@@ -46,7 +46,7 @@ def refusal_for(offer: Offer, losses: Sequence[Loss]) -> Refusal:
     step: Step = next((step for step in reversed(STEPS) if step in removed), "capability")
     last = [loss for loss in losses if loss.step == step]
     reasons = _listed(list(dict.fromkeys(f"{loss.lane.id} {loss.reason}" for loss in last)), "; ")
-    return Refusal(CODES[step], _sentence(offer, step, last, reasons), _param(step))
+    return Refusal(CODES[step], _sentence(offer, step, last, reasons), _param(step, last))
 
 
 def over_cap(quoter: Quoter, over: Sequence[tuple[Quote, Cap]]) -> Refusal:
@@ -113,7 +113,10 @@ def _permitted(offer: Offer) -> str:
     return _listed(sorted(offer.agent.models or ()))
 
 
-def _param(step: Step) -> str:
+def _param(step: Step, last: Sequence[Loss]) -> str:
+    """The field at fault: of several lanes that cannot say one, the first one's."""
+    if last and all(loss.field for loss in last):
+        return last[0].field[:200]
     return "model" if step in ("permission", "capability", "policy") else ""
 
 

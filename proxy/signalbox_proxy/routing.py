@@ -26,6 +26,7 @@ from signalbox_proxy.quotes import Quote, Quoter
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.route_refusals import over_cap, refusal_for, unknown_model
 from signalbox_proxy.runtime import PreparedLane, PreparedModel, Runtime
+from signalbox_proxy.translation.translations import Translations
 from signalbox_snapshot.policy import ASKED, AUTO, EffectivePolicy
 from signalbox_snapshot.snapshot import Objective
 
@@ -39,6 +40,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     `refusal` is set when nothing is. `dry_run_refusals` says what policies in DryRun would have
     refused. `attempts` bounds the calls of one run; `first_chunk_ms` each stream's first byte.
+    `translations` carry the request to lanes that speak another format than its client.
     """
 
     asked: str
@@ -50,6 +52,7 @@ class Decision(msgspec.Struct, frozen=True):
     dry_run_refusals: tuple[str, ...]
     attempts: int
     first_chunk_ms: int | None
+    translations: Translations
 
 
 def decide(runtime: Runtime, facts: Facts, request: ModelRequest) -> Decision:
@@ -59,9 +62,12 @@ def decide(runtime: Runtime, facts: Facts, request: ModelRequest) -> Decision:
     policy = runtime.policy_for(facts, model_asked)
     agent = runtime.agents[facts.agent.id]
     models = _models(runtime, policy, asked, facts) if model_asked else []
+    translations = Translations(request)
     if not models:
-        return _decision(request, policy, refusal=unknown_model(runtime, agent, request.model))
-    offer = Offer(agent, facts, request, policy.constraints, _pin_barred_by(facts, policy, asked))
+        unknown = unknown_model(runtime, agent, request.model)
+        return _decision(request, policy, translations, refusal=unknown)
+    barred_by = _pin_barred_by(facts, policy, asked)
+    offer = Offer(agent, facts, request, policy.constraints, translations, barred_by)
     eligible, losses = split(offer, models)
     caps = caps_for(agent, facts, policy)
     quoter = Quoter(request)
@@ -74,6 +80,7 @@ def decide(runtime: Runtime, facts: Facts, request: ModelRequest) -> Decision:
     return _decision(
         request,
         policy,
+        translations,
         ranking=ranking,
         losses=losses,
         refusal=refusal,
@@ -93,6 +100,7 @@ class _Priced:
 def _decision(
     request: ModelRequest,
     policy: EffectivePolicy,
+    translations: Translations,
     *,
     ranking: Sequence[Quote] = (),
     losses: Sequence[Loss] = (),
@@ -114,6 +122,7 @@ def _decision(
         dry_run_refusals=tuple(dry_run_refusals),
         attempts=max(1, attempts),
         first_chunk_ms=None if limit is None else limit.value,
+        translations=translations,
     )
 
 

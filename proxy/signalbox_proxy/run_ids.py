@@ -27,6 +27,14 @@ def _instant(now_ms: int) -> str:
     return "".join(ALPHABET[(now_ms >> shift) & 31] for shift in range(45, -1, -5))
 
 
+def instant_of(run_id: str) -> int:
+    """When a run began, in milliseconds since the epoch, as its name says it."""
+    instant = 0
+    for letter in run_id.removeprefix(PREFIX)[:10]:
+        instant = instant << 5 | ALPHABET.index(letter)
+    return instant
+
+
 def is_run_id(text: str) -> bool:
     """Whether `text` could be one; bounds what is looked up."""
     body = text.removeprefix(PREFIX)

@@ -10,6 +10,7 @@ from signalbox_proxy.metrics import Metrics
 from signalbox_proxy.quarantine import Quarantine
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.runtime import Runtime
+from signalbox_proxy.signin.identities import Identities
 from signalbox_proxy.upstream import Upstream
 
 CATCH_UP_S = 1.0
@@ -20,7 +21,8 @@ CATCH_UP_S = 1.0
 class Services:
     """The parts of one process. `runtime` is replaced as a whole, by one assignment.
 
-    `in_flight` are the tasks of requests under way: what a stopping process waits for.
+    `identities` are None in a process whose lanes never sign in. `in_flight` are the tasks of
+    requests under way: what a stopping process waits for.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Services:
     credentials: CredentialStore
     metrics: Metrics
     quarantine: Quarantine = field(default_factory=Quarantine)
+    identities: Identities | None = None
     runtime: Runtime | None = None
     stopping: bool = False
     in_flight: set["asyncio.Task[object]"] = field(default_factory=set)

@@ -6,7 +6,7 @@ The only place that reads the environment. A flag wins over its variable.
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 DEFAULT_TRAFFIC_PORT = 8080
@@ -17,7 +17,10 @@ DEFAULT_DRAIN_S = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one proxy process runs. Ports may be 0: the system then chooses."""
+    """How one proxy process runs. Ports may be 0: the system then chooses.
+
+    `environment` is what clouds tell a pod of its identity by.
+    """
 
     name: str
     host: str
@@ -34,6 +37,7 @@ class Settings:
     die_with_parent: bool
     unready_s: float
     drain_s: float
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def read_settings(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Settings:
@@ -58,6 +62,7 @@ def read_settings(arguments: Sequence[str] | None, environment: Mapping[str, str
         die_with_parent=options.die_with_parent,
         unready_s=options.unready_seconds,
         drain_s=options.drain_seconds,
+        environment=environment,
     )
 
 

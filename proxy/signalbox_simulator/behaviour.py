@@ -23,6 +23,8 @@ Directives stand in the text of the last user message:
 ``[[error 5]]``               an error frame after five chunks
 ``[[reset]]``                 the connection is reset before the answer
 ``[[hang]]``                  no answer, and the connection stays open
+``[[block]]``                 the prompt is refused by a filter (generateContent)
+``[[withhold]]``              the answer is withheld by a filter (generateContent)
 ============================  =========================================================
 
 What the simulator breaks off by itself (``cut_after_chunks``, ``error_after_chunks``, ``reset``,
@@ -68,6 +70,7 @@ class Effects(BaseModel):
     omit_usage: bool | None = None
     bill: Literal["none", "generated", "full"] | None = None
     call_tools: Annotated[int, Field(ge=0, le=8)] | None = None
+    withhold: Literal["prompt", "answer"] | None = None
 
     def overlay(self, other: Effects) -> Effects:
         """Give these effects with the other's on top."""
@@ -180,6 +183,8 @@ _PLAIN: dict[str, dict[str, object]] = {
     "reset": {"reset": "before_head"},
     "hang": {"hang": True},
     "tool": {"call_tools": 1},
+    "block": {"withhold": "prompt"},
+    "withhold": {"withhold": "answer"},
 }
 
 

@@ -14,7 +14,7 @@ from .prompt import Prompt
 from .refusals import Refusal, openai_error
 from .sheet import ModelSheet, Usage
 from .strict import validate
-from .surface import Context, encoded, find_model
+from .surface import EVENT_STREAM, Context, encoded, find_model
 
 REASONING = {
     "none": 0,
@@ -29,6 +29,8 @@ REASONING = {
 
 class ChatSurface:
     """The chat completions endpoint."""
+
+    stream_type = EVENT_STREAM
 
     def read(self, document: dict[str, object], context: Context) -> ChatPending:
         """Validate and meter a request; raises Refusal."""

@@ -14,7 +14,7 @@ from aiohttp import web
 from .behaviour import Effects
 from .refusals import Refusal
 from .sheet import Usage
-from .surface import Answer
+from .surface import EVENT_STREAM, Answer
 
 DEFAULT_CHUNK_TOKENS = 3
 POLL_SECONDS = 0.02
@@ -38,6 +38,7 @@ class Delivery:
     headers: dict[str, str]
     post: Post
     allowance: int = 0
+    stream_type: str = EVENT_STREAM
     _generated: int = field(default=0, init=False)
     _billed: bool = field(default=False, init=False)
 
@@ -65,10 +66,11 @@ class Delivery:
         return response
 
     async def stream(self) -> web.StreamResponse:
-        """Send a stream of server-sent events."""
+        """Send a stream of events."""
         response = web.StreamResponse(headers=self.headers)
-        response.content_type = "text/event-stream"
-        response.charset = "utf-8"
+        response.content_type = self.stream_type
+        if self.stream_type == EVENT_STREAM:
+            response.charset = "utf-8"
         response.headers["Cache-Control"] = "no-cache"
         try:
             await pause(self.effects.first_chunk_ms)

@@ -18,7 +18,7 @@ from .chat_surface import unknown_model
 from .refusals import Refusal, openai_error
 from .sheet import ModelSheet, Usage
 from .strict import Given, Strict, validate
-from .surface import Context, encoded, find_model
+from .surface import EVENT_STREAM, Context, encoded, find_model
 
 MAX_TOTAL_TOKENS = 300_000
 TokenNumber = Annotated[int, Field(ge=0, lt=200_000)]
@@ -50,6 +50,8 @@ class EmbeddingsRequest(Strict):
 
 class EmbeddingsSurface:
     """The embeddings endpoint."""
+
+    stream_type = EVENT_STREAM
 
     def read(self, document: dict[str, object], context: Context) -> EmbeddingsPending:
         """Validate and meter a request; raises Refusal."""

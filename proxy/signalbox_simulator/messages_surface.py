@@ -25,7 +25,7 @@ from .refusals import Refusal, anthropic_error
 from .sheet import ModelSheet, Usage
 from .strict import validate
 from .structured import Schema
-from .surface import Context, encoded, find_model, named_frame
+from .surface import EVENT_STREAM, Context, encoded, find_model, named_frame
 
 THINKING_TOKENS = 96
 FINISH = {
@@ -51,6 +51,8 @@ __all__ = ["MessagesSurface", "check_headers"]
 
 class MessagesSurface:
     """The messages endpoint."""
+
+    stream_type = EVENT_STREAM
 
     def read(self, document: dict[str, object], context: Context) -> MessagesPending:
         """Validate and meter a request; raises Refusal."""

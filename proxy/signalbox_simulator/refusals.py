@@ -74,3 +74,29 @@ def anthropic_error(refusal: Refusal, request_id: str) -> dict[str, object]:
         "error": {"type": kind, "message": refusal.message},
         "request_id": request_id,
     }
+
+
+GOOGLE_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+def google_error(refusal: Refusal) -> dict[str, object]:
+    """Give Google's error body; a code is the reason of an ``ErrorInfo``."""
+    error: dict[str, object] = {
+        "code": refusal.status,
+        "message": refusal.message,
+        "status": GOOGLE_STATUSES.get(refusal.status, "UNKNOWN"),
+    }
+    if refusal.code is not None and refusal.code.isupper():
+        info = {"reason": refusal.code, "domain": "googleapis.com"}
+        kind = "type.googleapis.com/google.rpc.ErrorInfo"
+        error["details"] = [{"@type": kind, **info}]
+    return {"error": error}

@@ -12,14 +12,17 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from .aws_signatures import AwsSignatures
 from .behaviour import Behaviour, Effects
 from .bill import Bill
-from .chat_surface import ChatSurface
 from .composition import LONGEST, SHORTEST
 from .control import Control, Traffic
+from .count_tokens_surface import CountTokensSurface
 from .credentials import Credentials
 from .delivery import Delivery, Gone, abort, elapsed_ms, hang, pause
-from .embeddings_surface import EmbeddingsSurface
+from .endpoints import CHAT, CONVERSE, check_content_type, error, find, voice
+from .gemini_surface import GeminiSurface
+from .identity_services import IdentityServices
 from .messages_surface import MessagesSurface, check_headers
 from .models_surface import list_models
 from .prompt_cache import PromptCache
@@ -29,11 +32,6 @@ from .strict import decode
 from .surface import Context, Pending, Surface
 
 MAX_BODY_BYTES = 32 * 2**20
-PATHS: dict[str, tuple[str, Surface]] = {
-    "/v1/chat/completions": ("chat_completions", ChatSurface()),
-    "/v1/embeddings": ("embeddings", EmbeddingsSurface()),
-    "/v1/messages": ("messages", MessagesSurface()),
-}
 MODELS_PATH = "/v1/models"
 CORRELATION = ("x-request-id", "x-signalbox-attempt")
 
@@ -54,6 +52,10 @@ class Call:
         """The headers of its answer."""
         if isinstance(self.surface, MessagesSurface):
             return {"request-id": self.request_id}
+        if isinstance(self.surface, GeminiSurface):
+            return {"server-timing": f"gfet4t7; dur={elapsed_ms(self.started)}"}
+        if self.surface is CONVERSE:
+            return {"x-amzn-RequestId": self.request_id}
         return {
             "x-request-id": self.request_id,
             "openai-processing-ms": str(elapsed_ms(self.started)),
@@ -75,7 +77,13 @@ class Simulator:
     control_token: str | None = field(default=None, repr=False)
     traffic: Traffic = field(default_factory=Traffic)
     cache: PromptCache = field(default_factory=lambda: PromptCache(time.monotonic))
+    signatures: AwsSignatures = field(init=False)
+    identities: IdentityServices = field(init=False)
     _sequence: int = 0
+
+    def __post_init__(self) -> None:
+        self.signatures = AwsSignatures(self.credentials)
+        self.identities = IdentityServices(self.credentials)
 
     def application(self) -> web.Application:
         """Give the aiohttp application."""
@@ -90,20 +98,18 @@ class Simulator:
         """Answer any request for any host."""
         self._sequence += 1
         request_id = f"req_{os.getpid():x}{time.time_ns():x}{self._sequence:x}"
-        named, slash, rest = request.rel_url.raw_path.removeprefix("/").partition("/")
+        raw_path = request.raw_path.partition("?")[0]
+        named, slash, rest = raw_path.removeprefix("/").partition("/")
         host = unquote(named).partition(":")[0]
-        path = slash + rest
-        surface = PATHS.get(path, PATHS["/v1/chat/completions"])[1]
+        path = slash + rest or "/"
         section = self.sheet.hosts.get(host)
         if section is None:
             self.traffic.see("(unknown)", 0)
             refusal = Refusal(
                 404, f"No host {host[:100]!r} in the price sheet.", code="unknown_host"
             )
-            return error(surface, refusal, {"x-request-id": request_id}, request_id)
-        if "messages" in section.surfaces:
-            surface = PATHS["/v1/messages"][1]
-        call = Call(request, host, section, surface, request_id, time.monotonic())
+            return error(CHAT, refusal, {"x-request-id": request_id}, request_id)
+        call = Call(request, host, section, voice(section), request_id, time.monotonic())
         self.traffic.see(host, 0)
         try:
             return await self._answer(call, path)
@@ -114,16 +120,20 @@ class Simulator:
             return web.Response()
 
     async def _answer(self, call: Call, path: str) -> web.StreamResponse:
-        if path == MODELS_PATH or path.startswith(MODELS_PATH + "/"):
+        if "identity" in call.section.surfaces:
+            return self.identities.answer(call.request, path, await self._body(call))
+        kind, surface = find(path, call.request.query, call.section)
+        if not kind and (path == MODELS_PATH or path.startswith(MODELS_PATH + "/")):
             return self._models(call, path)
-        kind, surface = PATHS.get(path, ("", call.surface))
         if kind not in call.section.surfaces:
             raise Refusal(404, f"Invalid URL ({call.request.method} {path[:200]})")
         if call.request.method != "POST":
             raise Refusal(405, f"Not allowed to {call.request.method} on {path}.")
         call = Call(call.request, call.host, call.section, surface, call.request_id, call.started)
         body = await self._body(call)
-        credential = self.credentials.authenticate(call.request.headers, call.section)
+        if kind == "sts":
+            return self.signatures.answer(call.request, body, call.host)
+        credential = self._credential(call, body)
         if kind == "messages":
             check_headers(call.request.headers)
         check_content_type(call.request)
@@ -136,9 +146,20 @@ class Simulator:
             seed=self.seed,
             answer_tokens=self.answer_tokens,
             cache=self.cache,
+            path=path,
         )
+        if isinstance(surface, CountTokensSurface):
+            counted = surface.count(decode(body), context)
+            return web.Response(body=counted, headers=call.headers, content_type="application/json")
         pending = surface.read(decode(body), context)
         return await self._deliver(call, pending, credential)
+
+    def _credential(self, call: Call, body: bytes) -> str:
+        """Give the name of the credential that proves who calls."""
+        headers = call.request.headers
+        if call.surface is CONVERSE and headers.get("Authorization", "").startswith("AWS4-"):
+            return self.signatures.authenticate(call.request, body, "bedrock", call.host)
+        return self.credentials.authenticate(headers, call.section)
 
     async def _body(self, call: Call) -> bytes:
         try:
@@ -186,7 +207,13 @@ class Simulator:
             abort(call.request)
             raise Gone
         delivery = Delivery(
-            call.request, answer, effects, call.headers, post, allowance=self.allowance
+            call.request,
+            answer,
+            effects,
+            call.headers,
+            post,
+            allowance=self.allowance,
+            stream_type=call.surface.stream_type,
         )
         return await (delivery.stream() if pending.stream else delivery.whole())
 
@@ -221,7 +248,7 @@ class Simulator:
             "request_id": call.request_id,
             "host": call.host,
             "model": model,
-            "path": str(call.request.rel_url.raw_path).partition("/v1")[2],
+            "path": _path(call.request),
             "service_tier": tier,
             "usage": usage.model_dump(),
             "amount_pico_usd": amount_pico_usd(self.sheet, call.host, model, usage, tier),
@@ -230,32 +257,10 @@ class Simulator:
         }
 
 
-def check_content_type(request: web.Request) -> None:
-    """Accept plain JSON only, as the providers do."""
-    if request.content_type != "application/json":
-        raise Refusal(
-            400,
-            f"Unsupported content type: {request.content_type[:100]!r}. This API method only "
-            "accepts 'application/json' requests.",
-            code="unsupported_content_type",
-        )
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Refusal(415, "Compressed request bodies are not supported.")
-
-
-def error(
-    surface: Surface, refusal: Refusal, headers: dict[str, str], request_id: str
-) -> web.Response:
-    """Give an error in the provider's own shape."""
-    answer = web.Response(
-        body=surface.error(refusal, request_id),
-        status=refusal.status,
-        headers=headers,
-        content_type="application/json",
-    )
-    if refusal.retry_after is not None:
-        answer.headers["retry-after"] = str(refusal.retry_after)
-    return answer
+def _path(request: web.Request) -> str:
+    """Give the path at the provider, without the version in front of it."""
+    rest = request.raw_path.partition("?")[0].lstrip("/").partition("/")[2]
+    return f"/{rest}".removeprefix("/v1")
 
 
 def read_token(path: Path | None) -> str | None:

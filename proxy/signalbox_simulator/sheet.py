@@ -15,9 +15,26 @@ TOKENS_PER_PRICE = 10**6
 DEFAULT_SHEET = Path(__file__).with_name("default_prices.yaml")
 
 Capability = Literal[
-    "tools", "images", "files", "structured_output", "thinking", "adaptive_thinking"
+    "tools",
+    "images",
+    "files",
+    "structured_output",
+    "thinking",
+    "adaptive_thinking",
+    "thinking_levels",
 ]
-Surface = Literal["chat_completions", "embeddings", "messages", "models"]
+Surface = Literal[
+    "chat_completions",
+    "embeddings",
+    "generate_content",
+    "messages",
+    "models",
+    "converse",
+    "sts",
+    "identity",
+    "azure",
+    "responses",
+]
 
 
 def _decimal(value: object) -> Fraction:

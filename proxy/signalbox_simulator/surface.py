@@ -16,6 +16,8 @@ from .prompt_cache import PromptCache
 from .refusals import Refusal
 from .sheet import ModelSheet, Sheet, Usage
 
+EVENT_STREAM = "text/event-stream"
+
 
 @dataclass(frozen=True)
 class Context:
@@ -29,6 +31,7 @@ class Context:
     seed: int
     answer_tokens: tuple[int, int]
     cache: PromptCache
+    path: str = ""
 
     @property
     def created(self) -> int:
@@ -89,6 +92,10 @@ class Pending(Protocol):
 
 class Surface(Protocol):
     """One endpoint's wire format."""
+
+    @property
+    def stream_type(self) -> str:
+        """The content type of its streams."""
 
     def read(self, document: dict[str, object], context: Context) -> Pending:
         """Validate and meter a request; raises Refusal."""

@@ -174,8 +174,13 @@ def _check_lane(path: str, lane: wire.Lane) -> None:
         raise SnapshotError(f"{path}.endpoint", "is not an http or https address without query")
     if not _COUNTRY.fullmatch(lane.jurisdiction):
         raise SnapshotError(f"{path}.jurisdiction", "is not a country code of two capital letters")
-    if (lane.auth == "none") != (not lane.auth_key):
-        raise SnapshotError(f"{path}.auth_key", "goes with auth apiKey, and only with it")
+    has_key = bool(lane.auth_key)
+    if (lane.auth == "none" and has_key) or (lane.auth == "apiKey" and not has_key):
+        raise SnapshotError(f"{path}.auth_key", "goes with auth apiKey, and not with none")
+    if (lane.identity is None) != (lane.auth in ("apiKey", "none")):
+        raise SnapshotError(f"{path}.identity", "goes with auth aws, google or azure")
+    if lane.auth == "aws" and lane.identity is not None and not lane.identity.region:
+        raise SnapshotError(f"{path}.identity.region", "is missing; aws signs for a region")
 
 
 def _check_budget(path: str, budget: wire.Budget) -> None:

@@ -20,7 +20,8 @@ Sensitivity = Literal[0, 1, 2, 3]
 SENSITIVITY_NAMES = ("public", "internal", "confidential", "regulated")
 
 LaneClass = Literal["public", "regional", "reserved", "sovereign", "batch", "flex"]
-WireFormat = Literal["openai", "anthropic"]
+WireFormat = Literal["openai", "anthropic", "bedrock", "gemini"]
+Auth = Literal["apiKey", "none", "aws", "google", "azure"]
 Enforcement = Literal["Enforce", "DryRun"]
 Objective = Literal["cheapest", "fastest", "best"]
 Unit = Literal["usd", "tokens", "requests"]
@@ -60,8 +61,27 @@ class PriceTable(Wire, frozen=True):
     long_context: LongContext | None = None
 
 
+class Identity(Wire, frozen=True):
+    """Whom a lane signs in as, with `auth` aws, google or azure; "" is what the pod brings.
+
+    aws: `role` is the ARN of the role to assume, `region` the one that calls are signed for.
+    google: `service_account` is the account to act as. azure: `tenant` and `client` are the
+    application, `scope` is what the token is for.
+    """
+
+    role: str = ""
+    region: str = ""
+    service_account: str = ""
+    tenant: str = ""
+    client: str = ""
+    scope: str = ""
+
+
 class Lane(Wire, frozen=True):
     """One way to run a model: a provider, a place, a price.
+
+    `auth_key` names a credential of the proxy's: always with `auth` apiKey; with aws, google and
+    azure one that stands in for the pod's own identity, "" for none.
 
     `list_price` is the Model's own price; `price` is what this lane bills, with `multiplier_ppm`
     (batch and flex discounts; 1_000_000 is none) and `premium_ppm` (regional premium) applied,
@@ -74,7 +94,7 @@ class Lane(Wire, frozen=True):
     wire_format: WireFormat
     upstream_model: str
     endpoint: str
-    auth: Literal["apiKey", "none"]
+    auth: Auth
     auth_key: str
     region: str
     jurisdiction: str
@@ -84,9 +104,12 @@ class Lane(Wire, frozen=True):
     multiplier_ppm: int = 1_000_000
     premium_ppm: int = 0
     output_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    responses_api: bool = False
+    api_version: str = ""
     service_tier: str = ""
     first_chunk_ms: int | None = None
     request_timeout_ms: int = 600_000
+    identity: Identity | None = None
 
 
 class TokenLimits(Wire, frozen=True):

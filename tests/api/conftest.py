@@ -34,6 +34,7 @@ _LANE = {
     "wireFormat": "anthropic",
     "upstreamModel": "claude-sonnet-4-5",
     "outputLimitField": "max_tokens",
+    "responsesApi": True,
     "serviceTier": "standard",
     "endpoint": "https://api.anthropic.com",
     "auth": {"type": "apiKey", "key": "anthropic"},
@@ -42,6 +43,19 @@ _LANE = {
     "maxSensitivity": "confidential",
     "typicalFirstChunkMs": 800,
     "limits": {"requestTimeoutSeconds": 300},
+}
+_AWS = {
+    "type": "aws",
+    "role": "arn:aws:iam::123456789012:role/models",
+    "region": "eu-central-1",
+}
+_GOOGLE = {"type": "google", "serviceAccount": "models@company.iam.gserviceaccount.com"}
+_AZURE = {
+    "type": "azure",
+    "key": "azure-secret",
+    "tenant": "company.example",
+    "client": "0b1c2d3e",
+    "scope": "https://cognitiveservices.azure.com/.default",
 }
 _LANE_PRICE = {
     "multiplier": "0.5",
@@ -105,7 +119,13 @@ COMPLETE: dict[str, dict[str, Any]] = {
             "output": "15",
             "longContext": _LONG_CONTEXT,
         },
-        "lanes": [_LANE, {"name": "batch", "from": "us", "class": "batch", "price": _LANE_PRICE}],
+        "lanes": [
+            _LANE,
+            {"name": "batch", "from": "us", "class": "batch", "price": _LANE_PRICE},
+            {"name": "bedrock", "from": "us", "auth": _AWS},
+            {"name": "vertex", "from": "us", "auth": _GOOGLE},
+            {"name": "azure", "from": "us", "auth": _AZURE},
+        ],
         "deprecation": {"at": "2027-05-01T00:00:00Z", "replacement": "opus"},
     },
     "Budget": {

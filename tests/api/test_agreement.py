@@ -38,6 +38,7 @@ _LANE = "the lane is incomplete"
 _FROM = "from leads nowhere"
 _OPEN = "endpoint is not encrypted"
 _AUTH = "type and key do not fit"
+_IDENTITY = "auth says whom to sign in as where its type does not"
 
 RULES = [
     *(Case(kind, {}) for kind in KINDS),
@@ -163,6 +164,21 @@ RULES = [
     Case("Model", {"spec.lanes[0].auth": {"type": "none"}}),
     Case("Model", {"spec.lanes[0].auth": {"type": "none", "key": "k"}}, _AUTH),
     Case("Model", {"spec.lanes[0].auth": {"type": "apiKey"}}, _AUTH),
+    *(
+        Case("Model", {"spec.lanes[0].auth": {"type": kind} | said}, refusal)
+        for kind, said, refusal in (
+            ("aws", {}, None),
+            ("aws", {"key": "k"}, None),
+            ("aws", {"role": "arn:aws:iam::123456789012:role/r", "region": "eu-west-1"}, None),
+            ("aws", {"tenant": "t"}, _IDENTITY),
+            ("google", {"serviceAccount": "a@b.iam.gserviceaccount.com"}, None),
+            ("google", {"role": "arn:aws:iam::123456789012:role/r"}, _IDENTITY),
+            ("azure", {"tenant": "t", "client": "c", "scope": "api://x/.default"}, None),
+            ("azure", {"serviceAccount": "a@b.iam.gserviceaccount.com"}, _IDENTITY),
+            ("apiKey", {"key": "k", "region": "eu-west-1"}, _IDENTITY),
+            ("none", {"scope": "api://x/.default"}, _IDENTITY),
+        )
+    ),
     *(
         Case("Model", {"spec.lanes[0].endpoint": endpoint}, refusal)
         for endpoint, refusal in (

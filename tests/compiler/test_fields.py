@@ -97,10 +97,16 @@ EDITS: list[Resource] = [
     mini(lanes=[lane("x", **{"class": "regional"}, provider="x", wireFormat="anthropic")]),
     mini(lanes=[lane(upstreamModel="x", endpoint="https://x", auth={"type": "none"})]),
     mini(lanes=[lane(auth={"type": "apiKey", "key": "x"}, region="x", jurisdiction="DE")]),
+    mini(
+        lanes=[lane(auth={"type": "aws", "role": "arn:aws:iam::123456789012:role/r"}, region="x")]
+    ),
+    mini(lanes=[lane(auth={"type": "google", "serviceAccount": "a@b.gserviceaccount.com"})]),
+    mini(lanes=[lane(auth={"type": "azure", "tenant": "t", "client": "c"})]),
     mini(lanes=[lane(maxSensitivity="public", serviceTier="x", typicalFirstChunkMs=5)]),
     mini(lanes=[lane(price={"multiplier": "0.5", "regionalPremium": "0.1"})]),
     mini(displayName="Mini"),
     mini(lanes=[lane(outputLimitField="max_completion_tokens")]),
+    mini(lanes=[lane(responsesApi=True)]),
     mini(lanes=[lane(limits={"requestTimeoutSeconds": 5})]),
     budget("day", scope={"workload": "x"}, per="user", whenMissing="refuse"),
     budget("day", limit={"tokens": 5}, maxPerRequest={"tokens": 5}, warnAtPercent=[5]),
@@ -126,6 +132,10 @@ def moved(one: object, other: object) -> Iterator[str]:
             if first != second:
                 yield f"{type(one).__name__}.{name}"
                 yield from moved(first, second)
+    elif one is None and isinstance(other, msgspec.Struct):
+        for field in msgspec.structs.fields(other):
+            if getattr(other, field.name) != field.default:
+                yield f"{type(other).__name__}.{field.name}"
     elif isinstance(one, list) and isinstance(other, list):
         for first, second in zip(one, other, strict=False):
             yield from moved(first, second)

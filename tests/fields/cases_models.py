@@ -22,6 +22,7 @@ PICTURE = Ask(
     surface="messages",
     body={"messages": [{"role": "user", "content": [{"type": "image", "source": IMAGE}]}]},
 )
+RESPONSE = Ask(surface="responses", body={"input": "hello", "max_output_tokens": 10})
 THREE = [
     lane("us"),
     lane("de", jurisdiction="DE", region="eu-central"),
@@ -222,12 +223,12 @@ CASES = [
     ),
     Case(
         "Model.lanes[].wireFormat",
-        "a lane carries the surface whose format it speaks",
+        "a lane is told in the format that it speaks",
         MODEL,
         "openai",
         "anthropic",
-        lambda it: it.lanes(PLAIN),
-        (BOTH, ["mini/de"]),
+        lambda it: it.call(PLAIN, lane="mini/us")["url"].rpartition("/v1")[2],
+        ("/chat/completions", "/messages"),
     ),
     Case(
         "Model.lanes[].upstreamModel",
@@ -246,6 +247,24 @@ CASES = [
         "max_completion_tokens",
         lambda it: sorted(name for name in it.call(PLAIN)["body"] if name.startswith("max_")),
         (["max_tokens"], ["max_completion_tokens"]),
+    ),
+    Case(
+        "Model.lanes[].responsesApi",
+        "responses reach the provider as they are, and not as chat completions",
+        MODEL,
+        False,
+        True,
+        lambda it: it.call(RESPONSE)["url"].partition("/v1")[2],
+        ("/chat/completions", "/responses"),
+    ),
+    Case(
+        "Model.lanes[].apiVersion",
+        "the provider is asked by deployment, as Azure's version of that date has it",
+        MODEL,
+        ABSENT,
+        "2024-10-21",
+        lambda it: it.call(PLAIN)["url"].partition("/openai/")[2],
+        ("", "deployments/upstream-us/chat/completions?api-version=2024-10-21"),
     ),
     Case(
         "Model.lanes[].serviceTier",

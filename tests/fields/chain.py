@@ -21,7 +21,7 @@ from signalbox_operator.compiler import Compilation, compile_objects
 from signalbox_operator.facts import AccountFacts, FleetFacts
 from signalbox_operator.status import Report, with_status
 from signalbox_proxy.accounts import accounts_for
-from signalbox_proxy.calling import credential_of, upstream_call
+from signalbox_proxy.calling import carrier_for, credential_of, upstream_call
 from signalbox_proxy.classification import Facts, check_tools, classify
 from signalbox_proxy.credentials import CredentialStore
 from signalbox_proxy.decision_record import decision_record
@@ -61,7 +61,7 @@ class Ask:
     @property
     def whole_body(self) -> dict[str, Any]:
         plain: dict[str, Any] = {"model": self.model}
-        if self.surface == "embeddings":
+        if self.surface in ("embeddings", "responses"):
             plain["input"] = "Hello"
         else:
             plain["messages"] = [{"role": "user", "content": "Hello"}]
@@ -200,8 +200,9 @@ class Company:
         store = CredentialStore(credentials or Path("/nonexistent"))
         store.refresh([quote.lane.lane.auth_key])
         credential = credential_of(store, quote.lane)
+        surface = next(each for each in SURFACES if each.name == ask.surface)
         sent = upstream_call(
-            next(each for each in SURFACES if each.name == ask.surface),
+            carrier_for(surface, answer.decision, quote.lane, "r_1"),
             answer.request,
             quote,
             headers=ask.headers,

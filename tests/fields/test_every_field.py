@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from fields import cases_budgets, cases_models, cases_owners, cases_policies, cases_prices
+from fields import (
+    cases_budgets,
+    cases_models,
+    cases_owners,
+    cases_policies,
+    cases_prices,
+    cases_sign_in,
+)
 from fields.cases import ABSENT, Case
 from fields.chain import Company
 from signalbox_api import KINDS
@@ -20,7 +27,14 @@ from signalbox_api.base import Part
 CASES: list[Case] = list(
     chain.from_iterable(
         module.CASES
-        for module in (cases_owners, cases_budgets, cases_models, cases_prices, cases_policies)
+        for module in (
+            cases_owners,
+            cases_budgets,
+            cases_models,
+            cases_prices,
+            cases_policies,
+            cases_sign_in,
+        )
     )
 )
 

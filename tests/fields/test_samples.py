@@ -294,6 +294,16 @@ def model_lanes(it: Company) -> None:
 
 
 @claim
+def model_clouds(it: Company) -> None:
+    both = ["assistant/vertex", "assistant/azure"]
+    assert it.lanes(ask("assistant")) == both
+    assert it.lanes(ask("assistant", "messages")) == both
+    ticket = {"type": "object", "properties": {"id": {"type": "string", "pattern": "^T[0-9]+$"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "t", "strict": True, "schema": ticket}}
+    assert it.lanes(ask("assistant", response_format=form)) == ["assistant/azure"]
+
+
+@claim
 def model_long_context(it: Company) -> None:
     def held(words: int) -> int:
         content = "a" * words
@@ -323,10 +333,23 @@ def model_prompt_cache(it: Company) -> None:
 
 
 @claim
+def model_other_clouds(it: Company) -> None:
+    vertex, bedrock = "assistant/vertex", "assistant/bedrock"
+    for surface in ("chat", "messages"):
+        assert it.lanes(ask("assistant", surface)) == [vertex, bedrock]
+        assert it.lanes(ask("assistant", surface, x_data_assets="orders")) == [vertex]
+    assert it.call(ask("assistant"), lane=bedrock)["url"].endswith("/converse")
+    assert it.call(ask("assistant"))["url"].endswith("/gemini-2.5-flash:generateContent")
+    refusal = it.answer(ask("assistant", logit_bias={"1": 1})).decision.refusal
+    assert refusal is not None
+    assert (refusal.code, refusal.param) == ("no_capable_lane", "logit_bias")
+
+
+@claim
 def route_auto(it: Company) -> None:
-    llama, mini = "llama-3.3-70b-instruct/own", "gpt-5-mini/us"
-    assert it.lanes(ask("auto")) == [llama, mini]
-    assert it.lanes(ask("auto", "messages")) == ["claude-haiku-4-5/us"]
+    llama, mini, haiku = "llama-3.3-70b-instruct/own", "gpt-5-mini/us", "claude-haiku-4-5/us"
+    assert it.lanes(ask("auto")) == [llama, mini, haiku]
+    assert it.lanes(ask("auto", "messages")) == [llama, mini, haiku]
     assert it.lanes(ask()) == [mini]
 
 

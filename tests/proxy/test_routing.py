@@ -186,7 +186,11 @@ def test_when_lanes_lose_for_different_reasons_the_later_step_is_named() -> None
     [
         ({"retires_at": NOW}, {}, "retired"),
         ({}, {"needs": frozenset({"embeddings"}), "surface": "embeddings"}, "without embeddings"),
-        ({}, {"needs": frozenset({"chat"}), "surface": "messages"}, "speaks the openai"),
+        (
+            {"lanes": [lane("b", wire_format="gemini")], "capabilities": ["embeddings"]},
+            {"needs": frozenset({"embeddings"}), "surface": "embeddings"},
+            "speaks the gemini wire format only",
+        ),
         ({}, {"output_limit": 32_001}, "at most 32000 output tokens"),
         ({"lanes": [lane("b", lane_class="batch")]}, {}, "batch lane carries no live request"),
     ],

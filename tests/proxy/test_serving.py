@@ -231,7 +231,12 @@ def table() -> dict[str, tuple[dict[str, Any], dict[str, str], int, str]]:
     return {
         "unknown model": ({"model": "nope"}, {}, 404, "model_not_found"),
         "not a string": ({"model": 7}, {}, 400, "invalid_request"),
-        "no lane speaks it": ({"model": "haiku"}, {}, 422, "no_capable_lane"),
+        "no lane can say it": (
+            {"model": "haiku", "logit_bias": {"1": 1}},
+            {},
+            422,
+            "no_capable_lane",
+        ),
         "too much output": ({"max_completion_tokens": 10**6}, {}, 422, "no_capable_lane"),
         "unknown field": ({"surprise": 1}, {}, 422, "no_bound"),
         "unknown asset": ({}, {"x-signalbox-data-assets": "x"}, 400, "unknown_data_asset"),

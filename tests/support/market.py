@@ -80,6 +80,8 @@ def lane(name: str, host: str, jurisdiction: str, upstream: str, **spec: Any) ->
         "maxSensitivity": "regulated",
         "limits": {"requestTimeoutSeconds": 8},
     }
+    if host in (OPENAI, OPENAI_EU):
+        fields["responsesApi"] = True
     return fields | spec
 
 

@@ -124,11 +124,13 @@ def running_up(
     arguments: Sequence[str] = (),
     *,
     environment: Mapping[str, str] | None = None,
+    simulate: bool = True,
 ) -> Iterator[Running]:
     """Starts `signalbox up MANIFESTS --simulate` with its state under `folder`, ends it after. Its
     proxies wait for the ledger where this machine is busy; see `support.patient_up`.
 
-    `environment` adds to the child's: the simulator reads its options from there, too.
+    Without `simulate` lanes go where they say. `environment` adds to the child's: the simulator
+    reads its options from there, too.
     """
     port, control, metrics = free_ports(3, run=4)
     state = folder / "state"
@@ -136,7 +138,8 @@ def running_up(
     with log.open("w") as errors:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "support.patient_up", "up", str(manifests), "--simulate"),
+                *(sys.executable, "-m", "support.patient_up", "up", str(manifests)),
+                *(["--simulate"] if simulate else []),
                 *("--state", str(state), "--port", str(port)),
                 *("--control-port", str(control), "--metrics-port", str(metrics)),
                 *arguments,

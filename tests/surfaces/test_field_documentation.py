@@ -6,10 +6,12 @@ import pytest
 
 from signalbox_proxy.surfaces import decoding
 from signalbox_proxy.surfaces.chat_types import CHAT
+from signalbox_proxy.surfaces.count_tokens import TABLE as COUNT_TOKENS
 from signalbox_proxy.surfaces.embeddings import TABLE as EMBEDDINGS
 from signalbox_proxy.surfaces.fields import FieldTable
 from signalbox_proxy.surfaces.messages import NEUTRAL_BETAS
 from signalbox_proxy.surfaces.messages_types import CLIENT_TOOL_TOKENS, MESSAGES
+from signalbox_proxy.surfaces.responses_types import RESPONSES
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "surfaces.md").read_text()
 
@@ -20,7 +22,13 @@ def section(path: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("path", "table"),
-    [("/v1/chat/completions", CHAT), ("/v1/messages", MESSAGES), ("/v1/embeddings", EMBEDDINGS)],
+    [
+        ("/v1/chat/completions", CHAT),
+        ("/v1/messages", MESSAGES),
+        ("/v1/messages/count_tokens", COUNT_TOKENS),
+        ("/v1/embeddings", EMBEDDINGS),
+        ("/v1/responses", RESPONSES),
+    ],
 )
 def test_every_field_stands_in_the_documentation_as_it_acts(path: str, table: FieldTable) -> None:
     rows = [line for line in section(path) if line.startswith("| `") and line.count("|") == 4]

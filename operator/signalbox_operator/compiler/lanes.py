@@ -3,6 +3,7 @@
 from typing import Literal, TypeVar
 
 from signalbox_api.lane import Lane, LaneClass, WireFormat
+from signalbox_api.lane_auth import AuthType, LaneAuth
 from signalbox_api.model import Capability, ModelSpec
 from signalbox_api.price import LanePrice
 from signalbox_operator.compiler.conversion import sensitivity
@@ -13,6 +14,8 @@ _Value = TypeVar("_Value")
 
 _OPENAI = "openai"
 _DEFAULT_TIMEOUT_S = 600
+_AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
+"""What Entra tokens for Azure OpenAI are for, as Microsoft's reference gives it."""
 
 
 def build_lanes(spec: ModelSpec, simulate_url: str | None) -> list[wire.Lane]:
@@ -46,7 +49,7 @@ def _build(spec: ModelSpec, lane: Lane, written: Lane, simulate_url: str | None)
     price: LanePrice | None = lane.price
     prices = lane_prices(spec.price, price, chat=chat)
     lane_class = _stated(lane.lane_class)
-    auth = _stated(lane.auth)
+    auth = _of_simulator(_stated(lane.auth)) if simulate_url else _stated(lane.auth)
     limit = lane.limits.request_timeout_seconds if lane.limits else None
     return wire.Lane(
         name=lane.name,
@@ -57,6 +60,7 @@ def _build(spec: ModelSpec, lane: Lane, written: Lane, simulate_url: str | None)
         endpoint=_endpoint(_stated(lane.endpoint), simulate_url),
         auth=auth.type.value,
         auth_key=auth.key or "",
+        identity=_identity(auth, _stated(lane.region)),
         region=_stated(lane.region),
         jurisdiction=_stated(lane.jurisdiction),
         max_sensitivity=sensitivity(_stated(lane.max_sensitivity).rank),
@@ -65,9 +69,38 @@ def _build(spec: ModelSpec, lane: Lane, written: Lane, simulate_url: str | None)
         multiplier_ppm=prices.multiplier_ppm,
         premium_ppm=prices.premium_ppm,
         output_limit_field=_output_limit_field(lane),
+        responses_api=_responses_api(lane),
+        api_version=lane.api_version or "",
         service_tier=_service_tier(lane, written) if chat else "",
         first_chunk_ms=lane.typical_first_chunk_ms,
         request_timeout_ms=1000 * (limit or _DEFAULT_TIMEOUT_S),
+    )
+
+
+def _of_simulator(auth: LaneAuth) -> LaneAuth:
+    """The simulator is no cloud: who would sign in shows it a made-up key instead."""
+    if auth.type in {AuthType.API_KEY, AuthType.NONE}:
+        return auth
+    return LaneAuth(type=AuthType.API_KEY, key=auth.key or simulated_key(auth.type))
+
+
+def simulated_key(kind: AuthType) -> str:
+    """Name of the simulator's key for lanes that sign in without one."""
+    return f"simulated-{kind.value}"
+
+
+def _identity(auth: LaneAuth, region: str) -> wire.Identity | None:
+    """Whom the lane signs in as, with what its cloud demands filled in."""
+    if auth.type in {AuthType.API_KEY, AuthType.NONE}:
+        return None
+    is_aws, is_azure = auth.type is AuthType.AWS, auth.type is AuthType.AZURE
+    return wire.Identity(
+        role=auth.role or "",
+        region=(auth.region or region) if is_aws else "",
+        service_account=auth.service_account or "",
+        tenant=auth.tenant or "",
+        client=auth.client or "",
+        scope=(auth.scope or _AZURE_SCOPE) if is_azure else "",
     )
 
 
@@ -91,6 +124,13 @@ def _output_limit_field(lane: Lane) -> Literal["max_tokens", "max_completion_tok
     if lane.output_limit_field is not None:
         return lane.output_limit_field.value
     return "max_completion_tokens" if lane.provider == _OPENAI else "max_tokens"
+
+
+def _responses_api(lane: Lane) -> bool:
+    """Many servers that speak OpenAI's chat completions have no responses."""
+    if lane.responses_api is not None:
+        return lane.responses_api
+    return lane.provider == _OPENAI
 
 
 def _service_tier(lane: Lane, written: Lane) -> str:

@@ -7,11 +7,13 @@ docs/surfaces.md. Paths that no surface has are `surface_not_governed` and never
 from typing import Final
 
 from signalbox_proxy.surfaces.chat import CHAT
-from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader, Surface
+from signalbox_proxy.surfaces.contract import AnswerFacts, Carrier, StreamReader, Surface
+from signalbox_proxy.surfaces.count_tokens import COUNT_TOKENS
 from signalbox_proxy.surfaces.embeddings import EMBEDDINGS
 from signalbox_proxy.surfaces.messages import MESSAGES
+from signalbox_proxy.surfaces.responses import RESPONSES
 
-SURFACES: Final[tuple[Surface, ...]] = (CHAT, MESSAGES, EMBEDDINGS)
+SURFACES: Final[tuple[Surface, ...]] = (CHAT, MESSAGES, EMBEDDINGS, RESPONSES, COUNT_TOKENS)
 """All surfaces that take model calls."""
 
 BY_PATH: Final[dict[str, Surface]] = {surface.path: surface for surface in SURFACES}
@@ -19,10 +21,13 @@ BY_PATH: Final[dict[str, Surface]] = {surface.path: surface for surface in SURFA
 __all__ = [
     "BY_PATH",
     "CHAT",
+    "COUNT_TOKENS",
     "EMBEDDINGS",
     "MESSAGES",
+    "RESPONSES",
     "SURFACES",
     "AnswerFacts",
+    "Carrier",
     "StreamReader",
     "Surface",
 ]

@@ -14,8 +14,6 @@ from signalbox_proxy.surfaces.fields import invalid, no_bound
 from signalbox_proxy.surfaces.texts import Texts
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
-_LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
-
 
 class ChatSurface:
     """The surface object; see `contract.Surface`."""
@@ -71,24 +69,10 @@ class ChatSurface:
         )
 
     def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
-        """The body for one lane.
-
-        The limit is written in the field that the lane is known to honour, whichever of the two
-        the client used: a field that a server ignores would leave the output without a bound.
-        """
+        """The body for one lane."""
         body = dict(request.body)
-        body["model"] = lane.upstream_model
         limit = output_limit if output_limit is not None else request.output_limit
-        for field in _LIMIT_FIELDS:
-            body.pop(field, None)
-        if limit is not None:
-            body[lane.output_limit_field] = limit
-        if request.stream:
-            body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-        if lane.service_tier:
-            body["service_tier"] = lane.service_tier
-        elif body.get("service_tier") is not None:
-            body["service_tier"] = "default"
+        governed.write_openai_lane(body, lane, output_limit=limit, stream=request.stream)
         return encode_body(body)
 
     def read_answer(self, request: ModelRequest, body: bytes) -> AnswerFacts:
@@ -100,6 +84,10 @@ class ChatSurface:
         return ChatStreamReader(
             wants_usage=request.wants_stream_usage, cache_write=request.cache_write
         )
+
+    def rejection(self, status: int, body: bytes) -> Refusal:
+        """A provider's own 4xx."""
+        return errors.provider_rejection(status, body)
 
     def error(self, refusal: Refusal, run_id: str) -> tuple[int, dict[str, str], bytes]:
         """A refusal in OpenAI's error shape."""

@@ -26,6 +26,8 @@ class AnswerFacts:
     also was not cut off by a limit or a filter. `finish` is the provider's own word. `text` is
     the first choice, `more_texts` are the others. `error` is the provider's error inside a
     stream, or what was wrong with the answer's form. `items` counts choices, blocks or embeddings.
+    `body` is what the client gets where that is not what the provider sent. `answer_id` is the
+    provider's own name of the answer, as far as it was read.
     """
 
     usage: Usage | None = None
@@ -38,6 +40,8 @@ class AnswerFacts:
     has_tool_calls: bool = False
     items: int = 0
     error: str = ""
+    body: bytes | None = None
+    answer_id: str = ""
 
 
 class StreamReader(Protocol):
@@ -57,27 +61,12 @@ class StreamReader(Protocol):
         """The upstream ended: give what is still to be sent."""
 
 
-class Surface(Protocol):
-    """One wire API of the proxy. Objects are stateless."""
+class Carrier(Protocol):
+    """Carries requests to lanes of one wire format, and their answers back.
 
-    @property
-    def name(self) -> SurfaceName:
-        """Name in runs and metrics."""
-
-    @property
-    def wire_format(self) -> WireFormat:
-        """Wire format that its lanes must speak."""
-
-    @property
-    def path(self) -> str:
-        """Path on this proxy."""
-
-    def parse(self, body: dict[str, Any], headers: Mapping[str, str]) -> ModelRequest:
-        """Understand a decoded body; header names are in lower case.
-
-        Raises `Refusal` with `invalid_request` (the provider would refuse it for sure) or
-        `no_bound` (it could change the bill in a way that has no bound), naming the field.
-        """
+    A surface is the carrier for lanes of its own format. For the others it is a translation:
+    `signalbox_proxy.translation.carrier`.
+    """
 
     def upstream_path(self, lane: Lane) -> str:
         """What follows `lane.endpoint` (without its trailing slash) in the URL."""
@@ -95,6 +84,32 @@ class Surface(Protocol):
 
     def stream_reader(self, request: ModelRequest) -> StreamReader:
         """A reader for one streamed answer."""
+
+    def rejection(self, status: int, body: bytes) -> Refusal:
+        """A provider's own 4xx as a refusal: its sentence, bounded and without credentials."""
+
+
+class Surface(Carrier, Protocol):
+    """One wire API of the proxy. Objects are stateless."""
+
+    @property
+    def name(self) -> SurfaceName:
+        """Name in runs and metrics."""
+
+    @property
+    def wire_format(self) -> WireFormat:
+        """Wire format of which it is itself the carrier."""
+
+    @property
+    def path(self) -> str:
+        """Path on this proxy."""
+
+    def parse(self, body: dict[str, Any], headers: Mapping[str, str]) -> ModelRequest:
+        """Understand a decoded body; header names are in lower case.
+
+        Raises `Refusal` with `invalid_request` (the provider would refuse it for sure) or
+        `no_bound` (it could change the bill in a way that has no bound), naming the field.
+        """
 
     def error(self, refusal: Refusal, run_id: str) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body that the surface's SDK understands."""

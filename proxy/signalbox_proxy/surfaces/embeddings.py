@@ -120,6 +120,10 @@ class EmbeddingsSurface:
         """Embeddings are never streamed; a stream that came anyway is read as OpenAI's."""
         return ChatStreamReader(wants_usage=True, cache_write="none")
 
+    def rejection(self, status: int, body: bytes) -> Refusal:
+        """A provider's own 4xx."""
+        return errors.provider_rejection(status, body)
+
     def error(self, refusal: Refusal, run_id: str) -> tuple[int, dict[str, str], bytes]:
         """A refusal in OpenAI's error shape."""
         return errors.openai_error(refusal, run_id)

@@ -88,9 +88,14 @@ def provider_rejection(status: int, body: bytes) -> Refusal:
             param = _text(error.get("param"))
         else:
             message = _text(error)
+    return rejection(status, message, param)
+
+
+def rejection(status: int, message: str, param: str) -> Refusal:
+    """A provider's own 4xx as a refusal, with what it said of it."""
     return Refusal(
         "provider_rejected",
-        message or f"The provider refused the request with status {status}.",
+        _text(message) or f"The provider refused the request with status {status}.",
         param[:200],
         status=status if 400 <= status <= 499 else 400,
     )

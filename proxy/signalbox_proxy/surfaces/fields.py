@@ -90,6 +90,14 @@ KNOWN_KINDS: Final[Mapping[str, str]] = {
     "browser_state": _SERVER_TOOL,
     "code_execution_20250825": _SERVER_TOOL,
     "code_execution_20260120": _SERVER_TOOL,
+    "input_file": _PAGES,
+    "item_reference": "what is stored at the provider is not counted",
+    "web_search": "web searches are billed per call",
+    "web_search_preview": "web searches are billed per call",
+    "file_search": _SERVER_TOOL,
+    "code_interpreter": "containers are billed by the hour",
+    "image_generation": "images have prices of their own",
+    "mcp": "remote tools add input that is not known",
 }
 """Kinds of content parts and sources that are refused, and why."""
 

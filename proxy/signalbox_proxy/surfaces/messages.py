@@ -10,13 +10,10 @@ from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader
 from signalbox_proxy.surfaces.decoding import encode_body
 from signalbox_proxy.surfaces.fields import invalid, no_bound
 from signalbox_proxy.surfaces.messages_answers import MessagesStreamReader, read_message
-from signalbox_proxy.surfaces.messages_content import MessagesContent
+from signalbox_proxy.surfaces.messages_content import MessagesContent, without_sealed
 from signalbox_proxy.surfaces.messages_types import MESSAGES as TABLE
 from signalbox_proxy.surfaces.messages_types import ThinkingAdaptive, ThinkingEnabled
 from signalbox_snapshot.snapshot import Lane, WireFormat
-
-DEFAULT_VERSION: Final = "2023-06-01"
-"""`anthropic-version` where the client sends none, as Anthropic's reference shows it."""
 
 NEUTRAL_BETAS: Final = frozenset(
     {
@@ -48,7 +45,7 @@ class MessagesSurface:
 
     def parse(self, body: dict[str, Any], headers: Mapping[str, str]) -> ModelRequest:
         """Understand a decoded body."""
-        _check_betas(headers)
+        check_betas(headers)
         body, metadata = governed.take_metadata(body)
         asked = TABLE.read(body)
         _check(asked)
@@ -75,6 +72,7 @@ class MessagesSurface:
             output_schema=content.schema,
             user=(asked.metadata.user_id or "") if asked.metadata else "",
             metadata=metadata,
+            has_sealed=content.has_sealed,
         )
 
     def upstream_path(self, lane: Lane) -> str:
@@ -85,18 +83,17 @@ class MessagesSurface:
         self, client: Mapping[str, str], lane: Lane, credential: str
     ) -> dict[str, str]:
         """All headers of the upstream call; the client's version is passed on, never pinned."""
-        headers = governed.common_headers(client, stream_capable=True)
-        version = client.get("anthropic-version", "")
-        is_usable = version and governed.is_header_value(version)
-        headers["anthropic-version"] = version if is_usable else DEFAULT_VERSION
+        headers = governed.anthropic_headers(client, lane, credential)
         if betas := _betas(client):
             headers["anthropic-beta"] = ",".join(betas)
-        return headers | governed.anthropic_credential(lane, credential)
+        return headers
 
     def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
         """The body for one lane."""
         body = dict(request.body)
         body["model"] = lane.upstream_model
+        if request.has_sealed:
+            body["messages"] = without_sealed(body["messages"])
         if output_limit is not None:
             body["max_tokens"] = output_limit
         if lane.service_tier:
@@ -112,6 +109,10 @@ class MessagesSurface:
     def stream_reader(self, request: ModelRequest) -> StreamReader:
         """A reader for one streamed answer."""
         return MessagesStreamReader()
+
+    def rejection(self, status: int, body: bytes) -> Refusal:
+        """A provider's own 4xx."""
+        return errors.provider_rejection(status, body)
 
     def error(self, refusal: Refusal, run_id: str) -> tuple[int, dict[str, str], bytes]:
         """A refusal in Anthropic's error shape."""
@@ -155,7 +156,8 @@ def _betas(headers: Mapping[str, str]) -> list[str]:
     return [beta for part in headers.get("anthropic-beta", "").split(",") if (beta := part.strip())]
 
 
-def _check_betas(headers: Mapping[str, str]) -> None:
+def check_betas(headers: Mapping[str, str]) -> None:
+    """Refuse betas that are not known to leave the bill alone."""
     for beta in _betas(headers):
         if beta not in NEUTRAL_BETAS:
             raise no_bound(

@@ -6,7 +6,7 @@ import msgspec
 
 from signalbox_proxy.surfaces.contract import AnswerFacts
 from signalbox_proxy.surfaces.streams import BaseStreamReader, TextKeeper
-from signalbox_proxy.surfaces.usage import anthropic_usage
+from signalbox_proxy.surfaces.usage import AnthropicTotals, anthropic_usage
 
 _WHOLE: Final = frozenset({"end_turn", "stop_sequence", "tool_use"})
 
@@ -72,18 +72,12 @@ def _finish(facts: AnswerFacts, stop_reason: object) -> None:
 
 
 class MessagesStreamReader(BaseStreamReader):
-    """Reads a stream of named events from `message_start` to `message_stop`.
-
-    `message_start` carries the input's tokens, each `message_delta` the running totals; they are
-    the bill only from the one on that tells the stop reason. Without it the output is not known.
-    """
+    """Reads a stream of named events from `message_start` to `message_stop`."""
 
     def __init__(self) -> None:
         super().__init__()
         self._keeper = TextKeeper()
-        self._usage: dict[str, Any] = {}
-        self._stop_reason: object = None
-        self._totalled = False
+        self._totals = AnthropicTotals()
 
     def _read(self, event: bytes, data: bytes) -> bytes:
         try:
@@ -97,29 +91,18 @@ class MessagesStreamReader(BaseStreamReader):
         elif piece.type == "content_block_start" and piece.content_block is not None:
             _take_block(self._facts, self._keeper, piece.content_block)
         elif piece.type == "message_start" and isinstance(piece.message, dict):
-            self._merge(piece.message.get("usage"))
+            self._totals.begin(piece.message.get("usage"))
         elif piece.type == "message_delta":
-            self._total(piece)
+            self._totals.take(piece.usage, piece.delta.stop_reason if piece.delta else None)
         elif piece.type == "message_stop":
             self._facts.ended = True
         elif piece.type == "error":
             return self._error_event(event, piece.error)
         return event
 
-    def _total(self, event: _Event) -> None:
-        self._merge(event.usage)
-        if event.delta is not None and event.delta.stop_reason is not None:
-            self._stop_reason = event.delta.stop_reason
-        if self._stop_reason is not None and isinstance(event.usage, dict):
-            self._totalled = event.usage.get("output_tokens") is not None
-
-    def _merge(self, usage: object) -> None:
-        if isinstance(usage, dict):
-            self._usage.update({k: v for k, v in usage.items() if v is not None})
-
     def _write_facts(self) -> None:
         facts = self._facts
         facts.text, facts.truncated = self._keeper.text(), self._keeper.truncated
-        if self._totalled:
-            facts.usage = anthropic_usage(self._usage)
-        _finish(facts, self._stop_reason)
+        if self._totals.is_final:
+            facts.usage = self._totals.usage()
+        _finish(facts, self._totals.stop_reason)

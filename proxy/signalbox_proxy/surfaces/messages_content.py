@@ -3,6 +3,7 @@
 from typing import Any
 
 from signalbox_proxy.model_request import CacheWrite
+from signalbox_proxy.sealing import is_sealed
 from signalbox_proxy.surfaces import messages_blocks as blocks
 from signalbox_proxy.surfaces import messages_types as types
 from signalbox_proxy.surfaces.fields import invalid, no_bound
@@ -17,6 +18,7 @@ class MessagesContent:
         self.cache_write: CacheWrite = "none"
         self.needs: set[str] = {"chat"}
         self.schema: dict[str, Any] | None = None
+        self.has_sealed = False
         self._mark(asked.cache_control)
         if asked.system is not None:
             self._content(asked.system)
@@ -55,9 +57,11 @@ class MessagesContent:
         if isinstance(block, blocks.ThinkingBlock):
             texts.add(block.thinking)
             texts.add(block.signature)
+            self.has_sealed = self.has_sealed or is_sealed(block.signature)
             return
         if isinstance(block, blocks.RedactedThinkingBlock):
             texts.add(block.data)
+            self.has_sealed = self.has_sealed or is_sealed(block.data)
             return
         self._mark(block.cache_control)
         if isinstance(block, blocks.TextBlock):
@@ -111,3 +115,23 @@ class MessagesContent:
         texts.add(tool.description)
         texts.add_json(tool.input_schema)
         texts.add_json(tool.input_examples)
+
+
+def without_sealed(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Messages without the reasoning of other vendors, which means nothing to this one."""
+    kept = []
+    for message in messages:
+        content = message["content"]
+        if isinstance(content, list):
+            left = [block for block in content if not _is_sealed(block)]
+            if not left and content:
+                continue
+            kept.append(message if len(left) == len(content) else {**message, "content": left})
+        else:
+            kept.append(message)
+    return kept
+
+
+def _is_sealed(block: dict[str, Any]) -> bool:
+    member = {"thinking": "signature", "redacted_thinking": "data"}.get(block["type"])
+    return member is not None and is_sealed(block[member])

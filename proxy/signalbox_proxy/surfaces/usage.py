@@ -49,6 +49,22 @@ def openai_usage(record: object, cache_write: CacheWrite) -> Usage | None:
     )
 
 
+def responses_usage(record: object, cache_write: CacheWrite) -> Usage | None:
+    """Read the `usage` of a response: a chat completion's under other names."""
+    if not isinstance(record, dict) or "output_tokens" not in record:
+        return None
+    return openai_usage(
+        {
+            "prompt_tokens": record.get("input_tokens"),
+            "completion_tokens": record.get("output_tokens"),
+            "total_tokens": record.get("total_tokens"),
+            "prompt_tokens_details": record.get("input_tokens_details"),
+            "completion_tokens_details": record.get("output_tokens_details"),
+        },
+        cache_write,
+    )
+
+
 def anthropic_usage(record: object) -> Usage | None:
     """Read the `usage` of a message, or the merged ones of a stream.
 
@@ -79,6 +95,76 @@ def anthropic_usage(record: object) -> Usage | None:
         output=output,
         reasoning=min(thinking, output),
     )
+
+
+class AnthropicTotals:
+    """The usage records of one messages stream, merged.
+
+    `message_start` carries the input's tokens, each `message_delta` the running totals; they are
+    the bill only from the one on that tells the stop reason. Without it the output is not known.
+    Totals only grow, and what a start tells never replaces one: events in a wrong order cannot
+    make the bill smaller.
+    """
+
+    def __init__(self) -> None:
+        self._begun: dict[str, Any] = {}
+        self._totals: dict[str, Any] = {}
+        self.stop_reason: object = None
+        self.is_final = False
+
+    def begin(self, usage: object) -> None:
+        """Take the record of `message_start`."""
+        if isinstance(usage, dict):
+            self._begun |= {key: value for key, value in usage.items() if value is not None}
+
+    def take(self, usage: object, stop_reason: object) -> None:
+        """Take what a `message_delta` tells; None stands for what it leaves out."""
+        if stop_reason is not None:
+            self.stop_reason = stop_reason
+        if not isinstance(usage, dict):
+            return
+        for key, value in usage.items():
+            if value is not None:
+                self._totals[key] = _grown(self._totals.get(key), value)
+        if self.stop_reason is not None and usage.get("output_tokens") is not None:
+            self.is_final = True
+
+    def usage(self) -> Usage | None:
+        """The totals so far; None where they are missing or not plausible."""
+        return anthropic_usage(self._begun | self._totals)
+
+
+def gemini_usage(record: object) -> Usage | None:
+    """Read the `usageMetadata` of a generateContent answer, or the last state of a stream's.
+
+    Cached tokens lie within the prompt, thinking beside the answer; results of the provider's own
+    tools are input. A zero is left out of the record, so that either the answer's count or the
+    total must be there. What the total has beyond its parts is output.
+    """
+    if not isinstance(record, dict):
+        return None
+    prompt = _count(record, "promptTokenCount", required=True)
+    answered = _count(record, "candidatesTokenCount", required="totalTokenCount" not in record)
+    thought = _count(record, "thoughtsTokenCount")
+    cached = _count(record, "cachedContentTokenCount")
+    of_tools = _count(record, "toolUsePromptTokenCount")
+    total = _count(record, "totalTokenCount")
+    if prompt is None or answered is None or thought is None:
+        return None
+    if cached is None or of_tools is None or total is None:
+        return None
+    fresh = prompt - cached
+    output = max(answered + thought, total - prompt - of_tools)
+    return Usage(
+        input=(fresh if fresh >= 0 else prompt) + of_tools,
+        cached_input=cached,
+        output=output,
+        reasoning=min(thought, output),
+    )
+
+
+def _grown(old: object, new: object) -> object:
+    return max(old, new) if isinstance(old, int) and isinstance(new, int) else new
 
 
 def _count(record: dict[str, Any], key: str, *, required: bool = False) -> int | None:

@@ -1,0 +1,36 @@
+"""What OpenAI's strict schemas demand, so that a guarantee is never sent where it is refused.
+
+Objects are closed and all their properties required
+(https://platform.openai.com/docs/guides/structured-outputs, "Supported schemas").
+"""
+
+from typing import Any, Final
+
+MAX_PARTS: Final = 10_000
+"""Parts of one schema that are looked at; the decoder admits no more members than that."""
+
+
+def strict_fault(schema: dict[str, Any]) -> str:
+    """Why a schema cannot be strict at OpenAI, as a clause, or ""."""
+    waiting: list[Any] = [schema]
+    seen = 0
+    while waiting:
+        part = waiting.pop()
+        seen += 1
+        if seen > MAX_PARTS:
+            return "it is too large to be checked"
+        if isinstance(part, list):
+            waiting += part
+        if not isinstance(part, dict):
+            continue
+        waiting += part.values()
+        properties = part.get("properties")
+        if not isinstance(properties, dict):
+            continue
+        if part.get("additionalProperties") is not False:
+            return "OpenAI's strict schemas close each object with additionalProperties: false"
+        required = part.get("required")
+        listed = {name for name in required or () if isinstance(name, str)}
+        if set(properties) - listed:
+            return "OpenAI's strict schemas require every property"
+    return ""

@@ -1,0 +1,99 @@
+"""One request in the words of other wire formats: read once, written once for each of them.
+
+Made with the route decision and kept with it, so that a lane that loses for what its format cannot
+say, and the call of one that wins, come from the same reading. Nothing is read before a lane of a
+foreign format is looked at.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from signalbox_proxy.model_request import ModelRequest, SurfaceName
+from signalbox_proxy.translation.carrier import TranslatingCarrier
+from signalbox_proxy.translation.contract import (
+    ClientFormat,
+    ModelDependent,
+    ProviderFormat,
+    Untranslatable,
+)
+from signalbox_proxy.translation.conversation import Conversation
+from signalbox_proxy.translation.field_names import named_by
+from signalbox_proxy.translation.formats import CLIENT_FORMATS, PROVIDER_FORMATS
+from signalbox_proxy.wire_formats import is_native
+from signalbox_snapshot.snapshot import Lane, WireFormat
+
+
+class Translations:
+    """The translations of one request."""
+
+    __slots__ = ("_clients", "_providers", "_read", "_request", "_written")
+
+    def __init__(
+        self,
+        request: ModelRequest,
+        clients: Mapping[SurfaceName, ClientFormat] = CLIENT_FORMATS,
+        providers: Mapping[WireFormat, ProviderFormat] = PROVIDER_FORMATS,
+    ) -> None:
+        self._request = request
+        self._clients = clients
+        self._providers = providers
+        self._read: Conversation | Untranslatable | None = None
+        self._written: dict[WireFormat, dict[str, Any] | Untranslatable] = {}
+
+    def is_native(self, lane: Lane) -> bool:
+        """Whether a lane speaks the client's own format, and no translation is asked for."""
+        return is_native(self._request, lane)
+
+    def exist(self, wire: WireFormat) -> bool:
+        """Whether there is a translation to this format at all."""
+        return self._request.surface in self._clients and wire in self._providers
+
+    def obstacle(self, lane: Lane) -> Untranslatable | None:
+        """What of the request a lane's format or model cannot say, or None.
+
+        Only for lanes of formats that `exist`.
+        """
+        written = self._in(lane.wire_format)
+        if isinstance(written, Untranslatable):
+            return written
+        provider = self._providers[lane.wire_format]
+        if isinstance(provider, ModelDependent):
+            obstacle = provider.model_obstacle(written, lane)
+            return None if obstacle is None else named_by(self._request.surface, obstacle)
+        return None
+
+    def carrier(self, lane: Lane, answer_id: str) -> TranslatingCarrier:
+        """What carries the request to a lane without an `obstacle`; raises one of its format."""
+        written = self._in(lane.wire_format)
+        if isinstance(written, Untranslatable):
+            raise written
+        return TranslatingCarrier(
+            client=self._clients[self._request.surface],
+            provider=self._providers[lane.wire_format],
+            written=written,
+            stream=self._request.stream,
+            answer_id=answer_id,
+        )
+
+    def _in(self, wire: WireFormat) -> dict[str, Any] | Untranslatable:
+        written = self._written.get(wire)
+        if written is None:
+            written = self._written[wire] = self._write(wire)
+        return written
+
+    def _write(self, wire: WireFormat) -> dict[str, Any] | Untranslatable:
+        conversation = self._conversation()
+        if isinstance(conversation, Untranslatable):
+            return conversation
+        try:
+            return self._providers[wire].write(conversation)
+        except Untranslatable as obstacle:
+            return named_by(self._request.surface, obstacle)
+
+    def _conversation(self) -> Conversation | Untranslatable:
+        if self._read is None:
+            try:
+                self._read = self._clients[self._request.surface].read(self._request.body)
+            except Untranslatable as obstacle:
+                self._read = obstacle
+        return self._read

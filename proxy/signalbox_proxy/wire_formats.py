@@ -1,0 +1,65 @@
+"""What the wire format of a lane means for a request: whether it is translated, and what then
+reaches the provider. Pure; read by the route decision and by what is held.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from signalbox_proxy.model_request import CacheWrite, ModelRequest, SurfaceName
+from signalbox_snapshot.snapshot import Lane, WireFormat
+
+NATIVE: Final[Mapping[SurfaceName, WireFormat]] = {
+    "chat": "openai",
+    "embeddings": "openai",
+    "responses": "openai",
+    "messages": "anthropic",
+    "count_tokens": "anthropic",
+}
+"""The format of each surface: lanes that speak it are sent what the client wrote."""
+
+FREE: Final[frozenset[SurfaceName]] = frozenset({"count_tokens"})
+"""Surfaces that no provider bills: nothing is held for them, and they count in no budget."""
+
+_WITHOUT_CACHE_POINTS: Final[frozenset[WireFormat]] = frozenset({"openai", "gemini"})
+"""Formats that a translation writes no cache points into: their providers cache by themselves."""
+
+_CACHES_ONLY_IF_ASKED: Final[frozenset[WireFormat]] = frozenset({"anthropic"})
+
+
+def is_native(request: ModelRequest, lane: Lane) -> bool:
+    """Whether the lane speaks the client's own format.
+
+    OpenAI's is spoken by many servers, of which few serve responses.
+    """
+    if request.surface == "responses" and not lane.responses_api:
+        return False
+    return lane.wire_format == NATIVE[request.surface]
+
+
+def is_free(request: ModelRequest) -> bool:
+    """Whether no provider bills the request."""
+    return request.surface in FREE
+
+
+def is_translated(request: ModelRequest, lane: Lane) -> bool:
+    """Whether the lane can be sent a translation only. A count for a model that has no lane of
+    the client's format is the proxy's own: nothing of it is sent."""
+    return not is_native(request, lane) and request.surface != "count_tokens"
+
+
+def needs_on(request: ModelRequest, lane: Lane) -> frozenset[str]:
+    """The capabilities that a request asks of a lane's model; cache points only where they go."""
+    if lane.wire_format in _WITHOUT_CACHE_POINTS and not is_native(request, lane):
+        return request.needs - {"promptCaching"}
+    return request.needs
+
+
+def cache_write_on(request: ModelRequest, lane: Lane) -> CacheWrite:
+    """The dearest cache write that a lane's provider may bill for the request."""
+    if is_native(request, lane):
+        return request.cache_write
+    if lane.wire_format in _WITHOUT_CACHE_POINTS:
+        return "implicit"
+    if request.cache_write == "implicit" and lane.wire_format in _CACHES_ONLY_IF_ASKED:
+        return "none"
+    return request.cache_write
