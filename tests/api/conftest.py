@@ -35,6 +35,7 @@ _LANE = {
     "upstreamModel": "claude-sonnet-4-5",
     "outputLimitField": "max_tokens",
     "responsesApi": True,
+    "apiVersion": "2024-10-21",
     "serviceTier": "standard",
     "endpoint": "https://api.anthropic.com",
     "auth": {"type": "apiKey", "key": "anthropic"},

@@ -107,6 +107,7 @@ EDITS: list[Resource] = [
     mini(displayName="Mini"),
     mini(lanes=[lane(outputLimitField="max_completion_tokens")]),
     mini(lanes=[lane(responsesApi=True)]),
+    mini(lanes=[lane(apiVersion="2024-10-21")]),
     mini(lanes=[lane(limits={"requestTimeoutSeconds": 5})]),
     budget("day", scope={"workload": "x"}, per="user", whenMissing="refuse"),
     budget("day", limit={"tokens": 5}, maxPerRequest={"tokens": 5}, warnAtPercent=[5]),
