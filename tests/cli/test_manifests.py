@@ -49,9 +49,14 @@ def test_no_manifest_holds_a_key() -> None:
 
 @pytest.mark.parametrize("path", [*SAMPLES, *sorted(QUICKSTART.glob("*.yaml"))], ids=str)
 def test_every_lane_leads_to_a_model_that_the_simulated_provider_serves(path: Path) -> None:
-    hosts = yaml.safe_load(SHEET.read_text())["hosts"]
+    sheet = yaml.safe_load(SHEET.read_text())
     for model in (each for each in objects(path) if each["kind"] == "Model"):
         for lane in model["spec"]["lanes"]:
             if "endpoint" in lane:
                 host = urlsplit(lane["endpoint"]).hostname
-                assert lane["upstreamModel"] in hosts[host]["models"], lane["name"]
+                served = sheet["hosts"][host]["models"]
+                known = {
+                    *served,
+                    *(n for m in served for n in sheet["models"][m].get("aliases", [])),
+                }
+                assert lane["upstreamModel"] in known, lane["name"]

@@ -70,7 +70,7 @@ async def test_the_absolute_form_reaches_the_same_route(fleet: Fleet) -> None:
         b"/V1/chat/completions",
         b"/v1/./chat/completions",
         b"/x/../v1/chat/completions",
-        b"/v1/responses",
+        b"/v1/responses/resp_1",
         b"/v1/completions",
         b"/v1/files",
         b"/v1/messages/batches",
