@@ -1,6 +1,7 @@
 """The most tokens that one attempt can be billed for, before it is sent. Pure.
 
-Input: UTF-8 bytes of all text (a byte-level tokenizer cannot exceed them), tokens that the client
+Input: UTF-8 bytes of all text (a byte-level tokenizer cannot exceed them), of a translation those
+by which it grew, tokens that the client
 counted itself, images at the Model's figure, and what the provider's template may add. Output:
 the limit that is sent, for each choice.
 """
@@ -10,13 +11,18 @@ from signalbox_proxy.refusals import Refusal
 from signalbox_snapshot.snapshot import Model
 
 
-def token_bound(request: ModelRequest, model: Model, output_limit: int) -> TokenBound:
+def token_bound(
+    request: ModelRequest, model: Model, output_limit: int, *, grown_bytes: int = 0
+) -> TokenBound:
     """The bound for one candidate; `output_limit` is per choice.
+
+    `grown_bytes` are what a translation holds beyond the client's text
+    (`Translations.grown_bytes`).
 
     Raises `Refusal("no_bound")` where the Model states no tokens per image and the request has
     some.
     """
-    text = request.text_bytes + request.input_tokens
+    text = request.text_bytes + grown_bytes + request.input_tokens
     return _with_overhead(request, model, text, output_limit * request.choices)
 
 

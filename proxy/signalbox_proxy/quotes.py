@@ -24,6 +24,7 @@ class Quote(msgspec.Struct, frozen=True):
     """The price of one attempt. Amounts are nano-USD.
 
     `output_limit` is what the provider will be told; None where the surface has no output.
+    `grown_bytes` is by how much the text that is sent exceeds the client's: see `token_bound`.
     `is_free` says that nobody bills it: it counts in no budget, and its expected cost only ranks
     the model that it asks about.
     """
@@ -35,6 +36,7 @@ class Quote(msgspec.Struct, frozen=True):
     worst_nano: int
     expected_nano: int
     is_free: bool = False
+    grown_bytes: int = 0
 
     @property
     def bound_tokens(self) -> int:
@@ -59,7 +61,14 @@ class Quoter:
         self.request = request
         self._counts: dict[str, int] = {}
 
-    def quote(self, lane: PreparedLane, price: PriceTable, default_output: int | None) -> Quote:
+    def quote(
+        self,
+        lane: PreparedLane,
+        price: PriceTable,
+        default_output: int | None,
+        *,
+        grown_bytes: int = 0,
+    ) -> Quote:
         """Quote an attempt with the client's output limit, or else the default.
 
         Raises `Refusal("no_bound")` for what has no bound on this model.
@@ -67,7 +76,7 @@ class Quoter:
         if is_free(self.request):
             return self._free(lane, price)
         limit = self.output_limit(lane, default_output)
-        bound = token_bound(self.request, lane.model, limit or 0)
+        bound = token_bound(self.request, lane.model, limit or 0, grown_bytes=grown_bytes)
         return Quote(
             lane=lane,
             price=price,
@@ -77,6 +86,7 @@ class Quoter:
             expected_nano=expected_nano(
                 expected_tokens(self.request, lane.model, limit or 0, self._counted(lane)), price
             ),
+            grown_bytes=grown_bytes,
         )
 
     def _free(self, lane: PreparedLane, price: PriceTable) -> Quote:
@@ -105,7 +115,9 @@ class Quoter:
 
     def lowered(self, quote: Quote, output_limit: int) -> Quote:
         """The same attempt with a lower output limit."""
-        bound = token_bound(self.request, quote.lane.model, output_limit)
+        bound = token_bound(
+            self.request, quote.lane.model, output_limit, grown_bytes=quote.grown_bytes
+        )
         return msgspec.structs.replace(
             quote,
             output_limit=output_limit,

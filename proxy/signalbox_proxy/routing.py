@@ -71,7 +71,7 @@ def decide(runtime: Runtime, facts: Facts, request: ModelRequest) -> Decision:
     eligible, losses = split(offer, models)
     caps = caps_for(agent, facts, policy)
     quoter = Quoter(request)
-    priced = _price(quoter, eligible, policy, caps)
+    priced = _price(quoter, offer, eligible, policy, caps)
     losses.extend(priced.losses)
     ranking = _ranked(priced.quotes, facts, _objective(policy))
     refusal = None
@@ -171,7 +171,11 @@ def _pin_barred_by(facts: Facts, policy: EffectivePolicy, asked: PreparedModel |
 
 
 def _price(
-    quoter: Quoter, eligible: Sequence[PreparedLane], policy: EffectivePolicy, caps: Sequence[Cap]
+    quoter: Quoter,
+    offer: Offer,
+    eligible: Sequence[PreparedLane],
+    policy: EffectivePolicy,
+    caps: Sequence[Cap],
 ) -> _Priced:
     """Price what is eligible; drop what has no bound, no price, or costs more than a cap."""
     priced = _Priced([], [], [])
@@ -181,7 +185,12 @@ def _price(
             priced.losses.append(Loss(lane, "price", "no price"))
             continue
         try:
-            quote = quoter.quote(lane, lane.lane.price, None if default is None else default.value)
+            quote = quoter.quote(
+                lane,
+                lane.lane.price,
+                None if default is None else default.value,
+                grown_bytes=offer.translations.grown_bytes(lane.lane),
+            )
         except Refusal as refusal:
             priced.losses.append(Loss(lane, "bound", refusal.message))
             continue

@@ -81,6 +81,9 @@ class Provider:
         self.writes += 1
         return {}
 
+    def text_bytes(self, written: dict[str, Any]) -> int:
+        return 0
+
     def body(
         self, written: dict[str, Any], lane: Lane, *, output_limit: int | None, stream: bool
     ) -> bytes:

@@ -16,6 +16,7 @@ from signalbox_proxy.translation.anthropic_writing import (
 )
 from signalbox_proxy.translation.contract import EventReader, Untranslatable
 from signalbox_proxy.translation.conversation import Conversation
+from signalbox_proxy.translation.written_text import Wording, text_bytes
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
 MIN_BUDGET: Final = 1024
@@ -33,6 +34,12 @@ _SHARE: Final = {"low": 20, "medium": 50, "high": 80, "xhigh": 90, "max": 95}
 """Percent of the output limit that an effort may take as a budget."""
 
 
+_WORDING: Final = Wording(
+    json=frozenset({"input", "input_schema", "schema"}),
+    apart=frozenset({"image", "cache_control", "stop_sequences", "metadata", "display", "effort"}),
+)
+
+
 class AnthropicProvider:
     """The format object; see `contract.ProviderFormat`."""
 
@@ -48,6 +55,10 @@ class AnthropicProvider:
             written["system"] = system
         written["messages"] = messages
         return written
+
+    def text_bytes(self, written: dict[str, Any]) -> int:
+        """Most tokens of the text that is sent."""
+        return text_bytes(written, _WORDING)
 
     def body(
         self, written: dict[str, Any], lane: Lane, *, output_limit: int | None, stream: bool

@@ -38,6 +38,7 @@ from signalbox_proxy.translation.conversation import (
     ToolChoice,
     ToolResult,
 )
+from signalbox_proxy.translation.written_text import Wording, text_bytes
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
 _WISHES: Final = ""
@@ -57,6 +58,15 @@ _STOP_SEQUENCE: Final = "/stop_sequence"
 class _Error(msgspec.Struct):
     message: Any = None
     capital: Any = msgspec.field(default=None, name="Message")
+
+
+_WORDING: Final = Wording(
+    json=frozenset({"input", "json", "schema"}),
+    apart=frozenset(
+        {"image", "cachePoint", "inferenceConfig", "additionalModelResponseFieldPaths", "format"}
+    ),
+    base64=frozenset({"bytes"}),
+)
 
 
 class BedrockFormat:
@@ -88,6 +98,10 @@ class BedrockFormat:
             written["outputConfig"] = {"textFormat": _text_format(conversation.output)}
         written[_WISHES] = Wishes.of(conversation)
         return written
+
+    def text_bytes(self, written: dict[str, Any]) -> int:
+        """See `ProviderFormat`."""
+        return text_bytes(written, _WORDING)
 
     def model_obstacle(self, written: dict[str, Any], lane: Lane) -> Untranslatable | None:
         """See `contract.ModelDependent`."""

@@ -99,6 +99,9 @@ class ProviderFormat(Protocol):
         Raises `Untranslatable` naming the field for what it cannot say.
         """
 
+    def text_bytes(self, written: dict[str, Any]) -> int:
+        """Most tokens of the text in `written`, as it is sent: `written_text.text_bytes`."""
+
     def body(
         self, written: dict[str, Any], lane: Lane, *, output_limit: int | None, stream: bool
     ) -> bytes:

@@ -7,8 +7,8 @@ that know no ids, by order and name: results are written in the order of their c
 
 from typing import Any, Final
 
-import msgspec
-
+from signalbox_proxy.refusals import Refusal
+from signalbox_proxy.surfaces.decoding import decode_body
 from signalbox_proxy.translation.contract import Untranslatable
 from signalbox_proxy.translation.conversation import (
     Conversation,
@@ -97,18 +97,17 @@ def _answered(turn: Turn) -> list[dict[str, Any]]:
 
 def _call(part: ToolCall) -> dict[str, Any]:
     try:
-        arguments = msgspec.json.decode(part.arguments or "{}")
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        arguments = None
-    if not isinstance(arguments, dict):
-        raise Untranslatable(_MESSAGES, "the arguments of a call are not a JSON object")
+        arguments = decode_body((part.arguments or "{}").encode(), "", "")
+    except (Refusal, UnicodeEncodeError):
+        raise Untranslatable(_MESSAGES, "the arguments of a call are not a JSON object") from None
     return {"id": part.id, "name": part.name, "args": arguments}
 
 
 def _asked(turn: Turn, calls: tuple[str, ...]) -> list[dict[str, Any]]:
     """A user's turn, results first."""
     results = [part for part in turn.parts if isinstance(part, ToolResult)]
-    results.sort(key=lambda result: calls.index(result.call_id))
+    positions = {call: position for position, call in enumerate(calls)}
+    results.sort(key=lambda result: positions[result.call_id])
     written: list[dict[str, Any]] = [{"functionResponse": _result(part)} for part in results]
     for part in turn.parts:
         if not isinstance(part, ToolResult):

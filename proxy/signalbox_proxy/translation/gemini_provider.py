@@ -5,7 +5,7 @@ The two differ in the endpoint and in how a lane signs in, in nothing else. Thin
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -21,9 +21,14 @@ from signalbox_proxy.translation.gemini_contents import contents, system_instruc
 from signalbox_proxy.translation.gemini_models import adapted, obstacle
 from signalbox_proxy.translation.gemini_settings import generation_settings, tool_settings
 from signalbox_proxy.translation.whole import folded
+from signalbox_proxy.translation.written_text import Wording, text_bytes
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
 _PUBLISHER = "/publishers/google"
+_WORDING: Final = Wording(
+    json=frozenset({"args", "response", "parametersJsonSchema", "responseJsonSchema"}),
+    apart=frozenset({"inlineData", "fileData", "stopSequences", "thinkingConfig"}),
+)
 
 
 class GeminiFormat:
@@ -49,6 +54,10 @@ class GeminiFormat:
         if settings:
             written["generationConfig"] = settings
         return written
+
+    def text_bytes(self, written: dict[str, Any]) -> int:
+        """Most tokens of the text that is sent."""
+        return text_bytes(written, _WORDING)
 
     def model_obstacle(self, written: dict[str, Any], lane: Lane) -> Untranslatable | None:
         """What the model of a lane does not know."""

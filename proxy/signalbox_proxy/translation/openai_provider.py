@@ -23,6 +23,7 @@ from signalbox_proxy.translation.openai_events import ChatEventReader
 from signalbox_proxy.translation.openai_reading import error_message, read_chat_answer
 from signalbox_proxy.translation.openai_strict import strict_fault
 from signalbox_proxy.translation.openai_words import chat_messages
+from signalbox_proxy.translation.written_text import Wording, text_bytes
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
 MAX_STOPS: Final = 4
@@ -31,6 +32,12 @@ MAX_STOPS: Final = 4
 LOW_BUDGET: Final = 4_096
 MEDIUM_BUDGET: Final = 16_384
 """Thinking budgets up to these are low and medium effort, larger ones are high."""
+
+
+_WORDING: Final = Wording(
+    json=frozenset({"parameters", "schema"}),
+    apart=frozenset({"image_url", "stop", "reasoning_effort"}),
+)
 
 
 class OpenaiProvider:
@@ -65,6 +72,10 @@ class OpenaiProvider:
         if conversation.stop:
             body["stop"] = list(conversation.stop)
         return body | _sampling(conversation)
+
+    def text_bytes(self, written: dict[str, Any]) -> int:
+        """Most tokens of the text that is sent."""
+        return text_bytes(written, _WORDING)
 
     def body(
         self, written: dict[str, Any], lane: Lane, *, output_limit: int | None, stream: bool

@@ -19,14 +19,14 @@ from signalbox_proxy.translation.contract import (
 from signalbox_proxy.translation.conversation import Conversation
 from signalbox_proxy.translation.field_names import named_by
 from signalbox_proxy.translation.formats import CLIENT_FORMATS, PROVIDER_FORMATS
-from signalbox_proxy.wire_formats import is_native
+from signalbox_proxy.wire_formats import is_native, is_translated
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
 
 class Translations:
     """The translations of one request."""
 
-    __slots__ = ("_clients", "_providers", "_read", "_request", "_written")
+    __slots__ = ("_clients", "_grown", "_providers", "_read", "_request", "_written")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Translations:
         self._providers = providers
         self._read: Conversation | Untranslatable | None = None
         self._written: dict[WireFormat, dict[str, Any] | Untranslatable] = {}
+        self._grown: dict[WireFormat, int] = {}
 
     def is_native(self, lane: Lane) -> bool:
         """Whether a lane speaks the client's own format, and no translation is asked for."""
@@ -61,6 +62,22 @@ class Translations:
             obstacle = provider.model_obstacle(written, lane)
             return None if obstacle is None else named_by(self._request.surface, obstacle)
         return None
+
+    def grown_bytes(self, lane: Lane) -> int:
+        """By how many bytes more than the client's text a translated lane's provider may bill.
+
+        0 for a lane of the client's own format. Raises an `obstacle` of the lane's format.
+        """
+        if not is_translated(self._request, lane):
+            return 0
+        written = self._in(lane.wire_format)
+        if isinstance(written, Untranslatable):
+            raise written
+        grown = self._grown.get(lane.wire_format)
+        if grown is None:
+            sent = self._providers[lane.wire_format].text_bytes(written)
+            grown = self._grown[lane.wire_format] = max(0, sent - self._request.text_bytes)
+        return grown
 
     def carrier(self, lane: Lane, answer_id: str) -> TranslatingCarrier:
         """What carries the request to a lane without an `obstacle`; raises one of its format."""
