@@ -255,3 +255,10 @@ def test_an_error_inside_a_stream_is_noted(told: bytes) -> None:
     reader = RESPONSES.stream_reader(REQUEST)
     reader.feed(STREAM[0] + told)
     assert (reader.facts.error, reader.facts.complete) == ("broken", False)
+
+
+def test_a_response_that_failed_is_noted_without_the_key_that_it_quotes() -> None:
+    secret = "sk-proj-" + "a1B2" * 12
+    failed = {"status": "failed", "output": [], "error": {"message": f"Bad key {secret}"}}
+    facts = RESPONSES.read_answer(REQUEST, msgspec.json.encode(failed))
+    assert facts.error == "Bad key [removed]"

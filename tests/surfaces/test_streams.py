@@ -146,6 +146,81 @@ def test_a_running_count_in_a_cut_stream_is_no_usage_record() -> None:
     assert not facts.ended
 
 
+RUNNING = data({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 0}})
+
+
+def test_a_record_beside_the_content_is_no_bill_before_the_end_is_told() -> None:
+    for stream in (chunk("a") + USAGE_CHUNK, USAGE_CHUNK, RUNNING + chunk("a") + RUNNING):
+        _, facts = read(CHAT.stream_reader(chat_request()), [stream])
+        assert facts.usage is None
+    first = data({"choices": [{"index": 0, "finish_reason": "stop"}, {"index": 1, "delta": {}}]})
+    _, facts = read(CHAT.stream_reader(chat_request()), [first + USAGE_CHUNK])
+    assert facts.usage is None, "the other choice goes on"
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"content": "a"},
+        {"reasoning_content": "a"},
+        {"reasoning": "a"},
+        {"refusal": "a"},
+        {"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]},
+    ],
+)
+def test_a_record_from_before_the_content_counts_none_of_it(delta: dict[str, Any]) -> None:
+    said = data({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    for end in (b"", chunk(finish="stop"), DONE, chunk(finish="stop") + DONE):
+        _, facts = read(CHAT.stream_reader(chat_request()), [RUNNING + said + end])
+        assert facts.usage is None
+        late = chunk(finish="stop") + RUNNING + said + end
+        _, facts = read(CHAT.stream_reader(chat_request()), [late])
+        assert facts.usage is None
+
+
+def with_usage(piece: bytes, completion: int) -> bytes:
+    usage = {"prompt_tokens": 12, "completion_tokens": completion, "total_tokens": 12 + completion}
+    return piece.replace(b'"usage":null', b'"usage":' + msgspec.json.encode(usage))
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        chunk("a") + chunk(finish="stop") + USAGE_CHUNK,
+        chunk("a") + chunk(finish="stop") + USAGE_CHUNK + DONE,
+        chunk("a") + with_usage(chunk(finish="stop"), 3) + DONE,
+        with_usage(chunk("a"), 1) + with_usage(chunk("b"), 3) + chunk(finish="stop") + DONE,
+        with_usage(chunk("a"), 1) + with_usage(chunk("b", "stop"), 3) + DONE,
+        with_usage(chunk("a"), 1) + chunk(finish="stop") + USAGE_CHUNK,
+        chunk("a") + chunk(finish="stop") + with_usage(chunk(""), 3) + DONE,
+        RUNNING + chunk("a") + chunk(finish="stop") + USAGE_CHUNK + DONE,
+    ],
+    ids=[
+        "usage chunk",
+        "usage chunk and the end",
+        "in the finish chunk",
+        "running, up to the last piece",
+        "running, up to the finish chunk",
+        "running, then a usage chunk",
+        "in an empty piece after the finish chunk",
+        "once before and once after",
+    ],
+)
+def test_wherever_servers_put_the_record_of_a_whole_answer_it_is_the_bill(stream: bytes) -> None:
+    _, facts = read(CHAT.stream_reader(chat_request()), [stream])
+    assert facts.usage == Usage(input=12, output=3)
+
+
+def test_what_a_message_says_after_its_stop_is_in_no_total_from_before() -> None:
+    more = event("content_block_delta", index=1, delta={"type": "text_delta", "text": "more"})
+    stream = MESSAGE_STREAM.replace(b"event: message_stop", more + b"event: message_stop")
+    _, facts = read(MESSAGES.stream_reader(message_request()), [stream])
+    assert facts.usage is None
+    again = event("message_delta", delta={}, usage={"output_tokens": 12})
+    _, facts = read(MESSAGES.stream_reader(message_request()), [stream + again])
+    assert facts.usage == Usage(input=7, cached_input=4, output=12)
+
+
 @pytest.mark.parametrize("place", [20, 60, len(CHAT_HEAD) - 1, len(CHAT_HEAD)])
 def test_a_chat_stream_cut_before_its_usage_has_none(place: int) -> None:
     _, facts = read(CHAT.stream_reader(chat_request()), [CHAT_STREAM[:place]])

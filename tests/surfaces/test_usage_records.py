@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signalbox_ledger.records import Usage
-from signalbox_proxy.surfaces.usage import MAX_TOKENS, anthropic_usage, openai_usage
+from signalbox_proxy.surfaces.usage import (
+    MAX_TOKENS,
+    AnthropicTotals,
+    anthropic_usage,
+    gemini_usage,
+    openai_usage,
+    responses_usage,
+)
 
 
 def test_openai_counts_cached_tokens_within_the_prompt() -> None:
@@ -51,7 +58,10 @@ def test_zero_usage_is_not_missing_usage() -> None:
 
 
 def test_cached_tokens_above_the_prompt_are_billed_beside_it() -> None:
-    record = {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 50}}
+    record = {
+        "prompt_tokens": 10, "completion_tokens": 0,
+        "prompt_tokens_details": {"cached_tokens": 50},
+    }  # fmt: skip
     assert openai_usage(record, "none") == Usage(input=10, cached_input=50)
 
 
@@ -61,7 +71,50 @@ def test_reasoning_left_out_of_the_completion_is_output() -> None:
 
 
 def test_embeddings_have_no_output() -> None:
-    assert openai_usage({"prompt_tokens": 8, "total_tokens": 9}, "none") == Usage(input=8)
+    for record in ({"prompt_tokens": 8, "total_tokens": 9}, {"prompt_tokens": 8}):
+        assert openai_usage(record, "none", has_output=False) == Usage(input=8)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"completion_tokens": None},
+        {"completion_tokens": None, "total_tokens": None},
+        {"total_tokens": 9},
+        {"completion_tokens": None, "total_tokens": 0},
+    ],
+)
+def test_an_answer_whose_output_nothing_tells_has_no_record(more: dict[str, Any]) -> None:
+    assert openai_usage({"prompt_tokens": 10} | more, "none") is None
+    names = {"completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
+    response = {"input_tokens": 10} | {names[name]: value for name, value in more.items()}
+    assert responses_usage(response, "none") is None
+
+
+def test_where_the_completion_is_left_out_the_total_tells_it() -> None:
+    told = {"prompt_tokens": 10, "total_tokens": 4010}
+    for record in (told, told | {"completion_tokens": None}, told | {"completion_tokens": 0}):
+        assert openai_usage(record, "none") == Usage(input=10, output=4000)
+    response = {"input_tokens": 10, "output_tokens": None, "total_tokens": 4010}
+    assert responses_usage(response, "none") == Usage(input=10, output=4000)
+    empty = {"prompt_tokens": 10, "total_tokens": 10}
+    assert openai_usage(empty, "none") == Usage(input=10), "all that there was is in the prompt"
+
+
+def test_a_total_of_null_does_not_tell_the_output_of_gemini() -> None:
+    record = {"promptTokenCount": 10, "totalTokenCount": None}
+    assert gemini_usage(record) is None
+    assert gemini_usage(record | {"totalTokenCount": 14}) == Usage(input=10, output=4)
+
+
+def test_a_second_start_takes_no_input_back() -> None:
+    totals = AnthropicTotals()
+    split = {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 6}
+    totals.begin({"input_tokens": 1000, "output_tokens": 1, "cache_creation": split})
+    totals.begin({"input_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": 0}})
+    totals.take({"output_tokens": 9}, "end_turn")
+    assert totals.usage() == Usage(input=1000, cache_write_5m=1, cache_write_1h=6, output=9)
 
 
 @pytest.mark.parametrize("bad", [-1, 1.5, "12", True, [], {}, MAX_TOKENS + 1, 10**30])

@@ -230,6 +230,15 @@ def test_a_stream_that_breaks_off_is_never_counted_to_its_end() -> None:
     assert Counted(BILLED, is_final=True) in read(STREAM[:end_of_bill])
 
 
+def test_what_comes_after_the_end_is_unreadable() -> None:
+    end_of_bill = STREAM.index(b"event: message_stop")
+    starts = [at.start() for at in re.finditer(b"event: content_block_(start|delta)", STREAM)]
+    for start in starts:
+        more = STREAM[start : STREAM.index(b"\n\n", start) + 2]
+        heard = read(STREAM[:end_of_bill] + more)
+        assert heard[-1] == Failed("unreadable: the answer goes on after its end")
+
+
 @CALM
 @given(st.permutations(STREAM.split(b"\n\n")[:-1]), st.integers(0, 20))
 def test_events_out_of_order_never_make_the_bill_smaller(events: list[bytes], kept: int) -> None:
@@ -282,6 +291,13 @@ def test_a_signature_that_a_vendor_wants_back_with_a_result_is_kept_all_the_same
     kept = whole["content"][0]
     assert (kept["type"], kept["thinking"]) == ("thinking", "")
     assert unseal(kept["signature"], "anthropic") == ("gemini", "s1")
+
+
+@pytest.mark.parametrize(("length", "number"), [(1, 20_000), (1_000_000, 9)])
+def test_signatures_that_wait_for_a_call_are_bounded(length: int, number: int) -> None:
+    part = PartBegins(0, "thinking", redacted="x" * length)
+    with pytest.raises(Unreadable, match="signatures"):
+        streamed(asked(), [part, PartEnds(0)] * number)
 
 
 def test_thinking_goes_back_to_its_own_vendor_and_to_no_other() -> None:
@@ -351,6 +367,13 @@ def test_an_error_in_a_stream_is_raised_by_the_official_client() -> None:
     stream = streamed(asked(), [PartBegins(0, "text"), PartGrows(0, "So"), Failed("no room")])
     with pytest.raises(anthropic.APIStatusError, match="no room"):
         accumulated(stream)
+
+
+def test_nothing_follows_an_error_in_a_stream() -> None:
+    writer = ANTHROPIC_CLIENT.event_writer(asked(), "msg_1")
+    assert b"event: error" in writer.write(Failed("no room"))
+    more = [PartBegins(0, "text"), PartGrows(0, "So"), Finished("stop"), Ended(), Failed("again")]
+    assert b"".join(map(writer.write, more)) == b""
 
 
 def test_the_clients_own_ids_match_where_the_provider_took_others() -> None:

@@ -193,6 +193,8 @@ def test_a_lane_gets_its_model_its_limit_and_its_tier() -> None:
     assert headers["x-api-key"] == "s3cret"
     assert headers["anthropic-version"] == "2023-06-01"
     assert "cookie" not in headers
+    foreign = ANTHROPIC.headers({"anthropic-version": "2099-01-01"}, lane, "s3cret")
+    assert foreign["anthropic-version"] == "2023-06-01", "what is sent is written for this one"
 
 
 def test_results_come_first_and_under_ids_that_the_api_takes() -> None:

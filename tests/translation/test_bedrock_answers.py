@@ -182,9 +182,17 @@ def test_every_reason_of_the_service_is_an_end_that_clients_know(reason: str) ->
         "max_tokens": "length",
         "model_context_window_exceeded": "length",
         "stop_sequence": "stop_sequence",
-        "new": "stop",
+        "new": "length",
     }
     assert finish == expected.get(reason, "content_filter")
+
+
+@pytest.mark.parametrize("given", [b'{"a":"\xff"}', b"[1]", b"3", b'"{}"'])
+def test_arguments_that_are_no_object_of_text_are_unreadable(given: bytes) -> None:
+    called = b'{"toolUse":{"toolUseId":"t","name":"f","input":%b}}' % given
+    document = b'{"output":{"message":{"content":[%b]}},"stopReason":"tool_use"}' % called
+    with pytest.raises(Unreadable):
+        BEDROCK.read_answer(document)
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,28 @@ def test_cache_points_are_asked_of_a_model_only_where_they_go() -> None:
         assert "without promptCaching" in decision.refusal.message
 
 
+@pytest.mark.parametrize("capabilities", [["chat"], ["chat", "reasoning"]])
+def test_a_model_without_reasoning_is_not_told_to_leave_it_out(capabilities: list[str]) -> None:
+    request = MESSAGES.parse(MESSAGE_BODY | {"thinking": {"type": "disabled"}}, {})
+    decision = decided(only(foreign("openai"), capabilities=capabilities), request)
+    (quote,) = decision.ranking
+    carrier = carrier_for(MESSAGES, decision, quote.lane, "r_1")
+    body = carrier.upstream_body(request, quote.lane.lane, 10)
+    assert (b'"reasoning_effort":"none"' in body) == ("reasoning" in capabilities)
+
+
+def test_an_effort_needs_a_model_that_reasons() -> None:
+    effort = {"output_config": {"effort": "low"}}
+    request = MESSAGES.parse(MESSAGE_BODY | effort, {})
+    decision = decided(only(foreign("openai"), capabilities=["chat"]), request)
+    assert decision.refusal is not None
+    assert (decision.refusal.code, decision.refusal.param) == (
+        "no_capable_lane",
+        "output_config.effort",
+    )
+    assert decided(only(foreign("openai"), capabilities=["chat", "reasoning"]), request).ranking
+
+
 def test_a_hold_covers_what_a_lane_s_provider_may_write_to_its_cache() -> None:
     request = MESSAGES.parse(MESSAGE_BODY | {"system": MARKED}, {})
     assert request.cache_write == "5m"
@@ -316,6 +338,18 @@ def test_a_stream_that_cannot_be_read_is_a_provider_that_failed(at_end: bool) ->
         read(*feeds)
     assert caught.value.code == "provider_failed"
     assert "no event" in caught.value.message
+
+
+@pytest.mark.parametrize("at_end", [False, True])
+def test_a_stream_that_cannot_be_read_to_its_end_is_not_settled_by_its_bill(at_end: bool) -> None:
+    bill = [Finished("stop"), Counted(USAGE, True)]
+    more = Unreadable("the answer goes on after its end")
+    reader = TranslatingReader(Provider(bill, more), Client())
+    reader.feed(b"x")
+    assert reader.facts.usage == USAGE
+    with pytest.raises(Refusal):
+        reader.end() if at_end else reader.feed(b"x")
+    assert reader.facts.usage is None
 
 
 def test_a_provider_s_sentence_is_told_without_secrets_and_without_its_own_field() -> None:

@@ -135,9 +135,29 @@ def test_a_last_chunk_without_its_bill_is_charged_in_full() -> None:
 
 
 def test_a_smaller_count_later_takes_nothing_back() -> None:
-    smaller = chunk(usageMetadata={"promptTokenCount": 1, "candidatesTokenCount": 1})
+    smaller = chunk(
+        usageMetadata={
+            "promptTokenCount": 1, "cachedContentTokenCount": 1, "candidatesTokenCount": 1
+        }
+    )  # fmt: skip
     usage = charged([b"".join(map(frame, [*STREAM, smaller]))])
     assert usage == CHARGED
+
+
+def test_what_comes_after_the_end_takes_its_bill_back() -> None:
+    more = chunk({"text": "and more"})
+    assert charged([b"".join(map(frame, [*STREAM, more]))]) is None
+    ended = chunk({"text": "and more"}, finish="STOP")
+    assert charged([b"".join(map(frame, [*STREAM, ended]))]) is None
+    told = chunk({"text": "and more"}, finish="STOP", usageMetadata=USAGE)
+    assert charged([b"".join(map(frame, [STREAM[-1], *STREAM[:-1], told]))]) == CHARGED
+
+
+@pytest.mark.parametrize("args", [b'{"a":"\xff"}', b"[1]", b'"{"', b"3", b'{"a":' + b"[" * 5000])
+def test_arguments_that_are_no_object_of_text_are_unreadable(args: bytes) -> None:
+    document = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":%b}}]}}]}'
+    with pytest.raises(Unreadable):
+        GEMINI.event_reader().feed(b"data: " + document % args + b"\n\n")
 
 
 @CALM

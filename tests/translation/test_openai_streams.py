@@ -220,6 +220,29 @@ def test_the_usage_chunk_is_the_bill_at_once() -> None:
     assert events[-1] == Counted(COUNTED, is_final=True)
 
 
+RUNNING = {"prompt_tokens": 12, "completion_tokens": 0, "total_tokens": 12}
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        usage_chunk(RUNNING) + chunk({"content": "a"}),
+        chunk({"content": "a"}) + usage_chunk(RUNNING) + chunk({"content": "b"}),
+        usage_chunk(RUNNING) + chunk({"content": "a"}) + chunk(finish="stop") + DONE,
+        usage_chunk(RUNNING) + called(0, "{}", id="c1", name="f") + DONE,
+    ],
+)
+def test_a_record_from_before_the_content_is_no_bill(stream: bytes) -> None:
+    finals = [e.usage for e in read(stream) if isinstance(e, Counted) and e.is_final]
+    assert finals in ([], [None])
+
+
+def test_an_empty_piece_with_the_record_may_follow_the_finish() -> None:
+    last = chunk({"role": "assistant", "content": ""}, usage=USAGE)
+    events = read(chunk({"content": "a"}), chunk(finish="stop"), last, DONE)
+    assert [e.usage for e in events if isinstance(e, Counted) and e.is_final] == [COUNTED]
+
+
 def test_a_malformed_record_at_the_end_is_no_record() -> None:
     events = read(chunk(finish="stop", usage=USAGE), usage_chunk({"prompt_tokens": -1}), DONE)
     assert [e.usage for e in events if isinstance(e, Counted) and e.is_final] == [None]

@@ -18,6 +18,14 @@ class _Delta(msgspec.Struct):
     content: Any = None
     tool_calls: Any = None
     function_call: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+
+    def says(self) -> bool:
+        """Whether there is anything in it that costs output."""
+        said = self.content or self.tool_calls or self.function_call
+        return bool(said or self.reasoning_content or self.reasoning or self.refusal)
 
 
 class _Choice(msgspec.Struct):
@@ -43,6 +51,10 @@ class _Choices:
         self.texts: dict[int, TextKeeper] = {}
         self.finishes: dict[int, str] = {}
         self.has_tool_calls = False
+
+    def have_finished(self) -> bool:
+        """Whether every choice that began has told why it ended."""
+        return bool(self.texts) and self.finishes.keys() == self.texts.keys()
 
     def take(self, choice: _Choice) -> None:
         """Add one choice, or one piece of it."""
@@ -103,7 +115,7 @@ class ChatStreamReader(BaseStreamReader):
         self._cache_write = cache_write
         self._choices = _Choices()
         self._usage: Usage | None = None
-        self._usage_is_final = False
+        self._usage_is_apart = False
 
     def _read(self, event: bytes, data: bytes) -> bytes:
         if data == b"[DONE]":
@@ -116,17 +128,21 @@ class ChatStreamReader(BaseStreamReader):
             return event
         for choice in chunk.choices:
             self._choices.take(choice)
+            piece = choice.delta or choice.message
+            if piece is not None and piece.says():
+                self._usage = None  # a record from before cannot count what came after it
         if chunk.error is not None:
             return self._error_event(event, chunk.error)
         if chunk.usage is not None:
             self._usage = openai_usage(chunk.usage, self._cache_write)
-            self._usage_is_final = not chunk.choices
+            self._usage_is_apart = not chunk.choices
             if not self._wants_usage and not chunk.choices:
                 return b""
         return event
 
     def _write_facts(self) -> None:
-        # Some servers repeat a running count in every chunk; a cut stream must not settle at it.
-        if self._usage_is_final or self._facts.ended:
-            self._facts.usage = self._usage
+        # Some servers repeat a running count, in every chunk or beside them; a cut stream must not
+        # settle at it.
+        is_final = self._usage_is_apart and self._choices.have_finished()
+        self._facts.usage = self._usage if is_final or self._facts.ended else None
         self._choices.write(self._facts)

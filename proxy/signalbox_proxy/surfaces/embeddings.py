@@ -111,7 +111,7 @@ class EmbeddingsSurface:
             facts.error = "the answer is not a list of embeddings"
             return facts
         facts.items = len(answer.data)
-        facts.usage = openai_usage(answer.usage, "none")
+        facts.usage = openai_usage(answer.usage, "none", has_output=False)
         facts.ended = True
         facts.complete = facts.items == request.messages
         return facts

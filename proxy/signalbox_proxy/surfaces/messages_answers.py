@@ -86,9 +86,11 @@ class MessagesStreamReader(BaseStreamReader):
             self._facts.error = self._facts.error or "an event of the stream is malformed"
             return event
         if piece.type == "content_block_delta":
+            self._totals.go_on()
             if piece.delta is not None and isinstance(piece.delta.text, str):
                 self._keeper.add(piece.delta.text)
         elif piece.type == "content_block_start" and piece.content_block is not None:
+            self._totals.go_on()
             _take_block(self._facts, self._keeper, piece.content_block)
         elif piece.type == "message_start" and isinstance(piece.message, dict):
             self._totals.begin(piece.message.get("usage"))
@@ -103,6 +105,5 @@ class MessagesStreamReader(BaseStreamReader):
     def _write_facts(self) -> None:
         facts = self._facts
         facts.text, facts.truncated = self._keeper.text(), self._keeper.truncated
-        if self._totals.is_final:
-            facts.usage = self._totals.usage()
+        facts.usage = self._totals.usage() if self._totals.is_final else None
         _finish(facts, self._totals.stop_reason)

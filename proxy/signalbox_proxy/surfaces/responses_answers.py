@@ -6,6 +6,7 @@ import msgspec
 
 from signalbox_proxy.model_request import CacheWrite
 from signalbox_proxy.surfaces.contract import AnswerFacts
+from signalbox_proxy.surfaces.scrubbing import scrub
 from signalbox_proxy.surfaces.streams import BaseStreamReader, TextKeeper
 from signalbox_proxy.surfaces.usage import responses_usage
 
@@ -124,4 +125,4 @@ def _take_end(facts: AnswerFacts, response: _Response, cache_write: CacheWrite) 
     if status == "failed" and not facts.error:
         error = response.error
         message = error.get("message") if isinstance(error, dict) else None
-        facts.error = str(message or "the provider reported an error")[:200]
+        facts.error = scrub(str(message or "the provider reported an error"))[:200]

@@ -14,12 +14,15 @@ MAX_TOKENS: Final = 10**9
 """More than any request can have; a number above it is not believed."""
 
 
-def openai_usage(record: object, cache_write: CacheWrite) -> Usage | None:
-    """Read the `usage` of a chat completion or of embeddings.
+def openai_usage(
+    record: object, cache_write: CacheWrite, *, has_output: bool = True
+) -> Usage | None:
+    """Read the `usage` of a chat completion, or of embeddings, which have no output.
 
     Cached and cache-write tokens lie within `prompt_tokens`; where they exceed it, the server
     counts them beside it, and both are billed. `total_tokens` beyond prompt and completion are
-    reasoning tokens that some servers leave out of `completion_tokens`; they are output.
+    reasoning tokens that some servers leave out of `completion_tokens`; they are output. Where
+    neither tells the output, nothing does: that it was none must be said.
     """
     if not isinstance(record, dict):
         return None
@@ -38,7 +41,10 @@ def openai_usage(record: object, cache_write: CacheWrite) -> Usage | None:
     if cached is None or written is None or reasoning is None:
         return None
     fresh = prompt - cached - written
-    output = max(completion, total - prompt) if "completion_tokens" in record else 0
+    is_told = record.get("completion_tokens") is not None
+    if has_output and not is_told and (record.get("total_tokens") is None or total < prompt):
+        return None
+    output = max(completion, total - prompt) if has_output or is_told else 0
     return Usage(
         input=fresh if fresh >= 0 else prompt,
         cached_input=cached,
@@ -51,7 +57,7 @@ def openai_usage(record: object, cache_write: CacheWrite) -> Usage | None:
 
 def responses_usage(record: object, cache_write: CacheWrite) -> Usage | None:
     """Read the `usage` of a response: a chat completion's under other names."""
-    if not isinstance(record, dict) or "output_tokens" not in record:
+    if not isinstance(record, dict):
         return None
     return openai_usage(
         {
@@ -103,7 +109,7 @@ class AnthropicTotals:
     `message_start` carries the input's tokens, each `message_delta` the running totals; they are
     the bill only from the one on that tells the stop reason. Without it the output is not known.
     Totals only grow, and what a start tells never replaces one: events in a wrong order cannot
-    make the bill smaller.
+    make the bill smaller. What is said after the stop reason needs totals of its own.
     """
 
     def __init__(self) -> None:
@@ -115,7 +121,11 @@ class AnthropicTotals:
     def begin(self, usage: object) -> None:
         """Take the record of `message_start`."""
         if isinstance(usage, dict):
-            self._begun |= {key: value for key, value in usage.items() if value is not None}
+            _merge(self._begun, usage)
+
+    def go_on(self) -> None:
+        """More of the answer came: no total from before counts it."""
+        self.is_final = False
 
     def take(self, usage: object, stop_reason: object) -> None:
         """Take what a `message_delta` tells; None stands for what it leaves out."""
@@ -123,9 +133,7 @@ class AnthropicTotals:
             self.stop_reason = stop_reason
         if not isinstance(usage, dict):
             return
-        for key, value in usage.items():
-            if value is not None:
-                self._totals[key] = _grown(self._totals.get(key), value)
+        _merge(self._totals, usage)
         if self.stop_reason is not None and usage.get("output_tokens") is not None:
             self.is_final = True
 
@@ -144,7 +152,8 @@ def gemini_usage(record: object) -> Usage | None:
     if not isinstance(record, dict):
         return None
     prompt = _count(record, "promptTokenCount", required=True)
-    answered = _count(record, "candidatesTokenCount", required="totalTokenCount" not in record)
+    has_total = record.get("totalTokenCount") is not None
+    answered = _count(record, "candidatesTokenCount", required=not has_total)
     thought = _count(record, "thoughtsTokenCount")
     cached = _count(record, "cachedContentTokenCount")
     of_tools = _count(record, "toolUsePromptTokenCount")
@@ -163,7 +172,21 @@ def gemini_usage(record: object) -> Usage | None:
     )
 
 
+def _merge(known: dict[str, Any], record: dict[str, Any]) -> None:
+    """Add a record to what is known; counts, and those of its details, only grow."""
+    for key, value in record.items():
+        old = known.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            details = {name: _grown(old.get(name), count) for name, count in value.items()}
+            known[key] = old | details
+        else:
+            known[key] = _grown(old, value)
+
+
 def _grown(old: object, new: object) -> object:
+    """The larger of two counts; what is left out takes nothing back."""
+    if new is None:
+        return old
     return max(old, new) if isinstance(old, int) and isinstance(new, int) else new
 
 

@@ -9,6 +9,7 @@ from signalbox_proxy.surfaces.sse import EventSplitter, EventTooLargeError, data
 from signalbox_proxy.surfaces.usage import AnthropicTotals, anthropic_usage
 from signalbox_proxy.translation import answer as neutral
 from signalbox_proxy.translation.anthropic_names import FINISH, ORIGIN
+from signalbox_proxy.translation.arguments import object_text
 from signalbox_proxy.translation.contract import Unreadable
 from signalbox_proxy.translation.conversation import Refused, Text, Thinking, ToolCall
 
@@ -107,19 +108,8 @@ def _part(block: _Block) -> Text | Thinking | ToolCall | Refused:
     if block.type == "redacted_thinking":
         return Thinking(redacted=block.data, origin=ORIGIN)
     if block.type == "tool_use":
-        return ToolCall(block.id, block.name, _arguments(block.input))
+        return ToolCall(block.id, block.name, object_text(block.input))
     raise Unreadable(f"the answer has a block of type {block.type[:_MAX_WORD]!r}")
-
-
-def _arguments(raw: msgspec.Raw) -> str:
-    """A call's arguments as they came: no number loses a digit."""
-    data = bytes(raw).strip()
-    if not data.startswith(b"{"):
-        raise Unreadable("the arguments of a tool call are not a JSON object")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise Unreadable("the arguments of a tool call are not UTF-8") from None
 
 
 class MessageEventReader:
@@ -192,7 +182,12 @@ class MessageEventReader:
                 return [neutral.Failed(_error_of(event.error))]
         return []  # pings, and events that do not exist yet: Anthropic adds some unannounced
 
+    def _check_going_on(self) -> None:
+        if self._totals.stop_reason is not None:
+            raise Unreadable("the answer goes on after its end")
+
     def _begin(self, event: _Event) -> list[neutral.Event]:
+        self._check_going_on()
         block = event.content_block
         if block is None or event.index is None:
             raise Unreadable("a block begins without saying what it is")
@@ -219,6 +214,7 @@ class MessageEventReader:
         return neutral.PartBegins(self._index, "text")
 
     def _grow(self, event: _Event) -> list[neutral.Event]:
+        self._check_going_on()
         delta = event.delta
         if delta is None or self._block is None or event.index != self._block:
             raise Unreadable("a piece belongs to no block that has begun")

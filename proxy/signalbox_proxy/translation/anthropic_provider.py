@@ -90,8 +90,12 @@ class AnthropicProvider:
         return governed.anthropic_path(lane, "/messages")
 
     def headers(self, client: Mapping[str, str], lane: Lane, credential: str) -> dict[str, str]:
-        """All headers of the call."""
-        return governed.anthropic_headers(client, lane, credential)
+        """All headers of the call.
+
+        The version is the one that this module writes, whatever a client of another API sent.
+        """
+        headers = governed.anthropic_headers(client, lane, credential)
+        return headers | {"anthropic-version": governed.DEFAULT_VERSION}
 
     def read_answer(self, body: bytes) -> Answer:
         """A whole answer with a success status. Raises `Unreadable`."""

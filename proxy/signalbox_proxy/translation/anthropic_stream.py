@@ -17,6 +17,7 @@ from signalbox_proxy.translation.anthropic_messages import (
     stop,
 )
 from signalbox_proxy.translation.anthropic_names import tool_id
+from signalbox_proxy.translation.contract import Unreadable
 
 _DELTA: Final = {
     "text": ("text_delta", "text"),
@@ -25,6 +26,12 @@ _DELTA: Final = {
     "tool_call": ("input_json_delta", "partial_json"),
 }
 """Type of a delta, and the member that holds its piece, by the kind of its part."""
+
+MAX_UNASKED: Final = 8 * 1024 * 1024
+"""Characters of signatures that are kept for a call which may follow them."""
+
+_PART: Final = 512
+"""Characters that a part counts besides its own: what its object weighs."""
 
 
 class MessageEventWriter:
@@ -41,10 +48,12 @@ class MessageEventWriter:
         self._open: neutral.PartBegins | None = None
         self._signature = ""
         self._unasked: list[tuple[neutral.PartBegins, str]] = []
+        self._room = MAX_UNASKED
         self._finished = neutral.Finished("length")
         self._usage: Usage | None = None
         self._has_tool_calls = False
         self._has_refused = False
+        self._is_over = False
 
     def start(self) -> bytes:
         """`message_start`."""
@@ -52,6 +61,8 @@ class MessageEventWriter:
 
     def write(self, event: neutral.Event) -> bytes:
         """The bytes of one event."""
+        if self._is_over:
+            return b""
         match event:
             case neutral.PartGrows():
                 return self._grow(event)
@@ -66,8 +77,10 @@ class MessageEventWriter:
             case neutral.Counted():
                 self._usage = event.usage or self._usage
             case neutral.Ended():
+                self._is_over = True
                 return self._end_part() + self._end()
             case neutral.Failed():
+                self._is_over = True
                 refusal = Refusal("provider_failed", event.message)
                 return self._end_part() + anthropic_stream_error(refusal, "")
         return b""
@@ -76,7 +89,7 @@ class MessageEventWriter:
         self._open, self._signature = part, ""
         if part.kind == "thinking":
             return self._begin_thinking(part) if self._view.shows_blocks else b""
-        unasked, self._unasked = self._unasked, []
+        unasked, self._unasked, self._room = self._unasked, [], MAX_UNASKED
         if part.kind != "tool_call":
             self._has_refused = self._has_refused or part.kind == "refusal"
             return self._begin_block({"type": "text", "text": ""})
@@ -116,8 +129,14 @@ class MessageEventWriter:
         if self._view.shows_blocks:
             return self._end_thinking(part, self._signature)
         if part.redacted or self._signature:
-            self._unasked.append((part, self._signature))
+            self._keep(part, self._signature)
         return b""
+
+    def _keep(self, part: neutral.PartBegins, signature: str) -> None:
+        self._room -= _PART + len(part.redacted) + len(signature)
+        if self._room < 0:
+            raise Unreadable(f"its signatures are longer than {MAX_UNASKED} characters")
+        self._unasked.append((part, signature))
 
     def _end_thinking(self, part: neutral.PartBegins, signature: str) -> bytes:
         """The signature, whole: clients take the last one that they see."""

@@ -11,6 +11,7 @@ import msgspec
 
 from signalbox_ledger.records import Usage
 from signalbox_proxy.translation.answer import Answer, FinishReason
+from signalbox_proxy.translation.arguments import object_text
 from signalbox_proxy.translation.bedrock_content import ORIGIN
 from signalbox_proxy.translation.contract import Unreadable
 from signalbox_proxy.translation.conversation import Refused, Text, Thinking, ToolCall
@@ -98,8 +99,8 @@ def read_answer(body: bytes) -> Answer:
 
 
 def finish_of(reason: str) -> FinishReason:
-    """The neutral reason; one that is not known yet is an end like any other."""
-    return _FINISH.get(reason, "stop")
+    """The neutral reason; one that is not known is not taken for the end of a whole answer."""
+    return _FINISH.get(reason, "length")
 
 
 def stop_sequence_of(fields: object) -> str:
@@ -169,7 +170,7 @@ def _part(block: _Block) -> Text | Thinking | ToolCall | Refused:
         return Text(block.text)
     if block.tool_use is not None:
         called = block.tool_use
-        return ToolCall(called.tool_use_id, called.name, bytes(called.input).decode())
+        return ToolCall(called.tool_use_id, called.name, object_text(called.input))
     if block.reasoning_content is not None:
         return _thinking(block.reasoning_content)
     if block.citations_content is not None:

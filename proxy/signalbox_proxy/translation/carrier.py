@@ -111,6 +111,7 @@ class TranslatingReader:
         try:
             return self._write(self._reader.feed(data))
         except Unreadable as error:
+            self._facts.unsettle()
             raise _unreadable(error) from None
 
     def end(self) -> bytes:
@@ -118,6 +119,7 @@ class TranslatingReader:
         try:
             rest = self._write(self._reader.end())
         except Unreadable as error:
+            self._facts.unsettle()
             raise _unreadable(error) from None
         facts = self._facts.facts()
         if not facts.ended and not facts.error:

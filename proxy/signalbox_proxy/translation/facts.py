@@ -81,6 +81,10 @@ class EventFacts:
         elif isinstance(event, Failed):
             self._facts.error = event.message or "the provider reported an error"
 
+    def unsettle(self) -> None:
+        """The stream cannot be read further: no record from before counts what is in the rest."""
+        self._usage = None
+
     def facts(self) -> AnswerFacts:
         """What is known so far."""
         facts, finished = self._facts, self._finished

@@ -26,6 +26,7 @@ from signalbox_proxy.translation.answer import (
     PartGrows,
     PartSigned,
 )
+from signalbox_proxy.translation.arguments import object_text
 from signalbox_proxy.translation.contract import Unreadable
 from signalbox_proxy.translation.gemini_contents import ORIGIN
 
@@ -33,8 +34,8 @@ _FINISHES: Final[dict[str, FinishReason]] = {"STOP": "stop", "MAX_TOKENS": "leng
 """Every other reason withholds something: safety, recitation, a call that came out malformed."""
 
 _COUNTS: Final = (
-    "promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "toolUsePromptTokenCount",
-    "totalTokenCount",
+    "promptTokenCount", "cachedContentTokenCount", "candidatesTokenCount", "thoughtsTokenCount",
+    "toolUsePromptTokenCount", "totalTokenCount",
 )  # fmt: skip
 _MAX_ERROR: Final = 500
 
@@ -108,12 +109,20 @@ class AnswerReader:
         events = self._count(chunk.usage_metadata)
         for candidate in chunk.candidates or ():
             if candidate.index in (0, None):
-                events += self._candidate(candidate)
+                found = self._candidate(candidate)
+                if any(isinstance(event, PartBegins | PartGrows) for event in found):
+                    self._go_on(candidate)
+                events += found
         if chunk.prompt_feedback and chunk.prompt_feedback.block_reason and not self._finish:
             self._finish = chunk.prompt_feedback.block_reason
         if self._finish and chunk.usage_metadata is not None:
             self._is_counted = True
         return events
+
+    def _go_on(self, candidate: _Candidate) -> None:
+        """What was told before of the end and the cost does not hold for what came after it."""
+        self._finish = candidate.finish_reason or ""
+        self._is_counted = False
 
     def end(self) -> list[Event]:
         """The answer ended: why it did and what it cost, where both were told."""
@@ -181,9 +190,10 @@ class AnswerReader:
             raise Unreadable("a call of a tool has no name")
         if call.will_continue or call.partial_args:
             raise Unreadable("a call of a tool came in pieces, which was not asked for")
-        arguments = bytes(call.args)
-        if not arguments.startswith(b"{"):
-            raise Unreadable("the arguments of a call are not an object")
+        try:
+            arguments = msgspec.json.format(object_text(call.args), indent=-1)
+        except (msgspec.DecodeError, RecursionError):
+            raise Unreadable("the arguments of a tool call are not a JSON object") from None
         events: list[Event] = []
         if isinstance(signature, str) and signature:
             if self._open != "thinking":
@@ -192,7 +202,7 @@ class AnswerReader:
         self._calls += 1
         call_id = call.id if isinstance(call.id, str) and call.id else self._made_id(call.name)
         events += self._begin("tool_call", call_id, call.name)
-        events.append(PartGrows(self._index, msgspec.json.format(arguments, indent=-1).decode()))
+        events.append(PartGrows(self._index, arguments))
         return events + self._close()
 
     def _made_id(self, name: str) -> str:

@@ -85,8 +85,8 @@ class ChatEventReader:
                 events += self._choice(choice)
         if chunk.usage is not None:
             self._usage = openai_usage(chunk.usage, "implicit")
-            # Some servers repeat a running count in every chunk; only the end makes it the bill.
-            self._is_counted = not chunk.choices
+            # Some servers repeat a running count; only the end makes it the bill.
+            self._is_counted = self._has_finished and not chunk.choices
             events.append(Counted(self._usage, is_final=self._is_counted))
         return events
 
@@ -95,8 +95,10 @@ class ChatEventReader:
         message = choice.delta or choice.message
         if message is not None:
             pieces, calls = said(message), calls_of(message)
-            if self._has_finished and (pieces or calls):
-                raise Unreadable("the answer goes on after its end")
+            if any(text for _, text in pieces) or calls:
+                if self._has_finished:
+                    raise Unreadable("the answer goes on after its end")
+                self._usage = None  # a record from before cannot count what came after it
             for kind, text in pieces:
                 self._has_refused |= kind == "refusal"
                 events += self._parts.say(kind, text)
