@@ -181,7 +181,8 @@ def carrier_for(surface: Surface, decision: Decision, lane: PreparedLane, run_id
     """What carries the request to a lane: the surface itself, or a translation to its format."""
     if decision.translations.is_native(lane.lane):
         return surface
-    return decision.translations.carrier(lane.lane, run_id)
+    reasons = "reasoning" in lane.model.capabilities
+    return decision.translations.carrier(lane.lane, run_id, reasons=reasons)
 
 
 def signed(services: Services, call: UpstreamCall, lane: PreparedLane) -> UpstreamCall:

@@ -14,6 +14,7 @@ from signalbox_proxy.classification import Facts
 from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.refusals import Code
 from signalbox_proxy.runtime import PreparedAgent, PreparedLane, PreparedModel
+from signalbox_proxy.translation.contract import Untranslatable
 from signalbox_proxy.translation.translations import Translations
 from signalbox_proxy.wire_formats import is_translated, needs_on
 from signalbox_snapshot.policy import Constraints
@@ -202,7 +203,7 @@ def _translation(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
     """What of the request the lane's format cannot say: asked last, as it reads the whole of it."""
     if not is_translated(offer.request, lane.lane):
         return ""
-    obstacle = offer.translations.obstacle(lane.lane)
+    obstacle = _obstacle(offer, lane)
     return "" if obstacle is None else f"cannot say {obstacle.field}: {obstacle.why}"
 
 
@@ -210,8 +211,13 @@ def _field(offer: Offer, lane: PreparedLane, check: Check) -> str:
     """The field that a check found at fault, where it is one of the request's."""
     obstacle = None
     if check is _translation:
-        obstacle = offer.translations.obstacle(lane.lane)
+        obstacle = _obstacle(offer, lane)
     return "" if obstacle is None else obstacle.field
+
+
+def _obstacle(offer: Offer, lane: PreparedLane) -> Untranslatable | None:
+    reasons = "reasoning" in lane.model.capabilities
+    return offer.translations.obstacle(lane.lane, reasons=reasons)
 
 
 def _policy(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:

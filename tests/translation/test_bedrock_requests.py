@@ -310,9 +310,16 @@ def test_fields_of_one_vendor_s_models_make_other_models_no_lane() -> None:
     assert body(trying, bedrock_lane("openai.gpt-oss-120b-1:0"))[
         "additionalModelRequestFields"
     ] == {"reasoning_effort": "high"}
-    assert body(trying, bedrock_lane("us.amazon.nova-2-lite-v1:0"))[
-        "additionalModelRequestFields"
-    ] == {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "high"}}
+    nova_2 = "us.amazon.nova-2-lite-v1:0"
+    assert refused(trying, nova_2) == "reasoning_effort", "it takes high without a limit only"
+    some = Conversation((), (HELLO,), reasoning=Reasoning("medium"))
+    assert body(some, bedrock_lane(nova_2))["additionalModelRequestFields"] == {
+        "reasoningConfig": {"type": "enabled", "maxReasoningEffort": "medium"}
+    }
+    none = Conversation((), (HELLO,), reasoning=Reasoning("none"))
+    assert body(none, bedrock_lane(nova_2))["additionalModelRequestFields"] == {
+        "reasoningConfig": {"type": "disabled"}
+    }
 
 
 def test_a_model_is_asked_to_think_as_it_can_be_asked_to() -> None:

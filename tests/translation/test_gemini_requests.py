@@ -277,7 +277,8 @@ def test_an_older_model_gets_neither_ids_nor_signatures_that_it_does_not_know() 
         Turn("user", (ToolResult("a", "quote", (Image("image/png", PICTURE),)), Text("Well?"))),
         reasoning=Reasoning("low"),
     )
-    body = sent(asked, OLDER)
+    written = GEMINI.write(asked)
+    body = json.loads(GEMINI.body(written, OLDER, output_limit=4096, stream=False))
     assert body["contents"][1]["parts"] == [{"functionCall": {"name": "quote", "args": {}}}]
     kinds = [next(iter(part)) for part in body["contents"][2]["parts"]]
     assert kinds == ["functionResponse", "inlineData", "text"]
@@ -286,6 +287,30 @@ def test_an_older_model_gets_neither_ids_nor_signatures_that_it_does_not_know() 
     newer = sent(asked)
     assert newer["generationConfig"]["thinkingConfig"]["thinkingLevel"] == "LOW"
     assert newer["contents"][2]["parts"][0]["functionResponse"]["parts"]
+
+
+@pytest.mark.parametrize(
+    ("model", "reasoning", "limit", "budget"),
+    [
+        ("gemini-2.5-flash", Reasoning("high"), 1000, 999),
+        ("gemini-2.5-flash", Reasoning("high"), 40_000, 24_576),
+        ("gemini-2.5-flash", Reasoning(budget_tokens=2048), 1500, 1499),
+        ("gemini-2.5-flash", Reasoning("low"), 1, 0),
+        ("gemini-2.5-flash-lite", Reasoning("low"), 512, 0),
+        ("gemini-2.5-flash-lite", Reasoning("low"), 513, 512),
+        ("gemini-2.5-flash", Reasoning("none"), 1000, 0),
+        ("gemini-2.5-pro", Reasoning("high"), 1000, 999),
+        ("gemini-2.5-pro", Reasoning("high"), 100, 128),
+        ("gemini-3-pro-preview", Reasoning(budget_tokens=2048), 1500, 1499),
+    ],
+)
+def test_a_budget_of_thinking_leaves_room_for_an_answer(
+    model: str, reasoning: Reasoning, limit: int, budget: int
+) -> None:
+    lane = msgspec.structs.replace(LANE, upstream_model=model)
+    written = GEMINI.write(asking(HELLO, reasoning=reasoning))
+    body = json.loads(GEMINI.body(written, lane, output_limit=limit, stream=False))
+    assert body["generationConfig"]["thinkingConfig"]["thinkingBudget"] == budget
 
 
 OBSTACLES = [

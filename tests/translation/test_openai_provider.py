@@ -31,6 +31,7 @@ from signalbox_proxy.translation.conversation import (
 )
 from signalbox_proxy.translation.openai_client import CHAT_CLIENT
 from signalbox_proxy.translation.openai_provider import OPENAI
+from signalbox_proxy.translation.openai_strict import strict_fault
 from signalbox_proxy.translation.openai_words import call_id
 from signalbox_simulator.chat_request import ChatRequest
 from signalbox_snapshot.snapshot import Lane
@@ -182,6 +183,20 @@ def test_what_the_format_cannot_say_is_refused_by_name(
     with pytest.raises(Untranslatable) as refused:
         OPENAI.write(conversation)
     assert field in refused.value.field
+
+
+@pytest.mark.parametrize("name", ["properties", "$defs", "enum", "items"])
+def test_a_property_may_have_the_name_of_a_keyword(name: str) -> None:
+    named = {**CLOSED, "properties": {name: {"type": "string"}}, "required": [name]}
+    given = {**CLOSED, "properties": {"a": {"enum": [{"properties": {"b": 1}}]}}}
+    for schema in (named, given, {**CLOSED, "properties": {"a": named}}):
+        assert strict_fault(schema) == ""
+    for hidden in (
+        {**named, "properties": {name: OPEN}},
+        {**CLOSED, "$defs": {name: OPTIONAL}},
+        {**CLOSED, "properties": {"a": {"anyOf": [OPEN]}}},
+    ):
+        assert strict_fault(hidden)
 
 
 def test_a_schema_that_may_be_strict_is_strict() -> None:

@@ -275,10 +275,55 @@ def test_an_answer_beyond_all_bounds_is_not_collected() -> None:
     writer = RESPONSES_CLIENT.event_writer(request(stream=True), ANSWER_ID)
     writer.write(PartBegins(0, "text"))
     piece = PartGrows(0, "x" * 8 * 1024 * 1024)
-    for _ in range(8):
+    for _ in range(7):
         writer.write(piece)
     with pytest.raises(Unreadable, match="longer than"):
         writer.write(piece)
+
+
+def test_what_is_kept_of_reasoning_until_the_end_is_bounded_too() -> None:
+    long = "x" * 8 * 1024 * 1024
+    signed = RESPONSES_CLIENT.event_writer(request(stream=True), ANSWER_ID)
+    signed.write(PartBegins(0, "thinking", origin="bedrock"))
+    for _ in range(7):
+        signed.write(PartSigned(0, long))
+    with pytest.raises(Unreadable, match="longer than"):
+        signed.write(PartSigned(0, long))
+    redacted = RESPONSES_CLIENT.event_writer(request(stream=True), ANSWER_ID)
+    for index in range(7):
+        redacted.write(PartBegins(index, "thinking", redacted=long))
+    with pytest.raises(Unreadable, match="longer than"):
+        redacted.write(PartBegins(7, "thinking", redacted=long))
+
+
+def test_the_last_signature_of_a_thought_is_the_one_that_goes_back() -> None:
+    told = streamed(
+        request(stream=True, include=["reasoning.encrypted_content"]),
+        [
+            PartBegins(0, "thinking", origin="anthropic"),
+            PartGrows(0, "Hm."),
+            PartSigned(0, "first"),
+            PartSigned(0, "last"),
+            PartEnds(0),
+            Finished("stop"),
+            Counted(Usage(), is_final=True),
+            Ended(),
+        ],
+    )
+    once = streamed(
+        request(stream=True, include=["reasoning.encrypted_content"]),
+        [
+            PartBegins(0, "thinking", origin="anthropic"),
+            PartGrows(0, "Hm."),
+            PartSigned(0, "last"),
+            PartEnds(0),
+            Finished("stop"),
+            Counted(Usage(), is_final=True),
+            Ended(),
+        ],
+    )
+    (item,), (alone,) = told[-1]["response"]["output"], once[-1]["response"]["output"]
+    assert item["encrypted_content"] == alone["encrypted_content"]
 
 
 _TEXT = st.text(max_size=4)

@@ -34,9 +34,11 @@ def write_messages(turns: Sequence[neutral.Turn]) -> list[dict[str, Any]]:
         if not content:
             continue
         if messages and messages[-1]["role"] == turn.role:
-            messages[-1]["content"] = _ordered(messages[-1]["content"] + content)
+            messages[-1]["content"] += content
         else:
             messages.append({"role": turn.role, "content": content})
+    for message in messages:
+        message["content"] = _ordered(message["content"])
     if not messages:
         raise Untranslatable("messages", "nothing is said in them")
     if messages[-1]["role"] == "assistant":
@@ -78,7 +80,7 @@ def _content(turn: neutral.Turn, path: str) -> list[Block]:
         if not written and isinstance(part, neutral.Text):
             _mark_before(content, part)
         content += written
-    return _ordered(content)
+    return content
 
 
 def _mark_before(content: list[Block], part: neutral.Text) -> None:

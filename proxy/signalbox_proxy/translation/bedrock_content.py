@@ -131,13 +131,16 @@ class _Titles:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        self._last: dict[str, int] = {}
 
     def name(self, title: str) -> str:
         cleaned = _NOT_IN_TITLES.sub(" ", title).strip()[:_MAX_TITLE].strip() or "document"
-        name, number = cleaned, 1
+        number = self._last.get(cleaned, 0) + 1
+        name = cleaned if number == 1 else f"{cleaned} ({number})"
         while name in self._taken:
             number += 1
             name = f"{cleaned} ({number})"
+        self._last[cleaned] = number
         self._taken.add(name)
         return name
 

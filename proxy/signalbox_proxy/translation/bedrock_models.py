@@ -25,7 +25,12 @@ _MARKS: Final[tuple[tuple[str, Vendor], ...]] = (
 _EFFORTS: Final = frozenset({"low", "medium", "high", "xhigh", "max"})
 """What `outputConfig.effort` takes; higher than high with thinking only."""
 
-_THREE_EFFORTS: Final = frozenset({"low", "medium", "high"})
+_KNOWN: Final[dict[Vendor, frozenset[str]]] = {
+    "nova": frozenset({"none", "low", "medium"}),
+    "openai": frozenset({"low", "medium", "high"}),
+}
+"""Efforts by vendor. Nova takes high only where no `maxTokens` bounds the bill (Amazon Nova User
+Guide, "Extended thinking"), and a bound is always sent."""
 
 MIN_BUDGET: Final = 1024
 """Fewest tokens of thinking that Anthropic's models take."""
@@ -81,9 +86,11 @@ def obstacle(wishes: Wishes, model: str) -> Untranslatable | None:
         return _beside_thinking(wishes, reasoning, model)
     if reasoning.budget_tokens is not None:
         return Untranslatable("thinking", "this model knows no budget of tokens")
-    known = {"nova": _THREE_EFFORTS | {"none"}, "openai": _THREE_EFFORTS}.get(vendor, _EFFORTS)
-    if reasoning.effort in known:
+    if reasoning.effort in _KNOWN.get(vendor, _EFFORTS):
         return None
+    if vendor == "nova" and reasoning.effort == "high":
+        why = "Nova takes high only without the output limit that bounds the bill"
+        return Untranslatable("reasoning_effort", why)
     asked = reasoning.effort or "adaptive"
     return Untranslatable("reasoning_effort", f"no field is documented for {asked} on this model")
 

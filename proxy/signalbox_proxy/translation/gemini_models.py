@@ -20,6 +20,9 @@ _BUDGETS: Final = {
     "MEDIUM": 8192,
     "HIGH": 24576,
 }
+_LEAST: Final = ((_ALWAYS_THINKS, 128), (re.compile(r"gemini-2\.5-flash-lite"), 512))
+"""Fewest tokens of a budget that is not 0, on models that have such a bound (Google's guide on
+thinking, "Thinking budgets")."""
 
 
 def obstacle(written: dict[str, Any], model: str) -> Untranslatable | None:
@@ -44,8 +47,32 @@ def obstacle(written: dict[str, Any], model: str) -> Untranslatable | None:
     return None
 
 
-def adapted(written: dict[str, Any], model: str) -> dict[str, Any]:
+def adapted(written: dict[str, Any], model: str, output_limit: int | None) -> dict[str, Any]:
     """The body as this model takes it; `written` is not changed."""
+    body = _in_its_words(written, model)
+    settings = body.get("generationConfig", {})
+    thinking = settings.get("thinkingConfig", {})
+    if output_limit is None or "thinkingBudget" not in thinking:
+        return body
+    budget = _below(output_limit, thinking["thinkingBudget"], model.rpartition("/")[2])
+    thinking = {**thinking, "thinkingBudget": budget}
+    return {**body, "generationConfig": {**settings, "thinkingConfig": thinking}}
+
+
+def _below(output_limit: int, budget: int, model: str) -> int:
+    """A budget of thinking that leaves room for an answer.
+
+    Where the least one does not fit, the model answers without thinking first; one that cannot is
+    told its least.
+    """
+    budget = min(budget, max(output_limit - 1, 0))
+    least = next((tokens for models, tokens in _LEAST if models.match(model)), 0)
+    if budget >= least:
+        return budget
+    return least if _ALWAYS_THINKS.match(model) else 0
+
+
+def _in_its_words(written: dict[str, Any], model: str) -> dict[str, Any]:
     if not _OLDER.match(model.rpartition("/")[2]):
         return written
     older = dict(written)

@@ -67,7 +67,7 @@ class GeminiFormat:
         self, written: dict[str, Any], lane: Lane, *, output_limit: int | None, stream: bool
     ) -> bytes:
         """The bytes for one lane. Whether it streams stands in the path."""
-        body = dict(adapted(written, lane.upstream_model))
+        body = dict(adapted(written, lane.upstream_model, output_limit))
         if output_limit is not None:
             settings = body.get("generationConfig", {})
             body["generationConfig"] = {**settings, "maxOutputTokens": output_limit}

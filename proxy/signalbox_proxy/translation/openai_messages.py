@@ -45,7 +45,8 @@ class ChatMessages:
         self.system: list[Text] = []
         self._turns = Turns()
         self._names: dict[str, str] = {}
-        self._unanswered: list[ToolCall] = []
+        self._unanswered: dict[str, str] = {}
+        self._calls_of: dict[str, list[str]] = {}
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -90,7 +91,8 @@ class ChatMessages:
     def _call(self, call_id: str, called: types.CalledFunction) -> ToolCall:
         call = ToolCall(call_id, called.name, called.arguments or "{}")
         self._names[call_id] = called.name
-        self._unanswered.append(call)
+        self._unanswered[call_id] = called.name
+        self._calls_of.setdefault(called.name, []).append(call_id)
         return call
 
     def _result(self, message: types.Message, path: str) -> ToolResult:
@@ -98,17 +100,23 @@ class ChatMessages:
         if message.role == "tool":
             call_id, field = message.tool_call_id or "", f"{path}.tool_call_id"
         else:
-            named = [call.id for call in self._unanswered if call.name == message.name]
-            call_id, field = (named or [""])[-1], f"{path}.name"
+            call_id, field = self._last_call_of(message.name or ""), f"{path}.name"
         if call_id not in self._names:
             raise Untranslatable(field, "no message before it has this call")
-        self._unanswered = [call for call in self._unanswered if call.id != call_id]
+        self._unanswered.pop(call_id, None)
         parts = [_said(part, at) for part, at in _contents(message, path)]
         return ToolResult(
             call_id,
             self._names[call_id],
             tuple(part for part in parts if isinstance(part, Image) or part.text),
         )
+
+    def _last_call_of(self, name: str) -> str:
+        """The id of the last call of a function that has no result yet, "" where there is none."""
+        calls = self._calls_of.get(name, [])
+        while calls and self._unanswered.get(calls[-1]) != name:
+            calls.pop()
+        return calls[-1] if calls else ""
 
 
 def custom_tool(field: str) -> Untranslatable:

@@ -1,5 +1,7 @@
 """Puts the parts of a streamed chat completion one after the other, whatever came interleaved."""
 
+from collections import deque
+from io import StringIO
 from typing import Final, Literal, cast
 
 from signalbox_proxy.translation.answer import Event, PartBegins, PartEnds, PartGrows
@@ -7,6 +9,9 @@ from signalbox_proxy.translation.contract import Unreadable
 
 _DEEPER: Final = "{["
 _HIGHER: Final = "}]"
+
+_RUN: Final = 512
+"""Characters of room that a run of held pieces takes besides its own: what its object weighs."""
 
 
 class JsonEnd:
@@ -47,7 +52,7 @@ class _OpenCall:
     def __init__(self, identity: str) -> None:
         self.id = identity
         self.name = ""
-        self.held: list[str] = []
+        self.held = StringIO()
         self.end = JsonEnd()
         self.has_arguments = False
         self.is_over = False
@@ -58,13 +63,26 @@ class _OpenCall:
 
 
 Kind = Literal["text", "thinking", "refusal"]
-_Waiting = tuple[str, str] | _OpenCall
+
+
+class _Run:
+    """Neighbouring pieces of one kind that wait: one piece by the time they go out."""
+
+    __slots__ = ("held", "kind")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.held = StringIO()
+
+
+_Waiting = _Run | _OpenCall
 
 
 class PartOrder:
     """Takes pieces of parts as they come, gives events in which parts follow one another.
 
-    Holds back at most `room` characters; more is `Unreadable`.
+    Holds back at most `room` characters, objects included; more is `Unreadable`. Time is linear in
+    the pieces, however they come.
     """
 
     def __init__(self, room: int) -> None:
@@ -72,13 +90,12 @@ class PartOrder:
         self._calls: dict[int, _OpenCall] = {}
         self._open: str | _OpenCall | None = None
         self._index = -1
-        self._waiting: list[_Waiting] = []
+        self._waiting: deque[_Waiting] = deque()
 
     def say(self, kind: str, text: str) -> list[Event]:
         """A piece of text, reasoning or refusal."""
         if not self._may_begin(kind):
-            self._hold(text)
-            self._waiting.append((kind, text))
+            self._keep(kind, text)
             return []
         return [*self._turn_to(kind), PartGrows(self._index, text)]
 
@@ -100,7 +117,7 @@ class PartOrder:
             return [*grown, *self._proceed()]
         if arguments:
             self._hold(arguments)
-            call.held.append(arguments)
+            call.held.write(arguments)
         return self._proceed()
 
     def close(self) -> list[Event]:
@@ -125,20 +142,21 @@ class PartOrder:
                 if is_over:
                     raise Unreadable("a tool call has no name")
                 break
-            del self._waiting[0]
+            self._waiting.popleft()
             events += self._release(first)
         return events
 
     def _release(self, waiting: _Waiting) -> list[Event]:
-        if not isinstance(waiting, _OpenCall):
-            kind, text = waiting
-            self._room += len(text)
-            return [*self._turn_to(kind), PartGrows(self._index, text)]
-        events = self._turn_to(waiting)
-        for piece in waiting.held:
-            self._room += len(piece)
-            events.append(PartGrows(self._index, piece))
-        waiting.held = []
+        text = waiting.held.getvalue()
+        self._room += len(text)
+        if isinstance(waiting, _OpenCall):
+            waiting.held = StringIO()
+            events = self._turn_to(waiting)
+        else:
+            self._room += _RUN
+            events = self._turn_to(waiting.kind)
+        if text:
+            events.append(PartGrows(self._index, text))
         return events
 
     def _turn_to(self, part: str | _OpenCall) -> list[Event]:
@@ -165,6 +183,16 @@ class PartOrder:
                 events.insert(0, PartGrows(self._index, "{}"))
         self._open = None
         return events
+
+    def _keep(self, kind: str, text: str) -> None:
+        """Hold text back: at the end of the run that waits last, or as a run of its own."""
+        last = self._waiting[-1] if self._waiting else None
+        if not isinstance(last, _Run) or last.kind != kind:
+            last = _Run(kind)
+            self._room -= _RUN
+            self._waiting.append(last)
+        self._hold(text)
+        last.held.write(text)
 
     def _hold(self, text: str) -> None:
         self._room -= len(text)

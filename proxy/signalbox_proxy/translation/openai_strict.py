@@ -9,6 +9,12 @@ from typing import Any, Final
 MAX_PARTS: Final = 10_000
 """Parts of one schema that are looked at; the decoder admits no more members than that."""
 
+_BY_NAME: Final = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+"""Members whose own members are schemas under names that the client chose."""
+
+_DATA: Final = frozenset({"enum", "const", "default", "examples", "required"})
+"""Members that hold no schema, whatever they look like."""
+
 
 def strict_fault(schema: dict[str, Any]) -> str:
     """Why a schema cannot be strict at OpenAI, as a clause, or ""."""
@@ -23,7 +29,10 @@ def strict_fault(schema: dict[str, Any]) -> str:
             waiting += part
         if not isinstance(part, dict):
             continue
-        waiting += part.values()
+        for key, value in part.items():
+            is_named = key in _BY_NAME and isinstance(value, dict)
+            if key not in _DATA:
+                waiting += value.values() if is_named else [value]
         properties = part.get("properties")
         if not isinstance(properties, dict):
             continue

@@ -19,6 +19,9 @@ from signalbox_proxy.translation.responses_answers import (
 MAX_ANSWER: Final = 64 * 1024 * 1024
 """Characters of one answer: it is told whole at its end."""
 
+_PART: Final = 1024
+"""Characters that a part counts besides its own: what its item weighs."""
+
 _GROWS: Final = {
     "text": "response.output_text.delta",
     "refusal": "response.refusal.delta",
@@ -59,7 +62,8 @@ class ResponsesEventWriter:
             case neutral.PartGrows(piece=piece):
                 return self._grow(piece) if piece else b""
             case neutral.PartSigned(signature=signature):
-                self._signature += signature
+                self._take(len(signature))
+                self._signature = signature
             case neutral.PartEnds():
                 return self._end_part()
             case neutral.Finished(finish=finish):
@@ -73,6 +77,7 @@ class ResponsesEventWriter:
         return b""
 
     def _begin(self, event: neutral.PartBegins) -> bytes:
+        self._take(_PART + len(event.redacted) + len(event.id) + len(event.name))
         self._part, self._pieces, self._signature = event, [], ""
         item = self._item()
         if event.kind == "thinking":
@@ -88,9 +93,7 @@ class ResponsesEventWriter:
         return added + self._event("response.content_part.added", **self._place(), part=part)
 
     def _grow(self, piece: str) -> bytes:
-        self._room -= len(piece)
-        if self._room < 0:
-            raise Unreadable(f"the answer is longer than {MAX_ANSWER} characters")
+        self._take(len(piece))
         begun = b""
         kind = self._part.kind
         if kind == "thinking" and not self._pieces:
@@ -99,6 +102,12 @@ class ResponsesEventWriter:
         self._pieces.append(piece)
         more: dict[str, Any] = {"logprobs": []} if kind == "text" else {}
         return begun + self._event(_GROWS[kind], **self._place(), delta=piece, **more)
+
+    def _take(self, characters: int) -> None:
+        """Count what is kept until the end; vendors that sign twice mean the last signature."""
+        self._room -= characters
+        if self._room < 0:
+            raise Unreadable(f"the answer is longer than {MAX_ANSWER} characters")
 
     def _end_part(self) -> bytes:
         text = "".join(self._pieces)

@@ -8,6 +8,8 @@ foreign format is looked at.
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from signalbox_proxy.model_request import ModelRequest, SurfaceName
 from signalbox_proxy.translation.carrier import TranslatingCarrier
 from signalbox_proxy.translation.contract import (
@@ -16,7 +18,7 @@ from signalbox_proxy.translation.contract import (
     ProviderFormat,
     Untranslatable,
 )
-from signalbox_proxy.translation.conversation import Conversation
+from signalbox_proxy.translation.conversation import Conversation, Effort
 from signalbox_proxy.translation.field_names import named_by
 from signalbox_proxy.translation.formats import CLIENT_FORMATS, PROVIDER_FORMATS
 from signalbox_proxy.wire_formats import is_native, is_translated
@@ -49,14 +51,17 @@ class Translations:
         """Whether there is a translation to this format at all."""
         return self._request.surface in self._clients and wire in self._providers
 
-    def obstacle(self, lane: Lane) -> Untranslatable | None:
+    def obstacle(self, lane: Lane, *, reasons: bool = True) -> Untranslatable | None:
         """What of the request a lane's format or model cannot say, or None.
 
-        Only for lanes of formats that `exist`.
+        Only for lanes of formats that `exist`. `reasons`: the model has the capability reasoning.
         """
         written = self._in(lane.wire_format)
         if isinstance(written, Untranslatable):
             return written
+        if not reasons and self._effort() not in (None, "none"):
+            why = "this model does not reason"
+            return named_by(self._request.surface, Untranslatable("reasoning_effort", why))
         provider = self._providers[lane.wire_format]
         if isinstance(provider, ModelDependent):
             obstacle = provider.model_obstacle(written, lane)
@@ -79,11 +84,19 @@ class Translations:
             grown = self._grown[lane.wire_format] = max(0, sent - self._request.text_bytes)
         return grown
 
-    def carrier(self, lane: Lane, answer_id: str) -> TranslatingCarrier:
-        """What carries the request to a lane without an `obstacle`; raises one of its format."""
+    def carrier(self, lane: Lane, answer_id: str, *, reasons: bool = True) -> TranslatingCarrier:
+        """What carries the request to a lane without an `obstacle`; raises one of its format.
+
+        A model that does not reason (`reasons`) is not told to leave it out: many know no such
+        field.
+        """
         written = self._in(lane.wire_format)
         if isinstance(written, Untranslatable):
             raise written
+        read = self._conversation()
+        if not reasons and self._effort() == "none" and isinstance(read, Conversation):
+            silent = msgspec.structs.replace(read, reasoning=None)
+            written = self._providers[lane.wire_format].write(silent)
         return TranslatingCarrier(
             client=self._clients[self._request.surface],
             provider=self._providers[lane.wire_format],
@@ -106,6 +119,12 @@ class Translations:
             return self._providers[wire].write(conversation)
         except Untranslatable as obstacle:
             return named_by(self._request.surface, obstacle)
+
+    def _effort(self) -> Effort | None:
+        read = self._conversation()
+        if isinstance(read, Untranslatable) or read.reasoning is None:
+            return None
+        return read.reasoning.effort
 
     def _conversation(self) -> Conversation | Untranslatable:
         if self._read is None:
