@@ -170,7 +170,9 @@ class AccountStore:
             of_slice = self._database.any_of("id")
             ids = self._database.listed(sorted(closed))
             writes.append((f"DELETE FROM slice WHERE {of_slice}", (ids,)))  # noqa: S608
-        self._database.together([*writes, *_releases(released)])
+        # Accounts before their slices, as everybody who locks both: a limit that moves would
+        # otherwise wait for a return that waits for it.
+        self._database.together([*_releases(released), *writes])
 
     def close_all(self, holder: str) -> None:
         """Give back what the holder's slices did not spend; what they spent stays."""

@@ -179,6 +179,9 @@ class Drawer:
         self._take_up(asked, (accounts, items), reply)
         waiting = len(self.waiters)
         self._serve()
+        # Only now: who came a moment later may want what was just granted for a hold.
+        if reply.wanted is not None:
+            self._on_wanted(reply.wanted)
         self._in_vain = self._in_vain + 1 if waiting and len(self.waiters) == waiting else 0
         for waiter in asked:
             if waiter.impatient:
@@ -200,8 +203,6 @@ class Drawer:
                 answers[account.budget, account.subject] = item.agent, grant
         for waiter in asked:
             waiter.told(answers)
-        if reply.wanted is not None:
-            self._on_wanted(reply.wanted)
 
     def _is_silent(self, now: float) -> bool:
         """Whether the authority has let others wait in vain already."""

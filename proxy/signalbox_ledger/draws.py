@@ -59,11 +59,15 @@ def _look(
     if len(holding) > 1:
         store.held_specs(outcomes[1])
     rows = [*(outcomes[0] if drawing else []), *(outcomes[len(holding)] if polling else [])]
+    by_holder = {row[0]: row for row in rows}
     sessions = {(session.holder, session.epoch) for session, _ in asked}
     wanted: dict[str, list[str]] = {holder: [] for holder in polling}
     for holder, slice_id in outcomes[-1] if polling else []:
         wanted[holder].append(slice_id)
-    return {(holder, epoch): refusal(holder, epoch, rows) for holder, epoch in sessions}, wanted
+    problems = {
+        (name, epoch): refusal(name, epoch, by_holder.get(name)) for name, epoch in sessions
+    }
+    return problems, wanted
 
 
 def _refusal(

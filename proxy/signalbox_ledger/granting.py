@@ -140,9 +140,10 @@ class Granting:
         those that their agent may not open."""
         if not sums:
             return
-        targets: dict[Account, Target] = {}  # in the order in which they were asked for
-        for target in draft.targets.values():
-            if target.account in sums:
+        # By whoever draws first; an agent that gets nothing of it brings nobody.
+        targets: dict[Account, Target] = {}
+        for id_, target in draft.targets.items():
+            if target.account in sums and draft.amounts.get(id_):
                 targets.setdefault(target.account, target)
         made = self._accounts.open_accounts(
             {account: (target.end, target.spec.limit) for account, target in targets.items()}

@@ -53,7 +53,8 @@ class HolderStore:
 
     def check(self, holder: str, epoch: int) -> None:
         """Hold it in this session until the transaction ends. Raises HolderRefusedError."""
-        problem = refusal(holder, epoch, self._database.query(*self.holding([holder])))
+        found = next(iter(self._database.query(*self.holding([holder]))), None)
+        problem = refusal(holder, epoch, found)
         if problem is not None:
             raise problem
 
@@ -192,9 +193,8 @@ class HolderStore:
         )
 
 
-def refusal(holder: str, epoch: int, rows: Sequence[Row]) -> HolderRefusedError | None:
-    """Why this session of the holder is not heard, by the rows of it and others; None if it is."""
-    found = next((row for row in rows if row[0] == holder), None)
+def refusal(holder: str, epoch: int, found: Row | None) -> HolderRefusedError | None:
+    """Why this session of the holder is not heard, by the holder's row; None if it is."""
     if found is None:
         return _unknown(holder)
     _, fenced, current = found

@@ -142,7 +142,7 @@ class Lane(Generic[Caller]):
 
     def _replies(self, items: list[Asked[Caller]]) -> list[AnyReply]:
         try:
-            replies = self._commit(items)
+            replies = self._commit_together(items)
         except _AWAY as error:
             return self._unavailable(error, len(items))
         except Exception:  # noqa: BLE001 - whatever one request does, the others are answered
@@ -152,6 +152,14 @@ class Lane(Generic[Caller]):
             self.is_away = False
             _log.info("the database is back")
         return replies
+
+    def _commit_together(self, items: Sequence[Asked[Caller]]) -> list[AnyReply]:
+        """Another authority's transaction that stood in the way has ended when we hear of it: what
+        nobody here spoiled goes together once more."""
+        try:
+            return self._commit(items)
+        except ConflictError:
+            return self._commit(items)
 
     def _one_by_one(self, items: Sequence[Asked[Caller]]) -> list[AnyReply]:
         replies: list[AnyReply] = []

@@ -37,6 +37,7 @@ _GONE = (
     *(psycopg.errors.QueryCanceled, psycopg.errors.AdminShutdown, psycopg.errors.CrashShutdown),
     *(psycopg.errors.CannotConnectNow, psycopg.errors.ReadOnlySqlTransaction),
     *(psycopg.errors.IdleInTransactionSessionTimeout, psycopg.errors.TooManyConnections),
+    psycopg.errors.InvalidSqlStatementName,
 )
 _PROMPT_NS = 500_000_000
 """An answer that took longer is no sign that the next one will come."""
@@ -205,7 +206,12 @@ class PostgresDatabase:
     ) -> None:
         """A connection that cannot do that is closed: the server then rolls back by itself."""
         try:
-            if not self._connection.closed:
+            if self._connection.closed:
+                return
+            if statement == "ROLLBACK":
+                # The driver's own: it forgets statements that a failed pipeline left half prepared.
+                self._connection.rollback()
+            else:
                 self._connection.execute(statement)
         except psycopg.Error:
             self._connection.close()

@@ -76,11 +76,11 @@ class Authority:
         while True:
             await asyncio.sleep(_BEAT_S)
             heard = sorted({each.session.holder for each in self.connections} - {""})
-            try:
-                for holder in heard:
+            for holder in heard:
+                try:
                     await self.lanes[-1].aside(partial(self._note, holder))
-            except DatabaseError as error:
-                _log.warning("who is connected cannot be noted: %s", error)
+                except DatabaseError as error:
+                    _log.warning("that %s is connected cannot be noted: %s", holder, error)
 
     def _note(self, holder: str) -> None:
         # One at a time: who waits for several holders, and has some of them, waits in a circle with

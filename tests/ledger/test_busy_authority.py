@@ -43,6 +43,7 @@ class SlowAuthority:
     alive: Callable[[], Alive]
     draws: asyncio.Event = field(default_factory=asyncio.Event)
     pings: int = 0
+    wants_all_back: bool = False
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,7 +69,9 @@ class SlowAuthority:
             case Draw(items):
                 await self.draws.wait()
                 figures = Figures(1000, 10, None, 0)
-                reply = Drawn(0, [Grant(one.slice_id, 10, 0, 0, figures) for one in items])
+                wanted = [one.slice_id for one in items] if self.wants_all_back else []
+                grants = [Grant(one.slice_id, 10, 0, 0, figures) for one in items]
+                reply = Drawn(0, grants, wanted=wanted)
             case _:
                 reply = Done()
         if not writer.is_closing():
@@ -161,3 +164,12 @@ async def test_who_comes_later_waits_for_a_busy_database_too(
     slow.draws.set()
     assert isinstance(await first, Hold)
     assert isinstance(await second, Hold)
+
+
+async def test_what_was_granted_for_a_hold_serves_it_though_somebody_wants_it_already(
+    ledger: ProxyLedger, slow: SlowAuthority
+) -> None:
+    """Several draws are answered together: the next one may lack what this one got."""
+    slow.wants_all_back = True
+    slow.draws.set()
+    assert isinstance(await ledger.hold([CLAIM]), Hold)

@@ -1,6 +1,6 @@
 """Draws that wait at the same time share a transaction, and are answered as if alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier
@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 
 from signalbox_ledger.accounts import BudgetSpec
-from signalbox_ledger.database import ConflictError
+from signalbox_ledger.database import ConflictError, Outcome, Statement
 from signalbox_ledger.desk_protocol import AnyReply
 from signalbox_ledger.drafting import Order
 from signalbox_ledger.opening import open_database
@@ -24,6 +24,7 @@ from signalbox_ledger.protocol import (
     Polled,
     Refused,
     RequireGeneration,
+    ReturnItem,
 )
 from signalbox_ledger.service import Service
 from signalbox_ledger.session import Session
@@ -133,6 +134,36 @@ def test_agents_that_bring_one_user_at_once_are_taken_one_after_the_other(store:
     with pytest.raises(ConflictError):
         ask(store, (p, mine), (q, yours))
     assert [amounts(*ask(store, each)) for each in ((p, mine), (q, yours))] == [[0], [1]]
+
+
+def test_a_user_counts_for_the_agent_that_drew_not_for_one_that_got_nothing(store: Store) -> None:
+    p, q = session_of(store, "p"), session_of(store, "q")
+    too_much = Draw([item("p.1", 101, USERS, "ann", "ns/a")])
+    enough = Draw([item("q.1", 1, USERS, "ann", "ns/b")])
+    assert [amounts(reply) for reply in ask(store, (p, too_much), (q, enough))] == [[0], [1]]
+    assert amounts(*ask(store, (p, Draw([item("p.2", 1, USERS, "bob", "ns/a")])))) == [1]
+    assert amounts(*ask(store, (p, Draw([item("p.3", 1, USERS, "eve", "ns/b")])))) == [0]
+
+
+def test_a_return_takes_accounts_before_slices_as_a_limit_that_moves_does(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the other order each would wait for the other."""
+    p = session_of(store, "p")
+    ask(store, (p, Draw([item("p.1", 60), item("p.2", 10)])))
+    changed: list[str] = []
+    whole = store.database.together
+
+    def seen(statements: Sequence[Statement]) -> list[Outcome]:
+        changed.extend(text.split()[1] for text, _ in statements if text.startswith("UPDATE"))
+        return whole(statements)
+
+    monkeypatch.setattr(store.database, "together", seen)
+    with store.transaction():
+        store.accounts.give_back(
+            "p", [ReturnItem("p.1", 20, close=False), ReturnItem("p.2", 0, close=True)]
+        )
+    assert changed == ["account", "slice"]
 
 
 def test_many_slices_are_made_at_once(store: Store) -> None:

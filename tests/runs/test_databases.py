@@ -231,6 +231,21 @@ def test_two_transactions_in_each_others_way_end_in_a_conflict(postgres_dsn: str
         assert one.query("SELECT count(*) FROM t WHERE word = 'x'") == [(2,)]
 
 
+def test_a_round_trip_that_failed_twice_leaves_nothing_behind(postgres_dsn: str) -> None:
+    """The driver prepares what is used often; what it had begun to prepare was never there."""
+    with closing(connect(postgres_dsn)) as database:
+        with database.transaction():
+            database.execute("CREATE TABLE kept (id bigint PRIMARY KEY)")
+            database.execute("INSERT INTO kept VALUES (1)")
+        asked = ("SELECT count(*) FROM kept WHERE id = ?", (1,))
+        for again in range(20):
+            for _ in range(2):
+                with pytest.raises(RuleBrokenError), database.transaction():
+                    database.together([("INSERT INTO kept VALUES (?)", (1,)), asked])
+            with database.transaction():
+                assert database.together([asked, asked])[1].rows == [(1,)], again
+
+
 def test_nothing_waits_for_a_server_that_went_silent(tmp_path: Path) -> None:
     with PostgresServer(tmp_path) as server:
         dsn = server.dsn(server.create_database())

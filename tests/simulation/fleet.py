@@ -226,10 +226,12 @@ class Machine:
 
     @property
     def is_connected(self) -> bool:
-        """Whether its proxy has presented its slices to the authority that is there now."""
-        return (
-            self.is_ready and self.services is not None and self.services.ledger._connection.is_up
-        )
+        """Whether its proxy has presented its slices to the authority that is there now, and
+        settled again what that one's database lacks."""
+        if not self.is_ready or self.services is None:
+            return False
+        ledger = self.services.ledger
+        return ledger._connection.is_up and not ledger._flusher.is_behind
 
     def supervisor_dies(self) -> None:
         """The supervisor is killed, perhaps in the middle of a recovery; its next one goes on."""

@@ -210,9 +210,12 @@ class Simulation:
         self.world.after(3 * MICRO, None, self._readmit)
 
     def _rest(self) -> None:
-        """Once a second: is everything settled, and nothing held?"""
-        (held,) = self.durable.connection.execute("SELECT COUNT(*) FROM slice").fetchone()
-        if not held and self._is_idle():
+        """Once a second: is everything settled, and nothing held? A copy that was promoted learns
+        what is held only from those who present it."""
+        execute = self.durable.connection.execute
+        (held,) = execute("SELECT COUNT(*) FROM slice").fetchone()
+        (frozen,) = execute("SELECT frozen FROM ledger_state").fetchone()
+        if not held and not frozen and self._is_idle():
             self._rested_at = self.world.now
         self.world.after(MICRO, None, self._rest)
 
