@@ -16,7 +16,7 @@ from signalbox_proxy.translation.openai_provider import OPENAI
 from support.timing import cpu_s, least
 
 TIMES = 8
-BOUND = 20
+BOUND = 16
 """Work of `TIMES` the length: 8 times as much if it is linear, up to 64 if it is quadratic."""
 
 
@@ -62,7 +62,7 @@ def blank_turns_between_results(turns: int) -> Callable[[], object]:
 @pytest.mark.parametrize(
     ("work", "length"),
     [
-        (text_behind_an_open_call, 4_000),
+        (text_behind_an_open_call, 20_000),
         (untitled_documents, 250),
         (old_functions_without_results, 250),
         (blank_turns_between_results, 500),
