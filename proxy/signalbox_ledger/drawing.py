@@ -244,7 +244,7 @@ class Drawer:
             return
         now = (loop := asyncio.get_running_loop()).time()
         if now - waiter.began_at < _ALIVE_S:
-            left = max(left, _steps(self.pulse.felt_at + _ANSWER_S[0] - now))
+            left = max(left, int((self.pulse.felt_at + _ANSWER_S[0] - now) / _ANSWER_S[1]))
         if left > 0:
             waiter.timers[0] = loop.call_later(_ANSWER_S[1], self._check_answered, waiter, left - 1)
         else:
