@@ -71,13 +71,25 @@ class Ask:
 
 
 class Speaker(Protocol):
-    """An official client."""
+    """An official client. `bad_request` is what it raises for HTTP 400, with the error's `body`."""
+
+    bad_request: type[Exception]
 
     def say(self, model: str, ask: Ask) -> Heard:
         """Ask and hear the whole answer."""
 
     def stream(self, model: str, ask: Ask) -> Heard:
         """Ask and hear it piece by piece, put together."""
+
+
+class PythonSpeaker(Speaker, Protocol):
+    """One whose words and hearing serve clients of other languages too."""
+
+    def request(self, model: str, ask: Ask) -> dict[str, Any]:
+        """What is sent."""
+
+    def heard(self, answer: Any, run_id: str) -> Heard:
+        """What an answer, as the SDK's own type, says."""
 
 
 _OPENAI_FINISH = {"tool_calls": "tools"}
@@ -89,10 +101,13 @@ class OpenaiSpeaker:
     """OpenAI's client, chat completions."""
 
     client: openai.OpenAI
+    bad_request: type[Exception] = openai.BadRequestError
 
     def say(self, model: str, ask: Ask) -> Heard:
-        raw = self.client.chat.completions.with_raw_response.create(**self._request(model, ask))
-        answer = raw.parse()
+        raw = self.client.chat.completions.with_raw_response.create(**self.request(model, ask))
+        return self.heard(raw.parse(), raw.headers.get("x-signalbox-run-id", ""))
+
+    def heard(self, answer: Any, run_id: str) -> Heard:
         choice = answer.choices[0]
         assert answer.usage is not None
         calls = [
@@ -106,11 +121,11 @@ class OpenaiSpeaker:
             input_tokens=answer.usage.prompt_tokens,
             output_tokens=answer.usage.completion_tokens,
             model=answer.model,
-            run_id=raw.headers.get("x-signalbox-run-id", ""),
+            run_id=run_id,
         )
 
     def stream(self, model: str, ask: Ask) -> Heard:
-        request = self._request(model, ask) | {"stream_options": {"include_usage": True}}
+        request = self.request(model, ask) | {"stream_options": {"include_usage": True}}
         pieces: list[str] = []
         calls: dict[int, list[str]] = {}
         finish, usage, named = "", None, ""
@@ -137,7 +152,7 @@ class OpenaiSpeaker:
             run_id=raw.headers.get("x-signalbox-run-id", ""),
         )
 
-    def _request(self, model: str, ask: Ask) -> dict[str, Any]:
+    def request(self, model: str, ask: Ask) -> dict[str, Any]:
         messages: list[Any] = []
         if ask.system:
             messages.append({"role": "system", "content": ask.system})
@@ -197,14 +212,15 @@ class ResponsesSpeaker:
     """OpenAI's client, responses."""
 
     client: openai.OpenAI
+    bad_request: type[Exception] = openai.BadRequestError
 
     def say(self, model: str, ask: Ask) -> Heard:
-        raw = self.client.responses.with_raw_response.create(**self._request(model, ask))
-        return self._heard(raw.parse(), raw.headers.get("x-signalbox-run-id", ""))
+        raw = self.client.responses.with_raw_response.create(**self.request(model, ask))
+        return self.heard(raw.parse(), raw.headers.get("x-signalbox-run-id", ""))
 
     def stream(self, model: str, ask: Ask) -> Heard:
         raw = self.client.responses.with_raw_response.create(
-            **self._request(model, ask), stream=True
+            **self.request(model, ask), stream=True
         )
         pieces: list[str] = []
         answer: Any = None
@@ -215,11 +231,11 @@ class ResponsesSpeaker:
             elif event.type in ("response.completed", "response.incomplete"):
                 answer = event.response
         assert answer is not None
-        heard = self._heard(answer, raw.headers.get("x-signalbox-run-id", ""))
+        heard = self.heard(answer, raw.headers.get("x-signalbox-run-id", ""))
         assert heard.text == "".join(pieces)
         return heard
 
-    def _heard(self, answer: Any, run_id: str) -> Heard:
+    def heard(self, answer: Any, run_id: str) -> Heard:
         assert answer.usage is not None
         calls = [
             Call(item.call_id, item.name, json.loads(item.arguments))
@@ -241,7 +257,7 @@ class ResponsesSpeaker:
             thought=any(item.type == "reasoning" and item.summary for item in answer.output),
         )
 
-    def _request(self, model: str, ask: Ask) -> dict[str, Any]:
+    def request(self, model: str, ask: Ask) -> dict[str, Any]:
         content: list[Any] = [{"type": "input_text", "text": ask.prompt}]
         if ask.image:
             url = f"data:image/png;base64,{PIXEL}"
@@ -282,19 +298,20 @@ class AnthropicSpeaker:
     """Anthropic's client, messages."""
 
     client: anthropic.Anthropic
+    bad_request: type[Exception] = anthropic.BadRequestError
 
     def say(self, model: str, ask: Ask) -> Heard:
-        raw = self.client.messages.with_raw_response.create(**self._request(model, ask))
-        return self._heard(raw.parse(), raw.headers.get("x-signalbox-run-id", ""))
+        raw = self.client.messages.with_raw_response.create(**self.request(model, ask))
+        return self.heard(raw.parse(), raw.headers.get("x-signalbox-run-id", ""))
 
     def stream(self, model: str, ask: Ask) -> Heard:
-        with self.client.messages.stream(**self._request(model, ask)) as stream:
+        with self.client.messages.stream(**self.request(model, ask)) as stream:
             for _ in stream:
                 pass
             run_id = stream.response.headers.get("x-signalbox-run-id", "")
-            return self._heard(stream.get_final_message(), run_id)
+            return self.heard(stream.get_final_message(), run_id)
 
-    def _heard(self, answer: Any, run_id: str) -> Heard:
+    def heard(self, answer: Any, run_id: str) -> Heard:
         return Heard(
             text="".join(block.text for block in answer.content if block.type == "text"),
             calls=[
@@ -312,7 +329,7 @@ class AnthropicSpeaker:
             thought=any(block.type == "thinking" for block in answer.content),
         )
 
-    def _request(self, model: str, ask: Ask) -> dict[str, Any]:
+    def request(self, model: str, ask: Ask) -> dict[str, Any]:
         content: list[Any] = [{"type": "text", "text": ask.prompt}]
         if ask.image:
             source = {"type": "base64", "media_type": "image/png", "data": PIXEL}

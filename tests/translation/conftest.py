@@ -9,6 +9,7 @@ import pytest
 
 from support import matrix
 from support.crossroads import open_crossroads
+from support.javascript import JavascriptSpeaker, Node, node
 from support.market import Market
 from support.speakers import AnthropicSpeaker, OpenaiSpeaker, ResponsesSpeaker, Speaker
 
@@ -30,9 +31,15 @@ def crossroads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def javascript() -> Iterator[Node]:
+    with node("speak.mjs") as running:
+        yield running
+
+
 @pytest.fixture
 def speakers(crossroads: Market) -> Iterator[dict[str, Speaker]]:
-    """The clients by the name of their surface; none of them asks twice."""
+    """The Python clients by the name of their surface; none of them asks twice."""
     key = crossroads.key("buyer")
     with ExitStack() as stack:
         chat = stack.enter_context(
@@ -47,3 +54,16 @@ def speakers(crossroads: Market) -> Iterator[dict[str, Speaker]]:
             "responses": ResponsesSpeaker(chat),
         }
     crossroads.behave()
+
+
+@pytest.fixture(params=["python", "javascript"])
+def speaker(
+    request: pytest.FixtureRequest, crossroads: Market, speakers: dict[str, Speaker], client: str
+) -> Speaker:
+    """The client of a test, in both languages that its vendor ships it in."""
+    words = speakers[client]
+    if request.param == "python":
+        return words
+    assert isinstance(words, OpenaiSpeaker | AnthropicSpeaker | ResponsesSpeaker)
+    running = request.getfixturevalue("javascript")
+    return JavascriptSpeaker(running, client, words, crossroads.url, crossroads.key("buyer"))
