@@ -74,10 +74,13 @@ class Runtime:
     budget_specs: tuple[BudgetSpec, ...]
     matched_workloads: frozenset[str]
     matched_tasks: frozenset[str]
+    fleet: str = ""
     _combined: dict[policies.Facts, policies.EffectivePolicy] = field(default_factory=dict)
 
     @classmethod
-    def build(cls, snapshot: Snapshot, *, version: str, generation: int) -> "Runtime":
+    def build(
+        cls, snapshot: Snapshot, *, version: str, generation: int, fleet: str = ""
+    ) -> "Runtime":
         """Prepare a snapshot that `codec.decode` accepted: its references lead somewhere."""
         domains = {domain.id: domain for domain in snapshot.domains}
         budgets = {budget.id: budget for budget in snapshot.budgets}
@@ -99,6 +102,7 @@ class Runtime:
             budget_specs=tuple(_spec(budget) for budget in snapshot.budgets),
             matched_workloads=_mentioned(snapshot.policies, "workloads"),
             matched_tasks=_mentioned(snapshot.policies, "tasks"),
+            fleet=fleet,
         )
 
     def policy_for(self, facts: Facts, model_asked: str) -> policies.EffectivePolicy:
