@@ -9,6 +9,7 @@ from rich.text import Text
 from signalbox_cli import amounts
 from signalbox_cli.terminal import Cell, Heading, print_table, styled
 from signalbox_ledger.compliance import sensitivity_name
+from signalbox_ledger.meters import MEASURES
 from signalbox_ledger.reading import RecordedRun
 from signalbox_ledger.records import Attempt, Charge, Run
 
@@ -169,8 +170,9 @@ def _charges(console: Console, charges: list[Charge]) -> None:
         console,
         [
             Heading("METER"),
-            Heading("TOKENS", number=True),
-            Heading("PER MILLION", number=True),
+            Heading("QUANTITY", number=True),
+            Heading("PRICE", number=True),
+            Heading("PER", spare=4),
             Heading("BASE", number=True),
             Heading("PREMIUM", number=True, spare=1),
             Heading("CACHE SAVED", number=True, spare=2),
@@ -182,6 +184,7 @@ def _charges(console: Console, charges: list[Charge]) -> None:
                 each.meter + ("" if each.kind == "usage" else f" ({each.kind})"),
                 f"{each.quantity:,}",
                 amounts.usd(each.unit_price),
+                MEASURES[each.meter].unit,
                 amounts.cost(each.base),
                 amounts.cost(each.premium),
                 amounts.cost(each.cache_saving),

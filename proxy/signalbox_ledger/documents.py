@@ -13,6 +13,7 @@ import msgspec
 
 from signalbox_ledger import run_rows
 from signalbox_ledger.compliance import Compliance, judge, sensitivity_name
+from signalbox_ledger.meters import MEASURES
 from signalbox_ledger.money import format_usd
 from signalbox_ledger.reading import RecordedRun, RunSummary
 from signalbox_ledger.records import Attempt, Charge, Run, Verdict
@@ -135,12 +136,15 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 def _charge(charge: Charge) -> dict[str, Any]:
+    measure = MEASURES[charge.meter]
     return {
         "attempt": charge.attempt,
         "kind": charge.kind,
         "meter": charge.meter,
         "quantity": charge.quantity,
-        "usd_per_million": format_usd(charge.unit_price),
+        "counted": measure.counted,
+        "price_unit": measure.unit,
+        "usd_per_price_unit": format_usd(charge.unit_price),
         "cost_usd": format_usd(charge.cost),
         "base_usd": format_usd(charge.base),
         "premium_usd": format_usd(charge.premium),

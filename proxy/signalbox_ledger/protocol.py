@@ -13,6 +13,7 @@ import msgspec
 from signalbox_ledger.accounts import Amount, BudgetSpec, Name
 from signalbox_ledger.replies import (
     Alive,
+    BudgetSignal,
     BudgetStatus,
     Claimed,
     Configured,
@@ -30,6 +31,7 @@ from signalbox_ledger.replies import (
     Reply,
     Required,
     Settled,
+    SignalList,
     StatusReport,
     SubjectStatus,
     Welcome,
@@ -38,6 +40,7 @@ from signalbox_ledger.replies import (
 __all__ = [
     "MAX_ITEMS",
     "Alive",
+    "BudgetSignal",
     "BudgetStatus",
     "ClaimKey",
     "Claimed",
@@ -75,6 +78,8 @@ __all__ = [
     "ReturnItem",
     "Settle",
     "Settled",
+    "SignalList",
+    "Signals",
     "Skip",
     "Status",
     "StatusReport",
@@ -251,6 +256,14 @@ class Status(Message, frozen=True):
     top: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 5
 
 
+class Signals(Message, frozen=True):
+    """What runs settled after the one at position `after` say of budgets; of the newest `limit`
+    runs where nothing was read before (None)."""
+
+    after: Offset | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
+
+
 Request = (
     Hello
     | Configure
@@ -265,6 +278,7 @@ Request = (
     | PostLoss
     | FindRun
     | Status
+    | Signals
     | RequireGeneration
     | ClaimKey
     | ReleaseKey

@@ -22,7 +22,12 @@ AttemptOutcome = Literal["answered", "cut", "rejected", "error", "throttled", "t
 Settlement = Literal["usage", "zero", "full", "released"]
 """How a hold ended: by the usage record, at zero (error status), in full (end unknown), unsent."""
 
-Meter = Literal["input", "cached_input", "cache_write_5m", "cache_write_1h", "output"]
+UnitMeter = Literal["images", "searches", "audio_seconds", "characters"]
+"""What is billed by units other than tokens."""
+
+Meter = Literal[
+    "input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "audio_input", UnitMeter
+]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,10 +47,11 @@ class Usage(Record, frozen=True):
 
 
 class Charge(Record, frozen=True):
-    """One line of a bill: tokens of one meter of one attempt.
+    """One line of a bill: what one meter counted for one attempt.
 
     cost = base - cache_saving - batch_saving + premium, each in nano-USD; `base` is the Model's
-    list price of as many uncached tokens. `unit_price` is nano-USD per million tokens.
+    list price of as many uncached tokens, or of as many units. `unit_price` is nano-USD per
+    million tokens, or for what `meters.MEASURES` says.
     """
 
     attempt: int

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from signalbox_ledger.accounts import Figures
+from signalbox_ledger.accounts import Figures, Per
 
 RefusalReason = Literal[
     "fenced", "unknown_holder", "replaced", "invalid", "gap", "failed", "frozen", "unavailable"
@@ -149,6 +149,30 @@ class BudgetStatus(Item, frozen=True):
     subjects: int
     exhausted_subjects: int
     top: list[SubjectStatus]
+    per: Per | None = None
+
+
+class BudgetSignal(Item, frozen=True):
+    """What one run says of budgets. `timestamp` is in milliseconds; `admitted`: something was
+    held for it. `short_budget` is None unless one refused it, for lack of `needed` in the account
+    of `short_subject` ("" for the one that all share)."""
+
+    position: int
+    timestamp: int
+    agent: str
+    user: str
+    session: str
+    admitted: bool
+    short_budget: str | None = None
+    short_subject: str | None = None
+    needed: int = 0
+
+
+class SignalList(Message, frozen=True):
+    """Signals in the order of settlement. The next are asked for after `position`."""
+
+    position: int
+    signals: list[BudgetSignal]
 
 
 class StatusReport(Message, frozen=True):
@@ -178,6 +202,7 @@ Reply = (
     | Lost
     | FoundRun
     | StatusReport
+    | SignalList
     | Refused
     | Outdated
     | Required

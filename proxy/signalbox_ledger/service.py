@@ -6,7 +6,7 @@ No sockets and no clock of its own; `authority` brings both.
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from signalbox_ledger import desk, draws, idempotency, protocol, run_lookup, status
+from signalbox_ledger import budget_signals, desk, draws, idempotency, protocol, run_lookup, status
 from signalbox_ledger.desk_protocol import AnyReply, AnyRequest, DeskRequest
 from signalbox_ledger.holder_store import HolderRefusedError
 from signalbox_ledger.journal import encode_run
@@ -83,6 +83,8 @@ class Service:
                 return protocol.FoundRun(None if run is None else encode_run(run))
             case protocol.Status(top):
                 return status.report(self._store, top=top, now_ms=now_ms)
+            case protocol.Signals(after, limit):
+                return budget_signals.newest(self._store.database, after, limit)
             case _:
                 return self._answer_lifecycle(session, request, now_ms)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from signalbox_ledger.accounts import BudgetSpec, Figures
-from signalbox_ledger.asking import connected
+from signalbox_ledger.asking import Ask, connected
 from signalbox_ledger.connection import LedgerUnavailableError
 from signalbox_ledger.database import Database, Row
 from signalbox_ledger.protocol import BudgetStatus, Status, StatusReport, SubjectStatus
@@ -16,10 +16,15 @@ from signalbox_ledger.store import Store
 
 
 def report(store: Store, *, top: int, now_ms: int) -> StatusReport:
-    """The present window of every budget in force, sorted by id."""
+    """The present window of every budget in force, sorted by id.
+
+    Budgets with one account are read together, in two round trips however many there are.
+    """
+    now = now_ms // 1000
+    found = {each.budget: each for each in _shared(store, now)}
     budgets = [
-        budget_status(store, spec, top=top, now=now_ms // 1000)
-        for _, spec in sorted(store.specs.items())
+        found.get(id_) or budget_status(store, spec, top=top, now=now)
+        for id_, spec in sorted(store.specs.items())
     ]
     return StatusReport(now_ms=now_ms, generation=store.generation, budgets=budgets)
 
@@ -43,6 +48,48 @@ def budget_status(store: Store, spec: BudgetSpec, *, top: int, now: int) -> Budg
         subjects=subjects,
         exhausted_subjects=sum(figures.state == "exhausted" for _, figures in named),
         top=[SubjectStatus(subject, figures) for subject, figures in named[:top]],
+        per=spec.per,
+    )
+
+
+_ACCOUNT = (
+    "SELECT granted, overrun FROM account "
+    "WHERE budget = ? AND basis = ? AND subject = '' AND window_start = ?"
+)
+_HELD = (
+    "SELECT COALESCE(SUM(amount - spent), 0) FROM slice "
+    "WHERE budget = ? AND basis = ? AND subject = '' AND window_start = ? AND amount > spent"
+)
+
+
+def _shared(store: Store, now: int) -> list[BudgetStatus]:
+    """Budgets whose one account all share."""
+    specs = [(spec, *spec.window(now)) for spec in store.specs.values() if spec.per is None]
+    keys = [(spec.id, spec.basis, start) for spec, start, _ in specs]
+    accounts = store.database.query_many(_ACCOUNT, keys)
+    held = store.database.query_many(_HELD, keys)
+    return [
+        _shared_status(store.generation, spec, (start, end), rows, int(sums[0][0]))
+        for (spec, start, end), rows, sums in zip(specs, accounts, held, strict=True)
+    ]
+
+
+def _shared_status(
+    generation: int, spec: BudgetSpec, window: tuple[int, int], rows: list[Row], held: int
+) -> BudgetStatus:
+    granted, overrun = rows[0] if rows else (0, 0)
+    figures = Figures(spec.limit, int(granted), held, int(overrun))
+    return BudgetStatus(
+        budget=spec.id,
+        unit=spec.unit,
+        generation=generation,
+        window_start=window[0],
+        window_end=window[1],
+        figures=figures,
+        remaining=figures.remaining if rows else spec.limit,
+        subjects=0,
+        exhausted_subjects=0,
+        top=[],
     )
 
 
@@ -112,7 +159,12 @@ class _Accounts:
 async def fetch(socket: Path, *, top: int = 5) -> StatusReport:
     """The status of all budgets. Raises LedgerUnavailableError."""
     async with connected(socket) as ask:
-        reply = await ask(Status(top=top))
+        return await fetched(ask, top=top)
+
+
+async def fetched(ask: Ask, *, top: int = 5) -> StatusReport:
+    """As `fetch`, on a connection that is there."""
+    reply = await ask(Status(top=top))
     if not isinstance(reply, StatusReport):
         raise LedgerUnavailableError(f"the authority refuses: {reply}")
     return reply

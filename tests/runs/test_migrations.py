@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -17,9 +18,11 @@ from signalbox_ledger import run_rows, run_sums
 from signalbox_ledger.database import Database, DatabaseError
 from signalbox_ledger.migrate import HEAD, VERSION_TABLE, SchemaError
 from signalbox_ledger.migrations import upgrade
+from signalbox_ledger.migrations.versions import meters_of_their_own
 from signalbox_ledger.opening import connect, open_database
 from signalbox_ledger.read_store import LedgerUnreadableError
 from signalbox_ledger.reading import LedgerReader
+from signalbox_ledger.run_store import RecordRefusedError
 from support.postgres import PostgresServer
 from support.recorded_runs import NOON, correct, make_charge, make_run, record, refused_run
 
@@ -206,6 +209,47 @@ def test_a_ledger_that_was_upgraded_is_like_a_new_one(old: Path, tmp_path: Path)
         record(upgraded, [make_run("r_4")])
         ((last,),) = upgraded.query("SELECT position FROM inference_run WHERE run_id = 'r_4'")
         assert last == 4, "positions go on where they were"
+
+
+NARROW = " OR ".join(f"meter = '{name}'" for name in ("input", "cached_input", "output"))
+
+
+def make_narrow(where: Path | str) -> None:
+    """Put a ledger back to revision 0001, which knew meters of tokens only."""
+    if isinstance(where, str):
+        with psycopg.connect(where, autocommit=True) as connection:
+            table = "ALTER TABLE charge_record"
+            connection.execute(f"{table} DROP CONSTRAINT charge_record_meter_check")
+            connection.execute(f"{table} ADD CONSTRAINT charge_record_meter_check CHECK ({NARROW})")
+            connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
+        return
+    with closing(sqlite3.connect(where, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'charge_record'",
+            (meters_of_their_own._SINCE, meters_of_their_own._BEFORE),
+        )
+        connection.execute("PRAGMA writable_schema = OFF")
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
+
+
+def test_a_ledger_that_knew_tokens_only_records_images_now(
+    nowhere: Path | str, tmp_path: Path
+) -> None:
+    with closing(open_database(nowhere)) as new:
+        record(new, [make_run("r_1")])
+        wide = described(new)
+    make_narrow(nowhere)
+    with closing(connect(nowhere, read_only=True)) as narrow:
+        assert described(narrow) != wide
+    with closing(open_database(nowhere)) as upgraded:
+        assert described(upgraded) == wide
+        images = make_charge(meter="images", quantity=2, unit_price=40_000_000)
+        record(upgraded, [make_run("r_2", charges=[images])])
+        ((found,),) = upgraded.query("SELECT meter FROM charge_record WHERE run_id = 'r_2'")
+        assert found == "images"
+        with pytest.raises(RecordRefusedError):
+            correct(upgraded, "r_1", [make_charge(meter="gold", kind="correction")], NOON)
 
 
 def test_the_release_before_refuses_a_ledger_that_was_upgraded(old: Path) -> None:

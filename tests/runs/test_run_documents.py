@@ -71,7 +71,8 @@ def test_amounts_are_decimal_strings_and_durations_milliseconds() -> None:
     assert attempt["duration_ms"] == 800.0
     assert attempt["usage"]["cached_input"] == 100
     (charge,) = document["charges"]
-    assert charge["usd_per_million"] == "3.30"
+    assert (charge["counted"], charge["price_unit"]) == ("Tokens", "1000000 Tokens")
+    assert charge["usd_per_price_unit"] == "3.30"
     assert (charge["base_usd"], charge["premium_usd"]) == ("0.000009", "0.0000009")
 
 

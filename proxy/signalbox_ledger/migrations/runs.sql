@@ -120,7 +120,8 @@ CREATE TABLE attempt (
   PRIMARY KEY (run_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- One line of a bill. `timestamp` is the run's for what was recorded with it (so that a run and its
+-- One line of a bill: `unit_price` is nano-USD per million tokens, per million characters, per image,
+-- per 1000 searches, per 60 seconds of audio (meters.py). `timestamp` is the run's for what was recorded with it (so that a run and its
 -- cost fall into the same window), the instant of posting for corrections and losses.
 -- cost = base - cache_saving - batch_saving + premium. A cache write costs more than the base: its
 -- saving is negative. So is the premium of a lane that is cheaper than its model's list price.
@@ -133,7 +134,9 @@ CREATE TABLE charge_record (
   attempt               INTEGER,
   meter                 TEXT    CHECK (
                       meter = 'input' OR meter = 'cached_input' OR meter = 'cache_write_5m'
-                      OR meter = 'cache_write_1h' OR meter = 'output'),
+                      OR meter = 'cache_write_1h' OR meter = 'output' OR meter = 'audio_input'
+                      OR meter = 'images' OR meter = 'searches' OR meter = 'audio_seconds'
+                      OR meter = 'characters'),
   kind                  TEXT    NOT NULL CHECK (
                       kind = 'usage' OR kind = 'unknown' OR kind = 'correction'
                       OR kind = 'slice_loss'),
