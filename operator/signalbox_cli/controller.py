@@ -5,6 +5,7 @@ status are the same. It runs at the start, whenever a file changes, and once a s
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from signalbox_cli.settings import UpSettings
 from signalbox_operator.control_port import ControlPort, ProxyAddress, ProxyStatus, Rejected
 from signalbox_operator.difference import difference
 from signalbox_operator.head import HeadError, HeadMovedError
+from signalbox_operator.history import Record
 from signalbox_operator.publish import Publisher, Rollout
 from signalbox_snapshot import codec
 from signalbox_snapshot.check import SnapshotError
@@ -120,11 +122,12 @@ class Controller:
             return Applied(reading, whole, None, (), f"the snapshot cannot be released: {error}")
 
     async def _publish(self, reading: Reading, whole: Compiled) -> Applied:
-        head = self._publisher.head()
+        head = await self._publisher.head()
         before = codec.decode(head.envelope.snapshot.encode()) if head else None
         snapshot = whole.compilation.snapshot
         changes = tuple(difference(before, snapshot))
-        rollout = await self._publisher.release(snapshot, self._fleet.addresses)
+        record = Record(at=int(time.time()), changes=changes)
+        rollout = await self._publisher.release(snapshot, self._fleet.addresses, record)
         problem = "; ".join(
             f"{each.proxy} refuses the snapshot: {each.path}: {each.reason}"
             for each in rollout.rejections

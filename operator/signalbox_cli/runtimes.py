@@ -5,7 +5,8 @@ from pathlib import Path
 from signalbox_cli.failure import Failure
 from signalbox_cli.manifest_folder import compiled, read
 from signalbox_cli.state import FLEET, StateFolder
-from signalbox_operator.head import HeadError, HeadStore
+from signalbox_operator.head import HeadError
+from signalbox_operator.head_file import FileHeadStore
 from signalbox_proxy.runtime import Runtime
 from signalbox_snapshot import codec, envelope, signing_keys
 from signalbox_snapshot.envelope import EnvelopeError
@@ -25,7 +26,7 @@ def released_runtime(state: Path) -> Runtime:
     """The runtime of the snapshot that was last released on a state folder."""
     folder = StateFolder.at(state)
     try:
-        head = HeadStore(folder.head).read()
+        head = FileHeadStore(folder.head).read_file()
         if head is None:
             raise Failure(
                 f"nothing was released on {folder.root}; name a folder of manifests, or --state"

@@ -24,7 +24,7 @@ from signalbox_cli.status_loop import PERIOD_S, StatusLoop
 from signalbox_cli.terminal import err, out
 from signalbox_cli.watcher import Fingerprint, fingerprint, watch_folder
 from signalbox_operator.control_port import ControlPort, ProxyAddress
-from signalbox_operator.head import HeadStore
+from signalbox_operator.head_file import FileHeadStore
 from signalbox_operator.publish import Publisher
 
 
@@ -70,7 +70,9 @@ class Supervisor:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             key, token = self._settings.state.signing_keys(), self._settings.state.token()
             control = ControlPort(session, token)
-            publisher = Publisher(HeadStore(self._settings.state.head), key, control, fleet=FLEET)
+            publisher = Publisher(
+                FileHeadStore(self._settings.state.head), key, control, fleet=FLEET
+            )
             self._controller = Controller(self._settings, self._fleet, publisher, control)
             self._status = StatusLoop(self._settings, self._fleet, self._controller)
             try:

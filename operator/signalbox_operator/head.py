@@ -1,115 +1,114 @@
-"""The head: which snapshot is released, as which generation. One file, changed by compare-and-swap.
+"""The head: which snapshot is released, as which generation, and what was released before.
 
-The file holds the envelope of the released snapshot. Writers take an exclusive lock on a file
-beside it (flock(2)), so that two control planes on one machine cannot release the same generation
-twice; readers need none, because the file is replaced whole (rename(2)).
+One object, changed by compare-and-swap alone. `HeadStore` is what keeps it: a file on one machine
+(`head_file`), a ConfigMap in a cluster (`cluster.head_store`). Beside the head lie chunks, pieces
+of what was released, named by the sha256 of their content; history is lists of such names.
 """
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
 from signalbox_snapshot import codec, envelope
 from signalbox_snapshot.envelope import Envelope
 
-_MODE: Final = 0o600
-_ENCODER: Final = msgspec.json.Encoder(order="sorted")
-
 
 class HeadError(Exception):
-    """The head file cannot be read; the message says where it lies and what to do."""
+    """The head cannot be read; the message says where it lies and what to do."""
 
 
 class HeadMovedError(Exception):
     """Another control plane released in the meantime; read the head again and compile again."""
 
 
-class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is released: generation (from 1), version, and the envelope in which it travels."""
+class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An earlier generation's content stays released `until` (seconds since the epoch).
+
+    `by` is who asked for it, as far as known; `request` is what was asked, word by word, so that
+    the same request is not carried out twice.
+    """
+
+    generation: int
+    until: int
+    by: str = ""
+    request: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One release of the history. `at` is in seconds since the epoch.
+
+    `chunks` joined are the snapshot's bytes. `changes` are sentences about what changed against
+    the release before, cut after a few. `restores` is the generation whose content it brought back.
+    """
+
+    generation: int
+    version: str
+    at: int
+    chunks: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    restores: int = 0
+
+
+class Head(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
+    """What is released: generation (from 1), version, and the envelope in which it travels.
+
+    `fleet_id` names this history for ever. `history` holds the latest releases, newest first, this
+    one included. `accepted` joined are the accepted forms of all objects, so that a control plane
+    that starts again knows them. `sizes` are the stored bytes of every chunk that is named here.
+    """
 
     generation: int
     version: str
     envelope: Envelope
+    fleet_id: str = ""
+    history: tuple[Entry, ...] = ()
+    accepted: tuple[str, ...] = ()
+    sizes: dict[str, int] = msgspec.field(default_factory=dict)
+    pin: Pin | None = None
+
+    @classmethod
+    def of(cls, sealed: Envelope) -> "Head":
+        """The head that releases an envelope, without a history."""
+        return cls(generation=sealed.generation, version=sealed.version, envelope=sealed)
 
     @property
     def sealed(self) -> bytes:
         """The envelope as it is sent to proxies."""
         return envelope.encode(self.envelope)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether envelope and head speak of the same, unchanged content."""
+        sealed = self.envelope
+        return (self.generation, self.version) == (
+            sealed.generation,
+            sealed.version,
+        ) and codec.version(sealed.snapshot.encode()) == self.version
 
-_DECODER: Final = msgspec.json.Decoder(Head, strict=True)
+
+ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 
-@dataclass(frozen=True, slots=True)
-class HeadStore:
-    """The head object of a fleet on one machine."""
+class HeadStore(Protocol):
+    """Where the head of one fleet is kept."""
 
-    path: Path
+    async def read(self) -> Head | None:
+        """The head, None before the first release. Raises HeadError for a damaged one."""
 
-    def read(self) -> Head | None:
-        """The head, None before the first release. Raises HeadError for a damaged file."""
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            return None
-        try:
-            head = _DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise self._damaged() from None
-        sealed = head.envelope
-        if (head.generation, head.version) != (sealed.generation, sealed.version):
-            raise self._damaged()
-        if codec.version(sealed.snapshot.encode()) != head.version:
-            raise self._damaged()
-        return head
+    async def compare_and_swap(self, expected_generation: int, head: Head) -> Head:
+        """Replaces the head, if it still is the one that was read with that generation (0: none).
 
-    def compare_and_swap(self, expected_generation: int, sealed: Envelope) -> Head:
-        """Replaces the head, if it still has the expected generation (0: none yet).
-
-        The new file is on the disk when this returns. Raises HeadMovedError otherwise.
+        Raises HeadMovedError otherwise. What `head` names as chunks was kept before.
         """
-        head = Head(generation=sealed.generation, version=sealed.version, envelope=sealed)
-        with self._locked():
-            current = self.read()
-            generation = 0 if current is None else current.generation
-            if generation != expected_generation:
-                raise HeadMovedError(
-                    f"the head is at generation {generation}, not {expected_generation}"
-                )
-            self._replace(_ENCODER.encode(head))
-        return head
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+    async def keep(self, chunks: Mapping[str, bytes], generation: int) -> None:
+        """Stores chunks that a release of that generation is going to name."""
 
-    def _replace(self, data: bytes) -> None:
-        fresh = self.path.with_suffix(".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    async def fetch(self, names: Sequence[str]) -> bytes:
+        """The content of chunks, joined. Raises HeadError where one is missing or damaged."""
 
-    def _damaged(self) -> HeadError:
-        return HeadError(
-            f"{self.path} is damaged. Proxies serve on. Restore it from a proxy's snapshot.json:"
-            " a new file would start again at generation 1, which running proxies refuse"
-        )
+    async def sweep(self, head: Head) -> None:
+        """Removes chunks that neither this head nor a release under way names."""

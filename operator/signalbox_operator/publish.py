@@ -9,6 +9,7 @@ can be tried again with `push_to` whenever the caller likes. A release that take
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -21,11 +22,14 @@ from signalbox_operator.control_port import (
     Unreachable,
 )
 from signalbox_operator.head import Head, HeadMovedError, HeadStore
+from signalbox_operator.history import Record, next_release
 from signalbox_operator.revocation import taken_away
 from signalbox_snapshot import codec
 from signalbox_snapshot.check import SnapshotError
 from signalbox_snapshot.envelope import seal
 from signalbox_snapshot.snapshot import Snapshot
+
+_NOTHING_RECORDED: Final = Record(at=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,12 @@ class Rollout:
 
 
 class Publisher:
-    """Seals snapshots for one fleet and pushes them to its proxies."""
+    """Seals snapshots for one fleet and pushes them to its proxies.
+
+    It remembers the head that it knows and swaps from that one only: where somebody else released
+    in between, `release` raises HeadMovedError, and the caller compiles anew what is wanted now
+    instead of releasing what it wanted before.
+    """
 
     def __init__(
         self, store: HeadStore, key: Ed25519PrivateKey, control: ControlPort, *, fleet: str
@@ -58,23 +67,44 @@ class Publisher:
         self._key = key
         self._control = control
         self._fleet = fleet
+        self._head: Head | None = None
 
-    def head(self) -> Head | None:
-        """What is released."""
-        return self._store.read()
+    async def head(self) -> Head | None:
+        """What is released, as last known; read where nothing is known."""
+        if self._head is None:
+            self._head = await self._store.read()
+        return self._head
 
-    async def release(self, snapshot: Snapshot, proxies: Sequence[ProxyAddress]) -> Rollout:
+    async def refresh(self) -> Head | None:
+        """What is released, read anew."""
+        self._head = None
+        return await self.head()
+
+    async def release(
+        self,
+        snapshot: Snapshot,
+        proxies: Sequence[ProxyAddress],
+        record: Record = _NOTHING_RECORDED,
+        *,
+        anew: bool = False,
+    ) -> Rollout:
         """Makes a snapshot the head, as the next generation, and rolls it out.
 
-        A snapshot equal to the head changes nothing and pushes nothing. Raises SnapshotError
-        before anything is changed when the snapshot is none that a proxy would accept, and
-        HeadMovedError when another control plane released at the same moment.
+        A snapshot equal to the head changes nothing and pushes nothing, unless it is to be released
+        `anew`. Raises SnapshotError before anything is changed when the snapshot is none that a
+        proxy would accept, and HeadMovedError when another control plane released.
         """
-        payload = codec.encode(snapshot)
-        current = self._store.read()
-        if current is not None and current.version == codec.version(payload):
+        payload = await asyncio.to_thread(codec.encode, snapshot)
+        current = await self.head()
+        if not anew and current is not None and current.version == codec.version(payload):
             return Rollout(current, changed=False)
-        codec.decode(payload)
+        await asyncio.to_thread(codec.decode, payload)
+        head = await self._swap(current, snapshot, payload, record)
+        return await self.roll_out(head, proxies)
+
+    async def _swap(
+        self, current: Head | None, snapshot: Snapshot, payload: bytes, record: Record
+    ) -> Head:
         generation = 0 if current is None else current.generation
         sealed = seal(
             self._key,
@@ -83,8 +113,15 @@ class Publisher:
             payload=payload,
             min_generation=_min_generation(current, snapshot),
         )
-        head = self._store.compare_and_swap(generation, sealed)
-        return await self.roll_out(head, proxies)
+        made = await asyncio.to_thread(next_release, current, sealed, record, self._fleet)
+        try:
+            await self._store.keep(made.chunks, sealed.generation)
+            self._head = await self._store.compare_and_swap(generation, made.head)
+        except HeadMovedError:
+            self._head = None
+            raise
+        await self._store.sweep(self._head)
+        return self._head
 
     async def roll_out(self, head: Head, proxies: Sequence[ProxyAddress]) -> Rollout:
         """Pushes the head to one proxy after the other until one accepts, then to all the rest."""
@@ -101,7 +138,7 @@ class Publisher:
 
     async def push_to(self, proxy: ProxyAddress) -> PushOutcome | None:
         """Pushes the head to one proxy again, None where nothing is released yet."""
-        head = self._store.read()
+        head = await self.head()
         return None if head is None else await self._control.push_to(proxy, head.sealed)
 
 

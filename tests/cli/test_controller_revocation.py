@@ -16,7 +16,7 @@ from signalbox_cli.state import StateFolder
 from signalbox_ledger import protocol
 from signalbox_ledger.asking import connected
 from signalbox_operator.control_port import ControlPort, ProxyAddress
-from signalbox_operator.head import HeadStore
+from signalbox_operator.head_file import FileHeadStore
 from signalbox_operator.publish import Publisher
 from support.company import PLATFORM, Company, chat_model
 from support.ledgers import AuthorityProcess
@@ -63,7 +63,7 @@ async def controller(state: StateFolder, company: Company) -> AsyncIterator[Cont
     async with aiohttp.ClientSession() as session:
         control = ControlPort(session, "token-of-the-control-ports")
         key = Ed25519PrivateKey.generate()
-        publisher = Publisher(HeadStore(state.head), key, control, fleet="local")
+        publisher = Publisher(FileHeadStore(state.head), key, control, fleet="local")
         yield Controller(settings, fleet, publisher, control)
 
 

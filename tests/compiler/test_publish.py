@@ -24,7 +24,8 @@ from signalbox_operator.control_port import (
     Rejected,
     Unreachable,
 )
-from signalbox_operator.head import HeadError, HeadMovedError, HeadStore
+from signalbox_operator.head import Head, HeadError, HeadMovedError
+from signalbox_operator.head_file import FileHeadStore
 from signalbox_operator.publish import Publisher
 from signalbox_snapshot import codec, envelope
 from signalbox_snapshot import snapshot as wire
@@ -103,7 +104,7 @@ async def proxies() -> AsyncIterator[list[FleetProxy]]:
 @pytest.fixture
 async def publisher(tmp_path: Path) -> AsyncIterator[Publisher]:
     async with aiohttp.ClientSession() as session:
-        store = HeadStore(tmp_path / "head.json")
+        store = FileHeadStore(tmp_path / "head.json")
         yield Publisher(store, KEY, ControlPort(session, TOKEN), fleet="prod")
 
 
@@ -180,7 +181,7 @@ async def test_an_unreachable_proxy_holds_nobody_up_and_can_be_tried_again(
 async def test_before_the_first_release_there_is_nothing_to_push(
     publisher: Publisher, proxies: list[FleetProxy]
 ) -> None:
-    assert publisher.head() is None
+    assert await publisher.head() is None
     assert await publisher.push_to(proxies[0].address) is None
 
 
@@ -190,7 +191,7 @@ async def test_a_snapshot_that_no_proxy_would_accept_changes_nothing(
     broken = msgspec.structs.replace(whole_snapshot(), domains=[])
     with pytest.raises(SnapshotError):
         await publisher.release(broken, addresses(proxies))
-    assert publisher.head() is None
+    assert await publisher.head() is None
     assert proxies[0].log == []
 
 
@@ -243,23 +244,23 @@ async def test_the_token_shows_nowhere(proxies: list[FleetProxy]) -> None:
 
 
 def test_a_head_is_swapped_only_from_the_generation_that_was_read(tmp_path: Path) -> None:
-    store = HeadStore(tmp_path / "head.json")
+    store = FileHeadStore(tmp_path / "head.json")
     payload = codec.encode(whole_snapshot())
     first = envelope.seal(KEY, fleet="prod", generation=1, payload=payload)
     second = envelope.seal(KEY, fleet="prod", generation=2, payload=payload)
-    assert store.compare_and_swap(0, first).generation == 1
+    assert store.swap_file(0, Head.of(first)).generation == 1
     with pytest.raises(HeadMovedError):
-        store.compare_and_swap(0, first)
-    store.compare_and_swap(1, second)
-    head = store.read()
+        store.swap_file(0, Head.of(first))
+    store.swap_file(1, Head.of(second))
+    head = store.read_file()
     assert head is not None
     assert (head.generation, head.envelope) == (2, second)
 
 
 def test_the_head_is_readable_by_its_owner_only(tmp_path: Path) -> None:
-    store = HeadStore(tmp_path / "head.json")
+    store = FileHeadStore(tmp_path / "head.json")
     payload = codec.encode(whole_snapshot())
-    store.compare_and_swap(0, envelope.seal(KEY, fleet="f", generation=1, payload=payload))
+    store.swap_file(0, Head.of(envelope.seal(KEY, fleet="f", generation=1, payload=payload)))
     assert (tmp_path / "head.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -269,17 +270,17 @@ def test_a_damaged_head_is_an_error_and_never_a_fresh_start(tmp_path: Path, dama
     path = tmp_path / "head.json"
     path.write_bytes(damage)
     with pytest.raises(HeadError, match="damaged"):
-        HeadStore(path).read()
+        FileHeadStore(path).read_file()
 
 
 def test_a_head_whose_snapshot_was_edited_is_damaged(tmp_path: Path) -> None:
-    store = HeadStore(tmp_path / "head.json")
+    store = FileHeadStore(tmp_path / "head.json")
     payload = codec.encode(whole_snapshot())
-    store.compare_and_swap(0, envelope.seal(KEY, fleet="f", generation=1, payload=payload))
+    store.swap_file(0, Head.of(envelope.seal(KEY, fleet="f", generation=1, payload=payload)))
     path = tmp_path / "head.json"
     path.write_bytes(path.read_bytes().replace(b"advisor", b"adviser"))
     with pytest.raises(HeadError):
-        store.read()
+        store.read_file()
 
 
 def test_of_many_control_planes_that_release_at_once_one_wins(tmp_path: Path) -> None:
@@ -291,7 +292,7 @@ def test_of_many_control_planes_that_release_at_once_one_wins(tmp_path: Path) ->
     def race(_: int) -> bool:
         start.wait()
         try:
-            HeadStore(tmp_path / "head.json").compare_and_swap(0, sealed)
+            FileHeadStore(tmp_path / "head.json").swap_file(0, Head.of(sealed))
         except HeadMovedError:
             return False
         return True

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signalbox_operator.control_port import ControlPort
-from signalbox_operator.head import HeadStore
+from signalbox_operator.head_file import FileHeadStore
 from signalbox_operator.publish import Publisher
 from signalbox_operator.revocation import taken_away
 from signalbox_snapshot import snapshot as wire
@@ -140,7 +140,7 @@ async def test_the_lower_bound_rises_with_what_is_taken_away_and_stays(tmp_path:
     gone = agent(keys=[])(whole)
     releases = [whole, budget(whole), budget(gone), gone, whole, gone]
     async with aiohttp.ClientSession() as session:
-        store = HeadStore(tmp_path / "head.json")
+        store = FileHeadStore(tmp_path / "head.json")
         key = Ed25519PrivateKey.generate()
         publisher = Publisher(store, key, ControlPort(session, "token"), fleet="prod")
         bounds = [
