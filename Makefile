@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 UP_FLAGS ?=
 WORKERS ?= 2
 
-.PHONY: help setup run test check generate prove prove-nightly mutants bench lock clean
+.PHONY: help setup run apiserver test check generate prove prove-nightly mutants bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,11 @@ setup: $(VENV)/.dev  ## the Python environment in .venv
 run: $(VENV)/.run  ## everything on this machine: no cluster, no keys; Ctrl-C ends it
 	@exec $(BIN)/signalbox up manifests/quickstart --simulate --dev-key retail/assistant $(UP_FLAGS)
 
-test: $(VENV)/.dev  ## the tests, with short forms of the long proofs
+apiserver:  ## builds kube-apiserver, etcd and kubectl for the tests (once, minutes; without Go those tests are skipped)
+	@if command -v go >/dev/null || test "$${CI:-}" = true; then $(PYTHON) tests/cluster/tools/build.py api; \
+	else echo "no Go on the PATH: tests against a Kubernetes API server are skipped"; fi
+
+test: $(VENV)/.dev apiserver  ## the tests, with short forms of the long proofs
 	@$(BIN)/python -m pytest -m "not proof" -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 prove: $(VENV)/.dev  ## the promises in full: real processes, the simulation, planted bugs; ends with the figures
@@ -59,10 +63,12 @@ check: $(VENV)/.dev  ## types, lint, format, import layers, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m signalbox_api.crd --check crds
+	@$(BIN)/python -m signalbox_api.crd_chart --check crds charts/signalbox-crds/templates
 	@$(BIN)/python -m signalbox_api.reference --check docs/resources.md
 
-generate: $(VENV)/.dev  ## CRDs and docs/resources.md from the types in crds/signalbox_api
+generate: $(VENV)/.dev  ## CRDs, their chart and docs/resources.md from the types in crds/signalbox_api
 	@$(BIN)/python -m signalbox_api.crd crds
+	@$(BIN)/python -m signalbox_api.crd_chart crds charts/signalbox-crds/templates
 	@$(BIN)/python -m signalbox_api.reference docs/resources.md
 
 bench: $(VENV)/.bench  ## this proxy against a minimal pass-through and Envoy, in one interleaved run

@@ -1,0 +1,24 @@
+{{/* Lists that several templates share. */}}
+
+{{- define "signalbox.writtenResources" -}}
+agents, budgets, dataassets, domains, models, routepolicies
+{{- end }}
+
+{{- define "signalbox.writtenStatuses" -}}
+{{- $found := list -}}
+{{- range splitList ", " (include "signalbox.writtenResources" .) }}{{ $found = append $found (printf "%s/status" .) }}{{ end -}}
+{{ join ", " $found }}
+{{- end }}
+
+{{/* Kinds without which this chart cannot work. */}}
+{{- define "signalbox.kinds" -}}
+Agent Budget DataAsset Domain Model RoutePolicy Fleet
+{{- end }}
+
+{{/* Secrets that the operator fills; the chart makes them empty and never touches them again. */}}
+{{- define "signalbox.filledSecrets" -}}
+{{- $found := list -}}
+{{- range list "signer" "control" "trust" "tokens" }}{{ $found = append $found (printf "%s-%s" $.Release.Name .) }}{{ end -}}
+{{- if .Values.webhook.enabled }}{{ $found = append $found (printf "%s-webhook" .Release.Name) }}{{ end -}}
+{{ join " " $found }}
+{{- end }}
