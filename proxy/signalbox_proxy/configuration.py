@@ -9,24 +9,21 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-
-import aiohttp
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from signalbox_ledger.accounts import check_spec
 from signalbox_proxy import tokenizer
 from signalbox_proxy.last_good import LastGood
 from signalbox_proxy.logs import FIELDS
+from signalbox_proxy.peers import Peers
 from signalbox_proxy.runtime import Runtime
 from signalbox_proxy.services import Services
+from signalbox_proxy.trust import Trust
+from signalbox_snapshot import codec
 from signalbox_snapshot import envelope as envelopes
 from signalbox_snapshot.envelope import Envelope, EnvelopeError
 from signalbox_snapshot.snapshot import Snapshot
 
-PULL_TIMEOUT_S = 10.0
 PULL_EVERY_S = 1.0
 LOOK_EVERY_S = 0.1
 CREDENTIALS_EVERY_S = 2.0
@@ -43,18 +40,6 @@ class StaleError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Whose snapshots are accepted: the fleet's name, its signing keys, the token of its port."""
-
-    fleet: str
-    keys: Mapping[str, Ed25519PublicKey]
-    token: str
-
-    def __repr__(self) -> str:
-        return f"Trust(fleet={self.fleet!r}, keys={sorted(self.keys)})"
 
 
 class Configuration:
@@ -94,18 +79,29 @@ class Configuration:
                 self._reject(f"cannot be kept on disk: {error.strerror}", "$")
                 raise
 
-    async def start(self, peers: tuple[str, ...]) -> None:
+    async def start(self, peers: Peers) -> None:
         """Take the last good snapshot from disk; with none, the highest that a peer runs."""
+        await self._read_last_good()
+        if self._envelope is None:
+            await self._pull(peers)
+
+    async def rely_on(self, trust: Trust) -> None:
+        """Go by other keys and tokens from now on. What is in force stays in force."""
+        self.trust = trust
+        if self._envelope is None:
+            await self._read_last_good()
+
+    async def _read_last_good(self) -> None:
+        if not self.trust.keys:
+            return
         stored = await asyncio.to_thread(self._last_good.read)
         if stored is not None:
             try:
                 await self.apply(stored, store=False)
             except (EnvelopeError, StaleError):
                 _log.exception("the snapshot on disk is not accepted")
-        if self._envelope is None:
-            await self._pull(peers)
 
-    async def keep_pulling(self, peers: tuple[str, ...]) -> None:
+    async def keep_pulling(self, peers: Peers) -> None:
         """Ask peers while there is no snapshot, or one that is too old to be served by."""
         while peers:
             await asyncio.sleep(LOOK_EVERY_S)
@@ -124,6 +120,8 @@ class Configuration:
             "version": current.version if current else "",
             "since": self._since,
             "last_rejection": self._last_rejection,
+            "key_id": current.key_id if current else "",
+            "schemas": list(codec.ACCEPTED_SCHEMAS),
             "quarantined": self._services.quarantined_lanes(),
         }
 
@@ -168,7 +166,7 @@ class Configuration:
             if envelope.generation == current.generation:
                 if envelope.version != current.version:
                     raise StaleError(f"generation {envelope.generation} has other content here")
-                return current
+                return await self._sealed_again(current, envelope, sealed, store=store)
         services = self._services
         runtime = await asyncio.to_thread(
             _build, snapshot, envelope, services.ledger.now_ms() // 1000
@@ -205,44 +203,41 @@ class Configuration:
         await services.ledger.require_generation(envelope.min_generation)
         return envelope
 
+    async def _sealed_again(
+        self, current: Envelope, envelope: Envelope, sealed: bytes, *, store: bool
+    ) -> Envelope:
+        """The snapshot in force, sealed by another key: kept, for the other may be withdrawn."""
+        if envelope.key_id == current.key_id or envelope.min_generation != current.min_generation:
+            return current
+        if store:
+            await asyncio.to_thread(self._last_good.write, sealed)
+        self._envelope, self._sealed = envelope, sealed
+        return envelope
+
     def _reject(self, reason: str, path: str) -> None:
         self._services.metrics.snapshot_rejected()
         self._last_rejection = {"reason": reason, "path": path, "at": int(time.time())}
         _log.warning("snapshot rejected", extra={FIELDS: {"reason": reason, "path": path}})
 
-    async def _pull(self, peers: tuple[str, ...]) -> None:
-        """Ask all peers and take the highest generation that is accepted."""
-        if not peers:
+    async def _pull(self, peers: Peers) -> None:
+        """Take the highest generation that a peer runs and that is accepted."""
+        if not peers or not self.trust.tokens:
             return
-        async with aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=PULL_TIMEOUT_S), trust_env=False
-        ) as session:
-            found = await asyncio.gather(*(self._ask(session, peer) for peer in peers))
-        for sealed in found:
-            if sealed is None:
-                continue
-            try:
-                await self.apply(sealed)
-            except (EnvelopeError, StaleError):
-                continue
-
-    async def _ask(self, session: aiohttp.ClientSession, peer: str) -> bytes | None:
-        try:
-            async with session.get(
-                f"{peer.rstrip('/')}/control/v1/snapshot",
-                headers={"Authorization": f"Bearer {self.trust.token}"},
-                allow_redirects=False,
-            ) as answer:
-                if answer.status != 200:
-                    return None
-                return await answer.content.read(envelopes.MAX_BYTES)
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return None
+        async with contextlib.aclosing(peers.sealed(self.trust.tokens[0])) as found:
+            async for sealed in found:
+                with contextlib.suppress(EnvelopeError, StaleError, OSError):
+                    await self.apply(sealed)
+                    return
 
 
 def _build(snapshot: Snapshot, envelope: Envelope, now_s: int) -> Runtime:
     tokenizer.load(model.tokenizer for model in snapshot.models)
-    runtime = Runtime.build(snapshot, version=envelope.version, generation=envelope.generation)
+    runtime = Runtime.build(
+        snapshot,
+        version=envelope.version,
+        generation=envelope.generation,
+        fleet=envelope.fleet,
+    )
     for position, spec in enumerate(runtime.budget_specs):
         try:
             check_spec(spec, now_s)

@@ -12,30 +12,36 @@ import logging
 import os
 import resource
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import uvloop
 from aiohttp import web
 
 from signalbox_ledger.client import JournalError, ProxyLedger
 from signalbox_proxy import logs
-from signalbox_proxy.configuration import Configuration, Trust
+from signalbox_proxy.configuration import Configuration
 from signalbox_proxy.control import control_application
+from signalbox_proxy.control_files import ControlFiles
+from signalbox_proxy.control_ledger import LedgerDesk
+from signalbox_proxy.control_tls import ControlCertificate, PeerAuthorities
 from signalbox_proxy.credentials import CredentialStore
+from signalbox_proxy.earlier_runs import EarlierRuns
 from signalbox_proxy.health import health_application
 from signalbox_proxy.last_good import LastGood
+from signalbox_proxy.listening import listening_socket
 from signalbox_proxy.metrics import Metrics
+from signalbox_proxy.peers import Peers
 from signalbox_proxy.server import TrafficServer, check_build, drain, keep_closing_idle, listen
 from signalbox_proxy.services import Services
 from signalbox_proxy.settings import Settings, from_process
 from signalbox_proxy.signin.identities import Identities
 from signalbox_proxy.signin.surroundings import surroundings_of
 from signalbox_proxy.traffic import Traffic
+from signalbox_proxy.trust import TrustFiles
 from signalbox_proxy.upstream import PooledUpstream
-from signalbox_snapshot import envelope, signing_keys
 
 FENCED_CHECK_S = 1.0
 GC_THRESHOLD = 50_000
@@ -54,40 +60,45 @@ def main(arguments: list[str] | None = None) -> int:
     os.umask(0o077)
     _allow_open_files()
     try:
-        trust = _trust(settings)
-    except (OSError, ValueError, TypeError) as error:
-        _log.error("cannot start: %s", error)
-        return 1
-    try:
-        return uvloop.run(run(settings, trust))
+        return uvloop.run(run(settings))
     except (JournalError, OSError) as error:
         _log.error("cannot start: %s", error)
         return 1
 
 
-async def run(settings: Settings, trust: Trust) -> int:
+async def run(settings: Settings) -> int:
     """Serve until asked to stop; the exit code."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    earlier = EarlierRuns(settings.authority, settings.state / "journal")
+    if settings.recover:
+        await earlier.settle(stop)
     async with _services(settings) as services:
-        configuration = Configuration(services, trust, LastGood(settings.state / "snapshot.json"))
-        await configuration.start(settings.peers)
-        server = TrafficServer(Traffic(services))
-        control = await _site(
-            control_application(configuration), settings.host, settings.control_port
-        )
+        files = _control_files(settings)
+        files.refresh()
+        last_good = LastGood(settings.state / "snapshot.json")
+        configuration = Configuration(services, files.trust, last_good)
+        peers = Peers(settings.peers, of=settings.peers_of, authorities=files.authorities)
+        application = control_application(configuration, files, LedgerDesk(settings.authority))
+        tls = files.certificate.context if files.certificate is not None else None
+        control = await _site(application, settings.host, settings.control_port, tls)
         health = await _site(health_application(services), settings.host, settings.metrics_port)
+        await configuration.start(peers)
+        server = TrafficServer(Traffic(services))
         listening = await listen(server, settings.host, settings.port)
         chores = [
             asyncio.create_task(server.keep_sweeping()),
             asyncio.create_task(configuration.keep_credentials_fresh()),
             asyncio.create_task(configuration.keep_signed_in()),
-            asyncio.create_task(configuration.keep_pulling(settings.peers)),
+            asyncio.create_task(configuration.keep_pulling(peers)),
+            asyncio.create_task(files.keep_fresh(configuration.rely_on)),
             asyncio.create_task(_stop_when_fenced(services.ledger, stop)),
             asyncio.create_task(keep_closing_idle(_server(control), _server(health))),
         ]
+        if settings.recover:
+            chores.append(asyncio.create_task(earlier.keep_trying()))
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
@@ -143,10 +154,12 @@ async def _stop_when_fenced(ledger: ProxyLedger, stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _site(application: web.Application, host: str, port: int) -> web.AppRunner:
+async def _site(
+    application: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> web.AppRunner:
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    await web.SockSite(runner, listening_socket(host, port), ssl_context=tls).start()
     return runner
 
 
@@ -164,17 +177,13 @@ def _port(address: tuple[str, int]) -> int:
     return address[1]
 
 
-def _trust(settings: Settings) -> Trust:
-    key = signing_keys.load_public(settings.trust.read_bytes())
-    token = _token(settings.control_token)
-    return Trust(fleet=settings.fleet, keys=envelope.trust(key), token=token)
-
-
-def _token(path: Path) -> str:
-    token = path.read_text("ascii").strip()
-    if len(token) < 16 or not token.isprintable():
-        raise ValueError(f"{path} does not hold a token of at least 16 characters")
-    return token
+def _control_files(settings: Settings) -> ControlFiles:
+    certificate, key = settings.control_certificate, settings.control_key
+    return ControlFiles(
+        TrustFiles(settings.fleet, settings.trust, settings.control_token),
+        ControlCertificate(certificate, key) if certificate and key else None,
+        PeerAuthorities(settings.control_ca) if settings.control_ca else None,
+    )
 
 
 def _allow_open_files() -> None:

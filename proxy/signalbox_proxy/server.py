@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.web_protocol import RequestHandler
 
+from signalbox_proxy.listening import BACKLOG, listening_socket
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.surfaces import CHAT
 from signalbox_proxy.traffic import Traffic, rendered
@@ -31,7 +32,6 @@ SIDE_IDLE_S = 20.0
 twice that. Longer than clients keep an idle one."""
 
 SWEEP_S = 1.0
-BACKLOG = 2048
 READ_BUFFER = 1 << 16
 
 _log = logging.getLogger("signalbox.server")
@@ -136,9 +136,8 @@ class TrafficServer(web.Server):
 
 async def listen(server: TrafficServer, host: str, port: int) -> asyncio.Server:
     """Listen on the traffic port, which other processes of this machine may share."""
-    return await asyncio.get_running_loop().create_server(
-        server, host, port, reuse_port=True, backlog=BACKLOG
-    )
+    bound = listening_socket(host, port, shared=True)
+    return await asyncio.get_running_loop().create_server(server, sock=bound, backlog=BACKLOG)
 
 
 async def keep_closing_idle(*servers: web.Server, idle_s: float = SIDE_IDLE_S) -> None:

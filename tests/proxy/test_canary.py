@@ -7,10 +7,10 @@ from typing import Any
 
 import openai
 
-from signalbox_proxy.configuration import Trust
 from signalbox_proxy.credentials import CredentialStore
 from signalbox_proxy.exchange import Exchange
 from signalbox_proxy.logs import JsonFormatter
+from signalbox_proxy.trust import Trust
 from signalbox_proxy.upstream import UpstreamCall
 from support.fleet import Fleet
 from support.snapshots import CREDENTIALS, OPENAI, SECRET, key_of, snapshot
@@ -44,7 +44,7 @@ def test_no_repr_shows_a_secret(tmp_path: Path) -> None:
         store,
         UpstreamCall("https://a.example", headers, CANARY.encode(), 1.0),
         Exchange(nothing, nothing, nothing, headers, headers),
-        Trust("fleet", {}, CANARY),
+        Trust("fleet", {}, (CANARY,)),
     )
     for each in shown:
         assert CANARY not in repr(each), type(each)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from signalbox_proxy import run_ids
-from signalbox_proxy.configuration import Trust
 from signalbox_proxy.credentials import MAX_BYTES, CredentialStore
 from signalbox_proxy.last_good import LastGood
 from signalbox_proxy.logs import FIELDS, JsonFormatter
 from signalbox_proxy.settings import read_settings
+from signalbox_proxy.trust import Trust
 from signalbox_proxy.upstream import UpstreamCall
 
 FLAGS = [
@@ -81,7 +81,7 @@ def test_no_secret_stands_in_a_repr(tmp_path: Path) -> None:
     store = CredentialStore(tmp_path)
     store.refresh(["a"])
     call = UpstreamCall("http://x", {"authorization": "Bearer sk-canary"}, b"sk-canary", 1.0)
-    trust = Trust("f", {}, "sk-canary")
+    trust = Trust("f", {}, ("sk-canary",))
     assert "canary" not in f"{store!r} {call!r} {trust!r}"
 
 
