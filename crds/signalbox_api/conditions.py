@@ -28,7 +28,9 @@ class ConditionType(StrEnum):
     CONFLICTED = "Conflicted"
     """Another object takes precedence over a part of this one."""
     EXHAUSTED = "Exhausted"
-    """The budget has nothing left in the current window."""
+    """The budget has nothing left in the current window; with `per`, one of its accounts."""
+    DEGRADED = "Degraded"
+    """Of the fleet: something keeps it from running what is written, and somebody should look."""
 
 
 class ConditionStatus(StrEnum):
@@ -66,6 +68,16 @@ class Reason(StrEnum):
     """On its way: not every ready proxy has confirmed yet, or none is ready."""
     REJECTED = "Rejected"
     """A proxy refused the snapshot that contains it; the message says why."""
+    PINNED = "Pinned"
+    """Somebody went back to an earlier release; what was written since waits until the pin ends."""
+    HELD = "Held"
+    """Held back until a person confirms it: so much was taken away at once."""
+    NOT_RELEASED = "NotReleased"
+    """What is written could not be released; the message says why."""
+    NO_PROXY = "NoProxy"
+    """No proxy is ready."""
+    ALL_WELL = "AllWell"
+    """Every ready proxy runs what is written."""
     NOT_ACCEPTED = "NotAccepted"
     """Nothing to run: no accepted form exists."""
     NO_CONFLICT = "NoConflict"
@@ -105,7 +117,15 @@ REASONS: Final[Mapping[ConditionType, Mapping[ConditionStatus, frozenset[Reason]
     },
     ConditionType.PROGRAMMED: {
         _TRUE: frozenset({Reason.PROGRAMMED}),
-        _FALSE: frozenset({Reason.PENDING, Reason.REJECTED, Reason.NOT_ACCEPTED}),
+        _FALSE: frozenset(
+            {
+                Reason.PENDING,
+                Reason.REJECTED,
+                Reason.NOT_ACCEPTED,
+                Reason.PINNED,
+                Reason.NOT_RELEASED,
+            }
+        ),
         _UNKNOWN: frozenset({Reason.PENDING}),
     },
     ConditionType.CONFLICTED: {
@@ -118,6 +138,19 @@ REASONS: Final[Mapping[ConditionType, Mapping[ConditionStatus, frozenset[Reason]
         _FALSE: frozenset({Reason.WITHIN_LIMIT, Reason.WARN_LEVEL, Reason.OVERRUN}),
         _UNKNOWN: frozenset({Reason.NOT_REPORTED}),
     },
+    ConditionType.DEGRADED: {
+        _TRUE: frozenset(
+            {
+                Reason.REJECTED,
+                Reason.PINNED,
+                Reason.HELD,
+                Reason.NOT_RELEASED,
+                Reason.NO_PROXY,
+            }
+        ),
+        _FALSE: frozenset({Reason.ALL_WELL, Reason.PENDING}),
+        _UNKNOWN: frozenset({Reason.PENDING}),
+    },
 }
 
 _ALWAYS = (ConditionType.ACCEPTED, ConditionType.PROGRAMMED)
@@ -127,6 +160,7 @@ CONDITIONS_OF: Final[Mapping[str, tuple[ConditionType, ...]]] = {
     "Budget": (*_ALWAYS, ConditionType.EXHAUSTED),
     "DataAsset": _ALWAYS,
     "Domain": _ALWAYS,
+    "Fleet": (ConditionType.PROGRAMMED, ConditionType.DEGRADED),
     "Model": _ALWAYS,
     "RoutePolicy": (*_ALWAYS, ConditionType.CONFLICTED),
 }
@@ -144,7 +178,7 @@ class Condition(StatusPart):
     """One aspect of the object's state, as metav1.Condition."""
 
     type: Annotated[ConditionType, _camel_case(316)]
-    """What the condition is about: Accepted, Programmed, Conflicted or Exhausted."""
+    """What the condition is about: Accepted, Programmed, Conflicted, Exhausted or Degraded."""
     status: ConditionStatus
     """True, False or Unknown."""
     reason: Annotated[Reason, _camel_case(1024)]

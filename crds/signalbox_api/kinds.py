@@ -9,6 +9,7 @@ from signalbox_api.base import Part, Resource
 from signalbox_api.budget import Budget, BudgetSpec
 from signalbox_api.data_asset import DataAsset, DataAssetSpec
 from signalbox_api.domain import Domain, DomainSpec
+from signalbox_api.fleet import Fleet, FleetSpec, FleetStatus
 from signalbox_api.model import Model, ModelSpec
 from signalbox_api.route_policy import RoutePolicy, RoutePolicySpec
 from signalbox_api.status import (
@@ -60,8 +61,13 @@ _PROGRAMMED = _condition("Programmed")
 _REASON = Column(
     "Reason",
     ".status.conditions[?(@.type=='Accepted')].reason",
-    wide=True,
     description="Why it is accepted or not.",
+)
+_MESSAGE = Column(
+    "Message",
+    ".status.conditions[?(@.type=='Accepted')].message",
+    wide=True,
+    description="What is wrong or noteworthy, and what to do.",
 )
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
@@ -75,6 +81,7 @@ _DOMAIN = (
     _ACCEPTED,
     _PROGRAMMED,
     _REASON,
+    _MESSAGE,
     _AGE,
 )
 _AGENT = (
@@ -86,6 +93,7 @@ _AGENT = (
     _ACCEPTED,
     _PROGRAMMED,
     _REASON,
+    _MESSAGE,
     _AGE,
 )
 _DATA_ASSET = (
@@ -97,6 +105,7 @@ _DATA_ASSET = (
     _ACCEPTED,
     _PROGRAMMED,
     _REASON,
+    _MESSAGE,
     _AGE,
 )
 _MODEL = (
@@ -110,24 +119,27 @@ _MODEL = (
     _ACCEPTED,
     _PROGRAMMED,
     _REASON,
+    _MESSAGE,
     _AGE,
 )
 _BUDGET = (
-    Column("Limit", ".status.limit"),
-    Column("Unit", ".status.unit"),
-    Column("Settled", ".status.settled"),
-    Column("Held", ".status.held", wide=True),
-    Column("Remaining", ".status.remaining"),
-    Column("Used", ".status.percent", "integer", description="Per cent of the limit."),
-    Column("Window", ".status.window"),
-    Column("Per", ".spec.per", wide=True),
-    Column("Overrun", ".status.overrun", wide=True),
-    Column("Ends", ".status.windowEnd", wide=True),
-    Column("Enforcement", ".spec.enforcement", wide=True),
+    Column("Limit", ".status.limit", description="The limit in force, in the unit beside it."),
+    Column("Unit", ".status.unit", description="usd, tokens or requests."),
+    Column("Settled", ".status.settled", description="Billed and recorded in this window."),
+    Column("Held", ".status.held", wide=True, description="Reserved for requests under way."),
+    Column("Remaining", ".status.remaining", description="What can still be reserved."),
+    Column("Used%", ".status.percent", "integer", description="Per cent of the limit."),
+    Column("Window", ".status.window", description="How long a window lasts."),
+    Column("Resets", ".status.windowEnd", description="When the budget begins anew."),
+    Column("Runs-Out", ".status.exhaustsAt", wide=True, description="If it goes on as lately."),
+    Column("Per", ".spec.per", wide=True, description="Who has an account of their own."),
+    Column("Overrun", ".status.overrun", wide=True, description="Billed above what was held."),
+    Column("Enforcement", ".spec.enforcement", wide=True, description="DryRun refuses nobody."),
     _condition("Exhausted"),
     _ACCEPTED,
     _PROGRAMMED,
     _REASON,
+    _MESSAGE,
     _AGE,
 )
 _ROUTE_POLICY = (
@@ -140,6 +152,23 @@ _ROUTE_POLICY = (
     _PROGRAMMED,
     _condition("Conflicted", wide=True),
     _REASON,
+    _MESSAGE,
+    _AGE,
+)
+
+_FLEET = (
+    Column("Generation", ".status.generation", "integer", description="What is released."),
+    Column("Proxies", ".status.proxies.summary", description="Those that run it, out of all."),
+    Column("Pinned", ".status.pinned.generation", "integer", description="What serves instead."),
+    Column("Until", ".status.pinned.until", wide=True, description="When the pin ends."),
+    Column("Held", ".status.held.changes", "integer", description="What waits for a person."),
+    _condition("Degraded"),
+    Column(
+        "Reason",
+        ".status.conditions[?(@.type=='Degraded')].reason",
+        description="Why it is degraded or not.",
+    ),
+    Column("Version", ".status.version", wide=True, description="SHA-256 of the snapshot."),
     _AGE,
 )
 
@@ -168,4 +197,10 @@ KINDS: Final[Mapping[str, Kind]] = {
         ),
     )
 }
-"""Every kind by its name."""
+"""Every kind that people write, by its name."""
+
+FLEET: Final = Kind(Fleet, FleetSpec, FleetStatus, "fleets", "sbf", _FLEET)
+"""What the operator writes; no kind of people's manifests."""
+
+ALL_KINDS: Final[tuple[Kind, ...]] = (*KINDS.values(), FLEET)
+"""Every kind that an API server knows."""

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from signalbox_api.base import API_VERSION, GROUP, Resource
-from signalbox_api.kinds import KINDS
+from signalbox_api.kinds import FLEET, KINDS
 from signalbox_api.problems import Problem, closest, sentences, spelt
 from signalbox_api.yaml_document import Document, Path
 
@@ -49,6 +49,9 @@ def envelope_problems(item: Item) -> Iterator[Problem]:
         )
     if kind is None:
         yield item.problem(("kind",), "is missing", f"write one of {', '.join(KINDS)}")
+    elif kind == FLEET.name:
+        fix = "remove it: the operator writes it, and nothing of it is read from here"
+        yield item.problem(("kind",), f"{kind!r} is not written by people", fix)
     elif not isinstance(kind, str) or kind not in KINDS:
         meant = closest(_word(kind), tuple(KINDS))
         fix = f"write {meant}" if meant else f"write one of {', '.join(KINDS)}"

@@ -3,7 +3,7 @@
 Written by the control plane only; amounts are text in the unit of the budget's limit.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
@@ -15,6 +15,9 @@ Count = Annotated[int, Field(ge=0, le=9_007_199_254_740_991)]
 Line = Annotated[str, StringConstraints(max_length=512)]
 Amount = Annotated[str, StringConstraints(max_length=32, pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
 Names = Annotated[tuple[Line, ...], Field(max_length=512)]
+
+MAX_WORST: Final = 10
+"""Most accounts that the status of one budget names."""
 
 
 class Status(StatusPart):
@@ -75,6 +78,22 @@ class ModelStatus(Status):
     """The model that answers in its place after its deprecation."""
 
 
+class SubjectAccount(StatusPart):
+    """The account of one user, session or agent."""
+
+    name: Line
+    """The agent as namespace/name. A user or a session by a pseudonym, the same for the same one
+    within a budget: names of people do not go to the API server."""
+    settled: Amount
+    """Billed and recorded."""
+    held: Amount
+    """Reserved for requests that are under way."""
+    remaining: Amount
+    """What can still be reserved."""
+    percent: Count
+    """Used, as per cent of the limit, rounded down."""
+
+
 class BudgetStatus(Status):
     """State of a Budget in the current window. With `per`, sums over the accounts in use."""
 
@@ -87,19 +106,28 @@ class BudgetStatus(Status):
     held: Amount | None = None
     """Reserved for requests that are under way, and in slices that proxies hold."""
     remaining: Amount | None = None
-    """What can still be reserved: limit - settled - held - overrun."""
+    """What can still be reserved: limit - settled - held - overrun. With `per`, by the account that
+    has the least."""
     overrun: Amount | None = None
     """What providers billed above the holds."""
     percent: Count | None = None
-    """Settled and overrun as per cent of the limit, rounded down."""
+    """Settled and overrun as per cent of the limit, rounded down. With `per`, of the account that
+    has the least left."""
     window: Line | None = None
     """How long a window lasts, such as "day" or "2 minutes"."""
     window_start: Instant | None = None
     """Start of the current window."""
     window_end: Instant | None = None
-    """End of the current window; nothing for lifetime."""
+    """End of the current window, when the budget begins anew; nothing for lifetime."""
+    exhausts_at: Instant | None = None
+    """When nothing is left if it goes on as in the last quarter of an hour. Nothing where that is
+    not before the window ends."""
     subjects: Count | None = None
     """Users, sessions or agents with an account of their own in this window."""
+    exhausted_subjects: Count | None = None
+    """How many of them have nothing left."""
+    worst: Annotated[tuple[SubjectAccount, ...], Field(max_length=MAX_WORST)] = ()
+    """With `per`: the accounts with the least left, ten at most, those first."""
 
 
 class RoutePolicyStatus(Status):

@@ -1,10 +1,8 @@
 """Once a second: what proxies run and what accounts have left, as status on every object."""
 
-import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,16 +10,23 @@ from signalbox_api import Resource, ResourceKey
 from signalbox_cli.board import Board
 from signalbox_cli.controller import Controller
 from signalbox_cli.fleet import Fleet
-from signalbox_cli.refusals_seen import RefusalsSeen
 from signalbox_cli.settings import UpSettings
 from signalbox_cli.up_server import UpServer
+from signalbox_ledger.asking import connected
 from signalbox_ledger.connection import LedgerUnavailableError
 from signalbox_ledger.protocol import BudgetStatus
-from signalbox_ledger.status import fetch
+from signalbox_ledger.refusing import Follower
+from signalbox_ledger.status import fetched
+from signalbox_ledger.status_document import document
+from signalbox_operator.account_facts import facts_of
 from signalbox_operator.facts import AccountFacts, FleetFacts, ProxyFacts
+from signalbox_operator.forecast import Trend
 from signalbox_operator.status import Report, with_status
 
 PERIOD_S: Final = 1.0
+WORST: Final = 10
+"""Accounts that status names of each budget."""
+
 SUBJECTS: Final = 1000
 """Accounts per user, session or agent that are told one by one, those with the least left first."""
 
@@ -36,9 +41,8 @@ class StatusLoop:
         # Versions go on growing over restarts, as an API server's do.
         self._board = Board(time.time_ns() // 1_000_000)
         self._server = UpServer(self._board, self.status)
-        self._refusals = RefusalsSeen(settings.ledger)
-        # A database may let its readers wait: what keeps the processes running must not wait too.
-        self._reading = ThreadPoolExecutor(1, thread_name_prefix="refusals")
+        self._followed = Follower()
+        self._trend = Trend()
         self._shown: dict[ResourceKey, Resource] = {}
         self._facts = FleetFacts()
         self._accounts: tuple[AccountFacts, ...] | None = None
@@ -56,8 +60,6 @@ class StatusLoop:
         if self._started:
             await self._server.stop()
             self._settings.state.up_socket.unlink(missing_ok=True)
-        await self._read_aside(self._refusals.close)
-        self._reading.shutdown(wait=False)
 
     async def refresh(self) -> None:
         """Asks proxies and authority, and shows what they say."""
@@ -66,18 +68,12 @@ class StatusLoop:
             return
         self._facts = await self._fleet_facts()
         with contextlib.suppress(LedgerUnavailableError):
-            report = await fetch(self._settings.state.authority_socket, top=SUBJECTS)
-            await self._read_aside(self._refusals.read)
-            self._budgets = report.budgets
-            self._accounts = tuple(self._account_facts(budget) for budget in report.budgets)
+            self._accounts = await self._account_facts()
         compilation = applied.compiled.compilation
         made = Report(compilation, self._facts, self._accounts, datetime.now(tz=UTC))
         shown = with_status(applied.reading.objects, made, self._shown)
         self._shown = {item.key: item for item in shown}
         self._board.replace([_as_stored(item) for item in shown])
-
-    async def _read_aside(self, work: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._reading, work)
 
     def status(self) -> dict[str, Any]:
         """What runs, for other commands."""
@@ -108,21 +104,14 @@ class StatusLoop:
         )
         return FleetFacts(rollout.head.generation, rollout.head.version, proxies)
 
-    def _account_facts(self, budget: BudgetStatus) -> AccountFacts:
-        figures = budget.figures
-        return AccountFacts(
-            budget=budget.budget,
-            limit=figures.limit,
-            settled=figures.settled,
-            held=figures.held or 0,
-            overrun=figures.overrun,
-            remaining=budget.remaining,
-            window_start=budget.window_start,
-            window_end=budget.window_end,
-            subjects=budget.subjects,
-            exhausted_subjects=budget.exhausted_subjects,
-            refused=self._refusals.refused_since(budget.budget, budget.window_start),
-        )
+    async def _account_facts(self) -> tuple[AccountFacts, ...]:
+        async with connected(self._settings.state.authority_socket) as ask:
+            report = await fetched(ask, top=SUBJECTS)
+            await self._followed.follow(ask)
+        self._budgets = report.budgets
+        # Whoever may read this machine's status may read its ledger: names are told in clear.
+        told = document(report, self._followed.refusing, top=WORST, name_of=lambda _, name: name)
+        return self._trend.noted(facts_of(told), report.now_ms // 1000)
 
 
 def _left(budget: BudgetStatus) -> list[dict[str, Any]]:

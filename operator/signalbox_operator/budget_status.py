@@ -1,10 +1,16 @@
-"""What a budget's status says: amounts as decimal text, and whether anything is left."""
+"""What a budget's status says: amounts as decimal text, and whether anything is left.
 
+With an account for each user, session or agent, `Exhausted` means that one of them at least is
+refused: whoever watches the budget wants to hear of the first, not of the last.
+"""
+
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
 from signalbox_api.amounts import usd_text
 from signalbox_api.conditions import ConditionStatus, Reason
+from signalbox_api.status import MAX_WORST, SubjectAccount
 from signalbox_operator.facts import AccountFacts
 from signalbox_snapshot import snapshot as wire
 
@@ -37,8 +43,26 @@ def fields(budget: wire.Budget, facts: AccountFacts) -> dict[str, object]:
         "window": _length(budget.window),
         "window_start": _instant(facts.window_start),
         "window_end": _instant(facts.window_end),
+        "exhausts_at": _instant(facts.exhausts_at),
         "subjects": facts.subjects if budget.per else None,
+        "exhausted_subjects": facts.exhausted_subjects if budget.per else None,
+        "worst": tuple(_worst(budget, facts)) if budget.per else (),
     }
+
+
+def _worst(budget: wire.Budget, facts: AccountFacts) -> Iterator[SubjectAccount]:
+    """At most MAX_WORST; the API server takes no name twice."""
+    told: set[str] = set()
+    for account in facts.worst:
+        if account.subject and account.subject not in told and len(told) < MAX_WORST:
+            told.add(account.subject)
+            yield SubjectAccount(
+                name=account.subject,
+                settled=amount(account.settled, budget.unit),
+                held=amount(account.held, budget.unit),
+                remaining=amount(account.remaining - account.held, budget.unit),
+                percent=used_percent(account.settled + account.overrun, facts.limit),
+            )
 
 
 def _length(window: wire.Window) -> str:
@@ -48,7 +72,12 @@ def _length(window: wire.Window) -> str:
 def percent(budget: wire.Budget, facts: AccountFacts) -> int:
     """Spent as per cent of the limit, rounded down: of the account with the least remaining."""
     spent = facts.limit - facts.remaining if budget.per else facts.settled + facts.overrun
-    return spent * _HUNDRED // facts.limit if facts.limit else _HUNDRED
+    return used_percent(spent, facts.limit)
+
+
+def used_percent(used: int, limit: int) -> int:
+    """Per cent of a limit, rounded down; of nothing, everything is used."""
+    return used * _HUNDRED // limit if limit else _HUNDRED
 
 
 def exhaustion(budget: wire.Budget | None, facts: AccountFacts | None) -> Verdict:
@@ -57,14 +86,11 @@ def exhaustion(budget: wire.Budget | None, facts: AccountFacts | None) -> Verdic
         return ConditionStatus.UNKNOWN, Reason.NOT_REPORTED, "The ledger has not been heard yet."
     spent = _spent(budget, facts)
     overrun = _overrun(budget, facts)
-    if _nothing_left(budget, facts):
+    if _nothing_left(facts):
         reason = Reason.OVERRUN if facts.overrun else Reason.EXHAUSTED
         return _TRUE, reason, f"{overrun}{spent} {_what_next(facts)}"
     if facts.overrun:
         return _FALSE, Reason.OVERRUN, f"{overrun}{spent}"
-    if facts.exhausted_subjects:
-        count = f"{facts.exhausted_subjects} of {facts.subjects} {budget.per} accounts"
-        return _FALSE, Reason.WARN_LEVEL, f"{count} have nothing left. {_what_next(facts)}"
     used = percent(budget, facts)
     passed = [step for step in budget.warn_at_percent if step <= used]
     if passed:
@@ -77,16 +103,17 @@ def amount(value: int, unit: wire.Unit) -> str:
     return usd_text(value) if unit == "usd" else str(value)
 
 
-def _nothing_left(budget: wire.Budget, facts: AccountFacts) -> bool:
-    """With `per`, the budget is exhausted when every account in use is."""
-    if budget.per and facts.subjects:
-        return facts.exhausted_subjects >= facts.subjects
+def _nothing_left(facts: AccountFacts) -> bool:
+    """`remaining` is that of the account with the least: with `per`, one that is empty will do."""
     return facts.remaining <= 0 or facts.refused
 
 
 def _spent(budget: wire.Budget, facts: AccountFacts) -> str:
     unit, used = _UNIT[budget.unit], percent(budget, facts)
     limit = amount(facts.limit, budget.unit)
+    if budget.per and facts.exhausted_subjects:
+        count = f"{facts.exhausted_subjects} of {facts.subjects} {budget.per} accounts"
+        return f"{count} have nothing left of {limit} {unit}."
     if budget.per:
         return f"The {budget.per} that spent most has used {used} % of {limit} {unit}."
     settled = amount(facts.settled + facts.overrun, budget.unit)

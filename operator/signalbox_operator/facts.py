@@ -44,6 +44,20 @@ class FleetFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SubjectFacts:
+    """One account of a budget `per` user, session or agent; amounts as in `AccountFacts`.
+
+    `subject` is told as the ledger's side gives it: a pseudonym where the name is a person's.
+    """
+
+    subject: str
+    settled: int
+    held: int
+    overrun: int
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
 class AccountFacts:
     """The accounts of one budget in the current window, in its unit (usd: nano-USD).
 
@@ -51,7 +65,10 @@ class AccountFacts:
     accounts; `remaining` (limit - settled - overrun) is that of the account with the least.
     `window_start` and `window_end` are seconds since the epoch, 0 for lifetime. With `per`,
     `subjects` counts the accounts in use and `exhausted_subjects` those with nothing left.
-    `refused`: a request was refused in this window because too little was left for it.
+    `refused`: a request was refused in this window because too little was left for it, and more
+    than is left now would be needed. `worst` are the accounts with the least remaining, those
+    first. `exhausts_at` is when all will be used at the rate of the recent past, in seconds; 0
+    where that is not before the window ends.
     """
 
     budget: str
@@ -65,3 +82,5 @@ class AccountFacts:
     subjects: int = 0
     exhausted_subjects: int = 0
     refused: bool = False
+    worst: tuple[SubjectFacts, ...] = ()
+    exhausts_at: int = 0

@@ -3,17 +3,21 @@
 Pure; the clock's value is passed in. The command line prints what this returns, an operator
 writes it to the API server. Every condition has a reason from the closed list of
 `signalbox_api.conditions`, and `lastTransitionTime` moves only when a status flips.
+
+`Programmed` says that every ready proxy runs this form of the object. Once that is so it stays so:
+a proxy that starts later gets the released snapshot before anything else, and takes nothing back.
+How many proxies there are, and which generation they run, stands on the `Fleet` alone: a status
+that named it would have to be written anew on every object whenever one starts.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
 
 from signalbox_api import KINDS, Resource, ResourceKey
 from signalbox_api.conditions import (
     CONDITIONS_OF,
-    Condition,
     ConditionStatus,
     ConditionType,
     Reason,
@@ -29,7 +33,21 @@ from signalbox_snapshot import codec
 
 _Object = TypeVar("_Object", bound=Resource)
 _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
-_SHOWN: Final = 3
+_NOT_RELEASED: Final = (_FALSE, Reason.PENDING, "Not released yet.")
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """Which release brought each object's present form, and what is withheld from the fleet.
+
+    `since` has the generation that a proxy needs at least to run an object's form; the head's
+    where an object is not named. `withheld` are objects whose form differs from what is released,
+    and `why`; None: nobody looked, so that all are unless the head is what was compiled.
+    """
+
+    since: Mapping[ResourceKey, int] = field(default_factory=dict)
+    withheld: frozenset[ResourceKey] | None = None
+    why: Verdict = _NOT_RELEASED
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,7 @@ class Report:
     accounts: tuple[AccountFacts, ...] | None
     now: datetime
     version: str = ""
+    releases: Releases = field(default_factory=Releases)
 
 
 def with_status(
@@ -56,9 +75,7 @@ def with_status(
     `previous` are the objects as last returned, for `lastTransitionTime`; without one, the status
     that an object brings along counts.
     """
-    version = report.version or codec.version(codec.encode(report.compilation.snapshot))
-    programmed = _programmed(report.fleet, version)
-    writer = _Writer(report, programmed)
+    writer = StatusWriter(report)
     before = previous or {}
     return [
         item.model_copy(update={"status": writer.status(item, before.get(item.key, item))})
@@ -66,13 +83,16 @@ def with_status(
     ]
 
 
-class _Writer:
+class StatusWriter:
     """Writes one status after the other from one report."""
 
-    def __init__(self, report: Report, programmed: Verdict) -> None:
+    def __init__(self, report: Report) -> None:
         self._states = report.compilation.states
         self._now = report.now
-        self._programmed = programmed
+        self._fleet = report.fleet
+        self._releases = report.releases
+        version = report.version or codec.version(codec.encode(report.compilation.snapshot))
+        self._is_head = report.fleet.version == version
         self._accounts: dict[str, AccountFacts] | None = None
         if report.accounts is not None:
             self._accounts = {facts.budget: facts for facts in report.accounts}
@@ -80,34 +100,45 @@ class _Writer:
         self._details = Details(report.compilation.snapshot, report.now, frozenset(quarantined))
 
     def status(self, item: Resource, before: Resource) -> Status:
-        """The status of one object."""
-        state = self._states.get(item.key)
-        generation = item.metadata.generation or 0
+        """The status of one object. `before` is the object with the status it had."""
+        known = getattr(before, "status", None)
+        if not isinstance(known, Status) or before.metadata.uid != item.metadata.uid:
+            known = None
+        return self.status_of(item.key, item.metadata.generation or 0, known)
+
+    def status_of(self, key: ResourceKey, generation: int, before: Status | None) -> Status:
+        """The status of the object of that name and generation, which had `before`."""
+        state = self._states.get(key)
         verdicts = {
             ConditionType.ACCEPTED: _accepted(state),
-            ConditionType.PROGRAMMED: self._programmed_of(state),
+            ConditionType.PROGRAMMED: self._programmed_of(state, before),
             ConditionType.CONFLICTED: _conflicted(state),
-            ConditionType.EXHAUSTED: self._exhausted(item.key),
+            ConditionType.EXHAUSTED: self._exhausted(key),
         }
         current = [
             condition(kind, *verdicts[kind], generation=generation, now=self._now)
-            for kind in CONDITIONS_OF[item.kind]
+            for kind in CONDITIONS_OF[key.kind]
         ]
-        fields = self._details.fields(item.key, state, self._facts_of(item.key))
-        return KINDS[item.kind].status(
+        fields = self._details.fields(key, state, self._facts_of(key))
+        return KINDS[key.kind].status(
             observed_generation=generation,
             serving_generation=None if state is None else state.serving_generation,
-            conditions=update_conditions(_conditions_of(before), current),
+            conditions=update_conditions(before.conditions if before else (), current),
             **fields,
         )
 
-    def _programmed_of(self, state: ObjectState | None) -> Verdict:
+    def _programmed_of(self, state: ObjectState | None, before: Status | None) -> Verdict:
         if state is None or state.serving_generation is None:
             return _FALSE, Reason.NOT_ACCEPTED, "No form of the object is in force."
         if state.serving_generation != state.generation:
             message = f"Generation {state.serving_generation} stays in force."
             return _FALSE, Reason.NOT_ACCEPTED, message
-        return self._programmed
+        withheld = self._releases.withheld
+        if not self._is_head and (withheld is None or state.key in withheld):
+            return self._releases.why
+        if _was_programmed(before, state.generation):
+            return _PROGRAMMED
+        return programmed(self._fleet, self._releases.since.get(state.key, self._fleet.generation))
 
     def _facts_of(self, key: ResourceKey) -> AccountFacts | None:
         budget = self._details.budget(key) if key.kind == "Budget" else None
@@ -146,27 +177,29 @@ def _conflicted(state: ObjectState | None) -> Verdict:
     return _FALSE, Reason.NO_CONFLICT, "No other policy takes precedence."
 
 
-def _programmed(fleet: FleetFacts, version: str) -> Verdict:
-    """Whether every ready proxy runs this version; the same for all objects of a snapshot."""
-    if fleet.version != version:
-        return _FALSE, Reason.PENDING, "Not released yet."
+_PROGRAMMED: Final = (_TRUE, Reason.PROGRAMMED, "Every ready proxy runs it.")
+
+
+def programmed(fleet: FleetFacts, since: int) -> Verdict:
+    """Whether every ready proxy runs what generation `since` brought."""
     for proxy in fleet.proxies:
-        if proxy.rejection is not None and proxy.version != version:
+        if proxy.rejection is not None and (proxy.generation or 0) < since:
             where, why = proxy.rejection.path, proxy.rejection.reason
             message = f"{proxy.name} refused generation {fleet.generation}: {where} {why}."
             return _FALSE, Reason.REJECTED, f"{message} The one before serves on."
     ready = [proxy for proxy in fleet.proxies if proxy.ready]
     if not ready:
         return _UNKNOWN, Reason.PENDING, "No proxy is ready."
-    waiting = [proxy.name for proxy in ready if proxy.version != version]
-    if not waiting:
-        message = f"All {len(ready)} ready proxies run generation {fleet.generation}."
-        return _TRUE, Reason.PROGRAMMED, message
-    names = ", ".join(waiting[:_SHOWN]) + (" and others" if len(waiting) > _SHOWN else "")
-    count = f"{len(ready) - len(waiting)} of {len(ready)} ready proxies"
-    return _FALSE, Reason.PENDING, f"{count} run generation {fleet.generation}; not yet: {names}."
+    if all((proxy.generation or 0) >= since for proxy in ready):
+        return _PROGRAMMED
+    return _FALSE, Reason.PENDING, "Not every ready proxy runs it yet."
 
 
-def _conditions_of(resource: Resource) -> tuple[Condition, ...]:
-    status = getattr(resource, "status", None)
-    return status.conditions if isinstance(status, Status) else ()
+def _was_programmed(before: Status | None, generation: int) -> bool:
+    """Whether this form was on every ready proxy already: then newcomers do not change that."""
+    return before is not None and any(
+        each.type is ConditionType.PROGRAMMED
+        and each.status is _TRUE
+        and each.observed_generation == generation
+        for each in before.conditions
+    )

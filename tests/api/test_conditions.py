@@ -16,7 +16,7 @@ from signalbox_api.conditions import (
     condition,
     update_conditions,
 )
-from signalbox_api.kinds import KINDS
+from signalbox_api.kinds import FLEET, KINDS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -41,8 +41,9 @@ def test_every_condition_can_have_every_status() -> None:
 
 
 def test_every_kind_has_conditions_and_all_say_whether_they_are_accepted_and_programmed() -> None:
-    assert CONDITIONS_OF.keys() == KINDS.keys()
-    for types in CONDITIONS_OF.values():
+    assert CONDITIONS_OF.keys() == {*KINDS, FLEET.name}
+    for kind in KINDS:
+        types = CONDITIONS_OF[kind]
         assert types[:2] == (ConditionType.ACCEPTED, ConditionType.PROGRAMMED)
 
 

@@ -1,6 +1,7 @@
 """Status: what is in force, what the fleet runs, what is left; when a condition last flipped."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ import pytest
 from signalbox_api import Resource
 from signalbox_api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from signalbox_operator.control_port import Rejected
-from signalbox_operator.facts import AccountFacts, FleetFacts, ProxyFacts
-from signalbox_operator.status import Report, with_status
+from signalbox_operator.facts import AccountFacts, FleetFacts, ProxyFacts, SubjectFacts
+from signalbox_operator.status import Releases, Report, with_status
 from support.statuses import DAY, NOW, account, reported, running, version_of
 from support.written import (
     PLATFORM,
@@ -79,7 +80,7 @@ def test_a_rejection_names_the_proxy_the_place_and_the_reason() -> None:
     )
 
 
-def test_a_proxy_that_lags_behind_is_named() -> None:
+def test_a_ready_proxy_that_lags_behind_counts_and_one_that_is_not_ready_does_not() -> None:
     objects = fleet()
     found = compiled(objects)
     proxies = (
@@ -94,7 +95,7 @@ def test_a_proxy_that_lags_behind_is_named() -> None:
         "Programmed",
     )
     assert (told.status, told.reason) == (ConditionStatus.FALSE, Reason.PENDING)
-    assert told.message == "1 of 2 ready proxies run generation 7; not yet: proxy-1."
+    assert told.message == "Not every ready proxy runs it yet."
 
 
 def test_the_fleet_runs_what_is_compiled_or_the_status_says_so() -> None:
@@ -170,21 +171,84 @@ def test_before_the_ledger_is_heard_only_the_limit_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exhausted", "status", "reason"),
+    ("left", "exhausted", "status", "reason", "message"),
     [
-        (0, "False", Reason.WITHIN_LIMIT),
-        (1, "False", Reason.WARN_LEVEL),
-        (3, "True", Reason.EXHAUSTED),
+        (1_000_000_000, 0, "False", Reason.WITHIN_LIMIT, "has used 80 % of 5.00 USD."),
+        (0, 1, "True", Reason.EXHAUSTED, "1 of 3 session accounts have nothing left of 5.00 USD."),
+        (0, 3, "True", Reason.EXHAUSTED, "3 of 3 session accounts have nothing left of 5.00 USD."),
     ],
 )
-def test_one_exhausted_session_does_not_exhaust_the_budget_of_all(
-    exhausted: int, status: str, reason: Reason
+def test_one_exhausted_session_is_enough_to_call_the_budget_exhausted(
+    left: int, exhausted: int, status: str, reason: Reason, message: str
 ) -> None:
-    facts = AccountFacts(DAY, 5_000_000_000, 9_000_000_000, 0, 0, 1_000_000_000, 0, 0, 3, exhausted)
+    facts = AccountFacts(DAY, 5_000_000_000, 9_000_000_000, 0, 0, left, 0, 0, 3, exhausted)
     found = reported(fleet(budget("day", per="session")), accounts=(facts,))
     told = condition(found, "Budget", "day", "Exhausted")
     assert (told.status.value, told.reason) == (status, reason)
-    assert (of(found, "Budget", "day").subjects, of(found, "Budget", "day").percent) == (3, 80)
+    assert message in told.message
+    day = of(found, "Budget", "day")
+    assert (day.subjects, day.exhausted_subjects) == (3, exhausted)
+    assert day.percent == (80 if left else 100)
+
+
+def test_the_ten_worst_accounts_are_named_and_no_more() -> None:
+    many = tuple(SubjectFacts(f"u-{n:02}", 10**9, 0, 0, 4 * 10**9) for n in range(30))
+    first = SubjectFacts("u-00", 4_500_000_000, 200_000_000, 250_000_000, 250_000_000)
+    facts = AccountFacts(
+        DAY, 5_000_000_000, 34 * 10**9, 0, 0, 250_000_000, 0, 0, 31, 0, worst=(first, *many)
+    )
+    found = of(reported(fleet(budget("day", per="user")), accounts=(facts,)), "Budget", "day")
+    assert [each.name for each in found.worst] == [f"u-{n:02}" for n in range(10)]
+    worst = found.worst[0]
+    assert (worst.settled, worst.held, worst.remaining, worst.percent) == (
+        "4.50",
+        "0.20",
+        "0.05",
+        95,
+    )
+
+
+def test_a_budget_that_all_share_names_nobody() -> None:
+    facts = replace(account(), worst=(SubjectFacts("u", 1, 0, 0, 1),))
+    assert of(reported(fleet(), accounts=(facts,)), "Budget", "day").worst == ()
+
+
+def test_when_a_budget_will_be_used_up_is_an_instant() -> None:
+    facts = replace(account(), exhausts_at=1_777_650_000)
+    found = of(reported(fleet(), accounts=(facts,)), "Budget", "day")
+    assert found.exhausts_at == datetime(2026, 5, 1, 15, 40, tzinfo=UTC)
+
+
+def test_newcomers_do_not_flip_what_every_proxy_ran_already() -> None:
+    objects = fleet()
+    found = compiled(objects)
+    facts = running(found)
+    first = with_status(objects, Report(found, facts, (), NOW))
+    behind = ProxyFacts("proxy-2", True, 6, "0" * 64)
+    grown = replace(facts, proxies=(*facts.proxies, behind))
+    second = with_status(first, Report(found, grown, (), NOW))
+    assert second == first
+    nobody = replace(facts, proxies=(ProxyFacts("proxy-0", False),))
+    assert with_status(first, Report(found, nobody, (), NOW)) == first
+
+
+def test_a_newcomer_counts_for_what_no_proxy_ran_yet() -> None:
+    objects = fleet()
+    found = compiled(objects)
+    grown = running(found, ProxyFacts("proxy-0", True, 7), ProxyFacts("proxy-2", True, 6))
+    told = condition(reported(objects, found, fleet_facts=grown), "Model", "mini", "Programmed")
+    assert (told.status, told.reason) == (ConditionStatus.FALSE, Reason.PENDING)
+
+
+def test_an_older_release_is_enough_for_what_it_brought() -> None:
+    objects = fleet()
+    found = compiled(objects)
+    mini = next(item.key for item in objects if item.kind == "Model")
+    facts = running(found, ProxyFacts("proxy-0", True, 5), ProxyFacts("proxy-1", True, 7))
+    report = Report(found, facts, (), NOW, releases=Releases(since={mini: 5}))
+    told = with_status(objects, report)
+    assert condition(told, "Model", "mini", "Programmed").status is ConditionStatus.TRUE
+    assert condition(told, "Budget", "day", "Programmed").status is ConditionStatus.FALSE
 
 
 def test_each_kind_says_what_people_look_for() -> None:

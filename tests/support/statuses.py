@@ -1,15 +1,26 @@
 """One case for each reason that a condition can have, by the compiler and by status."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signalbox_api import Resource
 from signalbox_api.conditions import ConditionStatus, ConditionType, Reason
+from signalbox_api.status import Status
 from signalbox_operator.compiler import Compilation
 from signalbox_operator.control_port import Rejected
 from signalbox_operator.facts import AccountFacts, FleetFacts, ProxyFacts
+from signalbox_operator.fleet_status import fleet_status
+from signalbox_operator.head import Head, Pin
+from signalbox_operator.releases import ReleaseMemory
+from signalbox_operator.reporter import Report as Told
 from signalbox_operator.status import Report, with_status
 from signalbox_snapshot import codec
+from signalbox_snapshot.envelope import seal
 from support.written import (
     PLATFORM,
     agent,
@@ -69,10 +80,76 @@ def reported(
 
 def said(objects: Iterable[Resource]) -> set[Said]:
     return {
-        (item.type, item.status, item.reason)
+        each
         for resource in objects
-        for item in resource.status.conditions  # type: ignore[attr-defined]
+        for each in said_by(resource.status)  # type: ignore[attr-defined]
     }
+
+
+def said_by(status: Status) -> set[Said]:
+    return {(item.type, item.status, item.reason) for item in status.conditions}
+
+
+def sealed(compilation: Compilation, generation: int = 7, pin: Pin | None = None) -> Head:
+    """The head that released a compilation."""
+    payload = codec.encode(compilation.snapshot)
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    made = seal(key, fleet="test", generation=generation, payload=payload)
+    return msgspec.structs.replace(Head.of(made), fleet_id="f-1", pin=pin)
+
+
+def told(
+    objects: Sequence[Resource],
+    compilation: Compilation | None = None,
+    *,
+    head: Head | None = None,
+    fleet_facts: FleetFacts | None = None,
+    **more: Any,
+) -> Told:
+    """What the operator's loop reports of objects that are released, unless told otherwise."""
+    found = compilation or compiled(objects)
+    return Told(
+        objects={item.key: item for item in objects},
+        unreadable={},
+        compilation=found,
+        version=version_of(found),
+        head=head or sealed(found),
+        fleet=running(found) if fleet_facts is None else fleet_facts,
+        proxies=(),
+        now=NOW,
+        **more,
+    )
+
+
+def everything_a_fleet_can_say() -> Iterator[Status]:
+    plain = fleet()
+    ready = told(plain)
+    refused = Rejected("proxy-1", "is no", "$.agents")
+    refusing = FleetFacts(7, "", (ProxyFacts("proxy-1", True, 6, "0" * 64, refused),))
+    behind = FleetFacts(7, "", (ProxyFacts("proxy-1", True, 6),))
+    for report in (
+        ready,
+        replace(ready, head=None),
+        replace(ready, problem="The head cannot be written."),
+        replace(ready, held=("Three of five Agents are gone at once.",)),
+        replace(ready, head=sealed(ready.compilation, pin=Pin(generation=5, until=1_777_700_000))),
+        replace(ready, fleet=FleetFacts(7, "")),
+        replace(ready, fleet=refusing),
+        replace(ready, fleet=behind),
+    ):
+        yield fleet_status(report)
+
+
+def everything_withheld() -> Iterator[Resource]:
+    before, after = compiled(fleet()), fleet(budget("day", limit={"usd": "6"}))
+    pin = Pin(generation=5, until=1_777_700_000)
+    for report in (
+        told(after, head=sealed(before, pin=pin)),
+        told(after, head=sealed(before), problem="The head cannot be written."),
+    ):
+        releases = ReleaseMemory().note(report)
+        facts = Report(report.compilation, running(before), (), NOW, releases=releases)
+        yield from with_status(after, facts)
 
 
 def everything_that_can_be_said() -> set[Said]:
@@ -117,6 +194,9 @@ def everything_that_can_be_said() -> set[Said]:
     result |= said(reported(plain, accounts=None))
     for facts in fleets:
         result |= said(reported(plain, fleet_facts=facts))
+    result |= said(everything_withheld())
+    for status in everything_a_fleet_can_say():
+        result |= said_by(status)
     for objects, facts_of_account in accounts:
         result |= said(reported(objects, accounts=(facts_of_account,)))
     return result
