@@ -81,7 +81,8 @@ async def run(settings: Settings) -> int:
         last_good = LastGood(settings.state / "snapshot.json")
         configuration = Configuration(services, files.trust, last_good)
         peers = Peers(settings.peers, of=settings.peers_of, authorities=files.authorities)
-        application = control_application(configuration, files, LedgerDesk(settings.authority))
+        desk = LedgerDesk(settings.authority, lambda: "".join(files.trust.tokens[:1]))
+        application = control_application(configuration, files, desk)
         tls = files.certificate.context if files.certificate is not None else None
         control = await _site(application, settings.host, settings.control_port, tls)
         health = await _site(health_application(services), settings.host, settings.metrics_port)
