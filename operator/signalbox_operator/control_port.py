@@ -4,6 +4,7 @@ A failure to reach a proxy is a value (`Unreachable`), like a rejection: the cal
 to do about either. Answers are bounded in size and time.
 """
 
+import ssl
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,8 +62,21 @@ class LastRejection(msgspec.Struct, frozen=True):
     path: str = ""
 
 
+class Trusts(msgspec.Struct, frozen=True):
+    """What a proxy accepts, by names and digests: signing keys, tokens (the first is sent),
+    authorities of peers; and the certificate that it shows."""
+
+    keys: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+    authorities: tuple[str, ...] = ()
+    certificate: str = ""
+
+
 class ProxyStatus(msgspec.Struct, frozen=True):
-    """What a proxy says of itself. Fields of later releases are ignored."""
+    """What a proxy says of itself. Fields of later releases are ignored.
+
+    `key_id` names the key that sealed what it runs, `schemas` are those that it reads.
+    """
 
     name: str
     ready: bool
@@ -71,6 +85,9 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     holder: str = ""
     last_rejection: LastRejection | None = None
     quarantined: tuple[str, ...] = ()
+    key_id: str = ""
+    schemas: tuple[int, ...] = (1,)
+    trusts: Trusts = Trusts()
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -84,12 +101,27 @@ _ANSWER: Final = msgspec.json.Decoder(_Answer)
 _STATUS: Final = msgspec.json.Decoder(ProxyStatus)
 
 
-class ControlPort:
-    """Calls control ports with the fleet's bearer token, which never shows in a repr or error."""
+@dataclass(frozen=True, slots=True)
+class ControlTls:
+    """How control ports prove who they are: by a certificate of these authorities for this name,
+    whatever address they are called at."""
 
-    def __init__(self, session: aiohttp.ClientSession, token: str) -> None:
+    context: ssl.SSLContext
+    server_name: str
+
+
+class ControlPort:
+    """Calls control ports with the fleet's bearer token, which never shows in a repr or error.
+
+    Without `tls`, ports are called by plain HTTP: on one machine, where nobody else listens in.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, token: str, tls: ControlTls | None = None
+    ) -> None:
         self._session = session
         self._headers = {"Authorization": f"Bearer {token}"}
+        self._tls = tls
 
     async def push_to(self, proxy: ProxyAddress, sealed: bytes) -> PushOutcome:
         """Puts an envelope; every way in which that can end is a value."""
@@ -133,6 +165,8 @@ class ControlPort:
                 data=data,
                 timeout=_TIMEOUT,
                 allow_redirects=False,
+                ssl=self._tls.context if self._tls else True,
+                server_hostname=self._tls.server_name if self._tls else None,
             ) as answer:
                 body = await _read(answer)
                 return answer.status, body

@@ -61,13 +61,25 @@ class Publisher:
     """
 
     def __init__(
-        self, store: HeadStore, key: Ed25519PrivateKey, control: ControlPort, *, fleet: str
+        self,
+        store: HeadStore,
+        key: Ed25519PrivateKey,
+        control: ControlPort,
+        *,
+        fleet: str,
+        fleet_id: str = "",
     ) -> None:
         self._store = store
         self._key = key
         self._control = control
         self._fleet = fleet
+        self._fleet_id = fleet_id
         self._head: Head | None = None
+
+    def use(self, key: Ed25519PrivateKey, control: ControlPort) -> None:
+        """From now on: this key signs, and ports are called like this."""
+        self._key = key
+        self._control = control
 
     async def head(self) -> Head | None:
         """What is released, as last known; read where nothing is known."""
@@ -113,7 +125,7 @@ class Publisher:
             payload=payload,
             min_generation=_min_generation(current, snapshot),
         )
-        made = await asyncio.to_thread(next_release, current, sealed, record, self._fleet)
+        made = await asyncio.to_thread(next_release, current, sealed, record, self._fleet_id)
         try:
             await self._store.keep(made.chunks, sealed.generation)
             self._head = await self._store.compare_and_swap(generation, made.head)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from signalbox_api import Resource, ResourceKey
+from signalbox_api.problems import Problem
 from signalbox_operator.compiler import Compilation
 from signalbox_operator.control_port import ProxyAddress
 from signalbox_operator.facts import FleetFacts
@@ -20,13 +21,13 @@ from signalbox_operator.head import Head
 class Unreadable:
     """An object that the API server has and that is none of Signalbox's: why, and its metadata.
 
-    `problems` are sentences that name the field. The form accepted last stays in force.
+    Each problem names the field. The form accepted last stays in force.
     """
 
     key: ResourceKey
     generation: int
     resource_version: str
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True)

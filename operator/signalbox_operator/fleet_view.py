@@ -1,0 +1,159 @@
+"""The proxies as the operator sees them: who they are, what they run, who is behind.
+
+A loop of its own, once a second, so that a proxy that does not answer holds up nothing else. What
+a release did not reach is handed over here: one proxy first while none runs the head, then all. A
+rejection stops that; the proxy that refused is asked again from time to time, as a full disk may
+have been the reason.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from signalbox_operator.control_port import (
+    Accepted,
+    ControlPort,
+    ProxyAddress,
+    ProxyStatus,
+    PushOutcome,
+    Rejected,
+)
+from signalbox_operator.facts import FleetFacts, ProxyFacts
+from signalbox_operator.head import Head
+from signalbox_operator.publish import Rollout
+
+PERIOD_S: Final = 1.0
+AGAIN_S: Final = 30.0
+"""How long a proxy that refused the head is left alone."""
+
+Discover = Callable[[], Awaitable[tuple[ProxyAddress, ...]]]
+
+_log = logging.getLogger("signalbox.operator.fleet")
+
+
+class FleetView:
+    """Knows the proxies and brings those that are behind up to the head.
+
+    `discover` tells which proxies there are; where it fails, those known last stay. `changed` is
+    called whenever something is known that was not before.
+    """
+
+    def __init__(
+        self, control: ControlPort, discover: Discover, changed: Callable[[], None]
+    ) -> None:
+        self.control = control
+        self.addresses: tuple[ProxyAddress, ...] = ()
+        self.statuses: dict[str, ProxyStatus] = {}
+        self.outcomes: dict[str, PushOutcome] = {}
+        self._discover = discover
+        self._changed = changed
+        self._head: Head | None = None
+        self._refused_at: dict[str, float] = {}
+        self._rolling_out = False
+
+    async def run(self) -> None:
+        """Looks once a second until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except Exception:  # noqa: BLE001  told, and tried again
+                _log.exception("looking at the proxies failed")
+            await asyncio.sleep(PERIOD_S)
+
+    async def look(self) -> None:
+        """Asks who is there and what each runs, and hands the head to those that are behind."""
+        before = self.facts()
+        try:
+            self.addresses = await self._discover()
+        except Exception as error:  # noqa: BLE001  a rim that fails in any way changes nothing
+            _log.warning("cannot list the proxies: %s", error)
+        await self._ask()
+        await self._catch_up()
+        if self.facts() != before:
+            self._changed()
+
+    def releasing(self) -> tuple[ProxyAddress, ...]:
+        """The proxies for a release that begins now: nothing is handed over until it ended."""
+        self._rolling_out = True
+        return self.addresses
+
+    def released(self, rollout: Rollout | None) -> None:
+        """The release ended, None where it failed; what it did is remembered."""
+        self._rolling_out = False
+        if rollout is None:
+            return
+        self.take(rollout.head)
+        for outcome in rollout.outcomes:
+            self._note(outcome)
+
+    def take(self, head: Head | None) -> None:
+        """What is released now. Outcomes speak of one head only."""
+        if head is not None and (self._head is None or head.generation != self._head.generation):
+            self.outcomes.clear()
+            self._refused_at.clear()
+        self._head = head
+
+    def facts(self) -> FleetFacts:
+        """What is known, for status."""
+        head = self._head
+        proxies = tuple(self._facts_of(each.name) for each in self.addresses)
+        return FleetFacts(head.generation if head else 0, head.version if head else "", proxies)
+
+    def _facts_of(self, name: str) -> ProxyFacts:
+        status, outcome = self.statuses.get(name), self.outcomes.get(name)
+        refusal = outcome if isinstance(outcome, Rejected) else None
+        if status is None:
+            return ProxyFacts(name, ready=False, rejection=refusal)
+        return ProxyFacts.of(status, refusal)
+
+    async def _ask(self) -> None:
+        asked = self.addresses
+        found = await asyncio.gather(*(self.control.status_of(each) for each in asked))
+        self.statuses = {
+            each.name: status
+            for each, status in zip(asked, found, strict=True)
+            if isinstance(status, ProxyStatus)
+        }
+
+    async def _catch_up(self) -> None:
+        head = self._head
+        if head is None or self._rolling_out:
+            return
+        behind = [each for each in self.addresses if self._is_behind(each.name, head)]
+        refused = [each for each in behind if each.name in self._refused_at]
+        if refused:
+            now = time.monotonic()
+            behind = [each for each in refused if now - self._refused_at[each.name] > AGAIN_S][:1]
+        elif not any(_runs(status, head) for status in self.statuses.values()):
+            behind = behind[:1]
+        await self._hand_over(behind, head)
+
+    async def _hand_over(self, proxies: Sequence[ProxyAddress], head: Head) -> None:
+        if not proxies:
+            return
+        sealed = await asyncio.to_thread(lambda: head.sealed)
+        for outcome in await asyncio.gather(
+            *(self.control.push_to(each, sealed) for each in proxies)
+        ):
+            self._note(outcome)
+
+    def _is_behind(self, name: str, head: Head) -> bool:
+        status = self.statuses.get(name)
+        return status is not None and (status.generation or 0) < head.generation
+
+    def _note(self, outcome: PushOutcome) -> None:
+        self.outcomes[outcome.proxy] = outcome
+        self._refused_at.pop(outcome.proxy, None)
+        if isinstance(outcome, Rejected):
+            self._refused_at[outcome.proxy] = time.monotonic()
+            _log.warning(
+                "%s refuses the snapshot: %s: %s", outcome.proxy, outcome.path, outcome.reason
+            )
+        elif not isinstance(outcome, Accepted):
+            _log.info("%s was not reached: %s", outcome.proxy, outcome.reason)
+
+
+def _runs(status: ProxyStatus, head: Head) -> bool:
+    return (status.generation or 0) >= head.generation

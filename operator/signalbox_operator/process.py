@@ -1,0 +1,238 @@
+"""The operator as a process: put together, run, ended.
+
+Its parts are tasks of one loop. When one of them ends, the process does, with exit code 1, and its
+supervisor starts another: nothing that it holds is lost, and proxies serve on meanwhile.
+"""
+
+import asyncio
+import logging
+import signal
+import uuid
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+
+from signalbox_operator.cluster.access import Access, read_access
+from signalbox_operator.cluster.api import ApiError, ClusterApi, connected
+from signalbox_operator.cluster.canary import Canary
+from signalbox_operator.cluster.discovery import proxies_of
+from signalbox_operator.cluster.head_store import ClusterHeadStore
+from signalbox_operator.cluster.lists import Lists
+from signalbox_operator.cluster.plain_reporter import PlainReporter
+from signalbox_operator.cluster.watches import Watches
+from signalbox_operator.control_port import ControlPort, ProxyAddress
+from signalbox_operator.fleet_view import FleetView
+from signalbox_operator.head import Head
+from signalbox_operator.health import health_application
+from signalbox_operator.inventory import Inventory
+from signalbox_operator.losses import ANNOTATION as CONFIRM_LOSS
+from signalbox_operator.publish import Publisher
+from signalbox_operator.reconcile import Reconciler
+from signalbox_operator.settings import OperatorSettings
+
+ACCESS_S: Final = 5.0
+"""How often the Secrets are read."""
+
+AGAIN_S: Final = 1.0
+
+_log = logging.getLogger("signalbox.operator")
+
+
+async def run(settings: OperatorSettings) -> int:
+    """Runs until SIGTERM or SIGINT; the exit code."""
+    async with connected() as api, aiohttp.ClientSession(trust_env=False) as session:
+        return await Operator(settings, api, session).run()
+
+
+class Operator:
+    """One operator and its parts."""
+
+    def __init__(
+        self, settings: OperatorSettings, api: ClusterApi, session: aiohttp.ClientSession
+    ) -> None:
+        self._settings = settings
+        self._api = api
+        self._session = session
+        self._stop = asyncio.Event()
+        self._inventory = Inventory()
+        self._loop: Reconciler | None = None
+        self._access: Access | None = None
+        self._canary = Canary(api, settings.namespace, settings.fleet)
+        self._lists = Lists(api, self._inventory, self._wake)
+        self._watches = Watches(self._note, started=self._catch_signals)
+        self._lacks = "the API server was not heard yet"
+
+    async def run(self) -> int:
+        """Runs all parts until one ends or a signal comes."""
+        self._catch_signals()
+        health = await self._listen()
+        try:
+            return await self._run()
+        finally:
+            await health.cleanup()
+
+    async def _run(self) -> int:
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        tasks: set[asyncio.Task[Any]] = {stopping}
+        try:
+            starting = asyncio.create_task(self._start(), name="start")
+            tasks.add(starting)
+            await asyncio.wait({stopping, starting}, return_when=asyncio.FIRST_COMPLETED)
+            if not self._stop.is_set():
+                tasks |= {_named(name, part) for name, part in self._parts(*starting.result())}
+                tasks.remove(starting)
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return 0 if self._stop.is_set() else _told(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _start(self) -> tuple[Reconciler, FleetView]:
+        """Waits for what the Secrets hold, and puts the loop together."""
+        access = await self._first_access()
+        control = self._control(access)
+        fleet = FleetView(control, self._discover, self._wake)
+        store = ClusterHeadStore(self._api, self._settings.namespace, self._settings.fleet)
+        publisher = Publisher(
+            store,
+            access.signing_key,
+            control,
+            fleet=self._settings.fleet,
+            fleet_id=uuid.uuid4().hex,
+        )
+
+        async def accepted_forms(head: Head) -> bytes:
+            return await store.fetch(head.accepted)
+
+        self._loop = Reconciler(
+            inventory=self._inventory,
+            publisher=publisher,
+            fleet=fleet,
+            reporter=PlainReporter(self._api),
+            platform_namespace=self._settings.namespace,
+            fleet_name=self._settings.fleet,
+            relist=self._lists.everything,
+            fetch=accepted_forms,
+            simulate_url=self._settings.simulate_url,
+        )
+        return self._loop, fleet
+
+    def _parts(
+        self, loop: Reconciler, fleet: FleetView
+    ) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        """What runs, by name; the watches last, because kopf ends what was started after it."""
+        return [
+            ("lists", self._lists.run()),
+            ("proxies", fleet.run()),
+            ("loop", loop.run()),
+            ("canary", self._canary.run()),
+            ("access", self._keep_access(loop.publisher, fleet)),
+            ("watches", self._watches.run()),
+        ]
+
+    async def _first_access(self) -> Access:
+        while True:
+            try:
+                access = await self._read_access()
+            except (ApiError, ValueError) as error:
+                self._lacks = f"the Secrets cannot be read: {error}"
+                _log.warning("%s", self._lacks)
+            else:
+                if access is not None:
+                    self._access = access
+                    return access
+                self._lacks = "the Secrets of the release are still empty"
+            await asyncio.sleep(AGAIN_S)
+
+    async def _keep_access(self, publisher: Publisher, fleet: FleetView) -> None:
+        """Takes up keys, tokens and authorities that were changed."""
+        while True:
+            await asyncio.sleep(ACCESS_S)
+            try:
+                access = await self._read_access()
+            except (ApiError, ValueError) as error:
+                _log.warning("the Secrets cannot be read: %s", error)
+                continue
+            if access is not None and access != self._access:
+                self._access = access
+                fleet.control = self._control(access)
+                publisher.use(access.signing_key, fleet.control)
+                _log.info("keys, token or authorities changed")
+
+    async def _read_access(self) -> Access | None:
+        settings = self._settings
+        return await read_access(
+            self._api, settings.namespace, settings.release, plain=settings.control_plain
+        )
+
+    def _control(self, access: Access) -> ControlPort:
+        return ControlPort(self._session, access.token, access.tls(self._settings.control_name))
+
+    async def _discover(self) -> tuple[ProxyAddress, ...]:
+        settings = self._settings
+        return await proxies_of(
+            self._api,
+            settings.namespace,
+            settings.control_service,
+            scheme="http" if settings.control_plain else "https",
+        )
+
+    def _note(self, kind: str, what: str | None, data: dict[str, Any]) -> None:
+        """An event of a watch: stored, and the loop woken where it matters."""
+        if kind == "Fleet":
+            self._note_fleet(what, data)
+        elif self._inventory.event(kind, what, data):
+            self._wake()
+
+    def _note_fleet(self, what: str | None, data: dict[str, Any]) -> None:
+        metadata = data["metadata"]
+        mine = (metadata["namespace"], metadata["name"])
+        if mine != (self._settings.namespace, self._settings.fleet) or what == "DELETED":
+            return
+        self._canary.seen(metadata)
+        confirmed = (metadata.get("annotations") or {}).get(CONFIRM_LOSS, "")
+        if self._loop is not None and confirmed != self._loop.wishes.confirmed_loss:
+            self._loop.wishes.confirmed_loss = confirmed
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._loop is not None:
+            self._loop.wake()
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    async def _listen(self) -> web.AppRunner:
+        application = health_application(self._beat_at, self._unready)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        await web.TCPSite(runner, self._settings.host, self._settings.metrics_port).start()
+        port = runner.addresses[0][1]
+        print(f"ready metrics-port={port}", flush=True)  # noqa: T201
+        return runner
+
+    def _beat_at(self) -> float:
+        return asyncio.get_running_loop().time() if self._loop is None else self._loop.beat_at
+
+    def _unready(self) -> str:
+        if self._loop is None:
+            return self._lacks
+        unlisted = ", ".join(self._inventory.unlisted)
+        return f"not listed yet: {unlisted}" if unlisted else ""
+
+
+def _named(name: str, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    return asyncio.create_task(part, name=name)
+
+
+def _told(tasks: set[asyncio.Task[Any]]) -> int:
+    """Says which part ended and why; the exit code."""
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            _log.error("%s ended: %s", task.get_name(), task.exception() or "by itself")
+    return 1

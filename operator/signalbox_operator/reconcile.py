@@ -1,0 +1,223 @@
+"""The loop: inventory, compile, publish, report. One pass after the other, woken by changes.
+
+A failed step is told and tried again; it never ends the loop, and never releases half of anything.
+The compiler runs in a thread, so that watches and health go on. Whoever else released in between is
+found by compare-and-swap: the next pass then begins with what the API server has now.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from signalbox_api import Resource, ResourceKey
+from signalbox_operator.compiler import Compilation, compile_objects
+from signalbox_operator.difference import difference
+from signalbox_operator.fleet_view import FleetView
+from signalbox_operator.head import Head, HeadError, HeadMovedError
+from signalbox_operator.history import Record
+from signalbox_operator.inventory import Inventory
+from signalbox_operator.losses import Loss, LossGuard
+from signalbox_operator.publish import Publisher
+from signalbox_operator.reporter import Report, Reporter
+from signalbox_operator.wanted import (
+    objects_to_compile,
+    read_forms,
+    resources_of,
+    unreadable_of,
+    with_unreadable,
+    written_forms,
+)
+from signalbox_snapshot import codec
+from signalbox_snapshot.check import SnapshotError
+from signalbox_snapshot.snapshot import Snapshot
+
+SETTLE_S: Final = 0.05
+"""What changes within this time is compiled together."""
+
+SETTLE_AT_MOST_S: Final = 0.5
+TICK_S: Final = 1.0
+RETRY_S: Final = 2.0
+
+_log = logging.getLogger("signalbox.operator.loop")
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What people ask of the loop besides their objects, by annotations of the Fleet."""
+
+    confirmed_loss: str = ""
+
+
+@dataclass(slots=True)
+class _Compiled:
+    """The last compilation and what it was made of."""
+
+    compilation: Compilation
+    version: str
+    loss: Loss | None
+    made_of: tuple[int, str]
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """The loop of one operator. `relist` lists every kind anew; `beat` tells that it lives."""
+
+    inventory: Inventory
+    publisher: Publisher
+    fleet: FleetView
+    reporter: Reporter
+    platform_namespace: str
+    fleet_name: str
+    relist: Callable[[], Awaitable[None]]
+    fetch: Callable[[Head], Awaitable[bytes]]
+    simulate_url: str | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+    in_force: dict[ResourceKey, Resource] = field(default_factory=dict)
+    beat_at: float = field(default_factory=time.monotonic)
+    passes: int = 0
+    _guard: LossGuard = field(init=False)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _compiled: _Compiled | None = None
+    _problem: str = ""
+    _is_known: bool = False
+    _reported: Mapping[ResourceKey, Resource] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._guard = LossGuard(self.fleet_name)
+
+    def wake(self) -> None:
+        """Something changed: compile soon."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Passes until cancelled."""
+        while True:
+            await self._settled()
+            try:
+                await self.one_pass()
+            except HeadMovedError:
+                _log.info("another operator released; listing everything anew")
+                self._is_known = False
+                self.wake()
+            except Exception as error:  # noqa: BLE001  told, and tried again
+                _log.exception("a pass of the loop failed")
+                self._problem = f"{type(error).__name__}: {error}"
+                await asyncio.sleep(RETRY_S)
+                self.wake()
+
+    async def one_pass(self) -> None:
+        """One pass. Nothing is compiled before every kind was listed."""
+        self.beat_at = time.monotonic()
+        if not self.inventory.is_complete:
+            return
+        if not self._is_known:
+            await self._begin()
+        compiled = await self._compile()
+        await self._publish(compiled)
+        await self._report(compiled)
+        self.passes += 1
+
+    async def _settled(self) -> None:
+        """Waits for a change, at most for a tick; then until changes pause."""
+        try:
+            await asyncio.wait_for(self._woken.wait(), TICK_S)
+        except TimeoutError:
+            return
+        latest = time.monotonic() + SETTLE_AT_MOST_S
+        while self._woken.is_set() and time.monotonic() < latest:
+            self._woken.clear()
+            await asyncio.sleep(SETTLE_S)
+        self._woken.clear()
+
+    async def _begin(self) -> None:
+        """Reads the head and its accepted forms, and lists everything: at the start, and whenever
+        somebody else released."""
+        head = await self.publisher.refresh()
+        await self.relist()
+        if head is not None:
+            self.in_force = read_forms(await self.fetch(head)) if head.accepted else {}
+        self.fleet.take(head)
+        self._compiled = None
+        self._is_known = True
+
+    async def _compile(self) -> _Compiled:
+        made_of = (self.inventory.revision, self.wishes.confirmed_loss)
+        if self._compiled is not None and self._compiled.made_of == made_of:
+            return self._compiled
+        known = self.inventory.known()
+        loss = self._guard.held(self.in_force, known, self.wishes.confirmed_loss, time.monotonic())
+        objects = objects_to_compile(known, self.in_force, loss)
+        compilation, version = await asyncio.to_thread(self._compile_now, objects)
+        compilation = with_unreadable(compilation, unreadable_of(known))
+        self._compiled = _Compiled(compilation, version, loss, made_of)
+        return self._compiled
+
+    def _compile_now(self, objects: list[Resource]) -> tuple[Compilation, str]:
+        compilation = compile_objects(
+            objects,
+            platform_namespace=self.platform_namespace,
+            simulate_url=self.simulate_url,
+            previous=self.in_force,
+        )
+        return compilation, codec.version(codec.encode(compilation.snapshot))
+
+    async def _publish(self, compiled: _Compiled) -> None:
+        head = await self.publisher.head()
+        if head is not None and head.version == compiled.version:
+            self._problem = ""
+            self.in_force = compiled.compilation.in_force
+            return
+        compilation = compiled.compilation
+        record = await asyncio.to_thread(_record, head, compilation)
+        rollout = None
+        try:
+            addresses = self.fleet.releasing()
+            rollout = await self.publisher.release(compilation.snapshot, addresses, record)
+        except (SnapshotError, HeadError) as error:
+            self._problem = f"the snapshot cannot be released: {error}"
+            _log.error("%s", self._problem)
+            return
+        finally:
+            self.fleet.released(rollout)
+        self._problem = ""
+        self.in_force = compilation.in_force
+        _log.info("generation %d is released", rollout.head.generation)
+
+    async def _report(self, compiled: _Compiled) -> None:
+        known = self.inventory.known()
+        await self.reporter.report(
+            Report(
+                objects=resources_of(known),
+                unreadable=unreadable_of(known),
+                compilation=compiled.compilation,
+                version=compiled.version,
+                head=await self.publisher.head(),
+                fleet=self.fleet.facts(),
+                proxies=self.fleet.addresses,
+                now=datetime.now(tz=UTC),
+                held=(compiled.loss.sentence,) if compiled.loss else (),
+                problem=self._problem,
+            )
+        )
+
+
+def _record(head: Head | None, compilation: Compilation) -> Record:
+    before = _content(head)
+    return Record(
+        at=int(time.time()),
+        accepted=written_forms(compilation.in_force),
+        changes=tuple(difference(before, compilation.snapshot)),
+    )
+
+
+def _content(head: Head | None) -> Snapshot | None:
+    if head is None:
+        return None
+    try:
+        return codec.decode(head.envelope.snapshot.encode())
+    except SnapshotError:
+        return None
