@@ -35,6 +35,14 @@ class Objective(StrEnum):
     BEST = "best"
 
 
+class PromptCaching(StrEnum):
+    """What becomes of cache points: marks behind which a provider keeps a prompt's beginning."""
+
+    KEEP = "Keep"
+    PLACE = "Place"
+    OFF = "Off"
+
+
 _Refs = Annotated[tuple[Ref, ...], Field(min_length=1, max_length=64), UNIQUE]
 _Words = Annotated[tuple[Word, ...], Field(min_length=1, max_length=64), UNIQUE]
 
@@ -117,6 +125,10 @@ class RoutePolicySpec(Part):
     """How often a request is tried."""
     failover: Switch | None = None
     """Whether a failed attempt may be followed by one on another lane. Absent: true."""
+    prompt_caching: PromptCaching | None = None
+    """What becomes of a provider's prompt cache. Keep: the client's own cache points pass, where
+    the lane can say them. Place: requests without any get them behind tools, system prompt and
+    documents, where the Model has a price for them. Off: they are taken out. Absent: Keep."""
     enforcement: Enforcement = Enforcement.ENFORCE
     """Enforce refuses; DryRun records what the constraints would have refused and lets it pass.
     Residency and classification are always enforced."""
@@ -137,7 +149,8 @@ class RoutePolicySpec(Part):
 
 
 class RoutePolicy(Resource):
-    """Where requests run: match, constraints, candidates, objective, retries, failover.
+    """Where requests run: match, constraints, candidates, objective, retries, failover,
+    prompt caching.
 
     Without any policy the model asked for answers on its cheapest lane. The constraints of all
     policies that match hold together; each preference comes from the most specific one: by agent,

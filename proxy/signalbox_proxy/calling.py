@@ -14,6 +14,7 @@ from signalbox_proxy.attempts import AttemptInFlight
 from signalbox_proxy.classification import Facts
 from signalbox_proxy.credentials import CredentialStore
 from signalbox_proxy.model_request import ModelRequest
+from signalbox_proxy.prompt_caching import sent_on
 from signalbox_proxy.quotes import Quote
 from signalbox_proxy.refusals import MAX_RETRY_AFTER_S, Refusal
 from signalbox_proxy.routing import Decision
@@ -28,6 +29,7 @@ from signalbox_proxy.upstream import (
     UpstreamConnectError,
     UpstreamTimeout,
 )
+from signalbox_proxy.wire_formats import places_points
 
 MAX_ANSWER = 64 * 1024 * 1024
 MAX_ERROR_BODY = 256 * 1024
@@ -74,11 +76,15 @@ class ProviderCaller:
 
     services: Services
     surface: Surface
-    request: ModelRequest
     facts: Facts
     headers: Mapping[str, str]
     decision: Decision
     run_id: str
+
+    @property
+    def request(self) -> ModelRequest:
+        """What is asked, as the decision has it."""
+        return self.decision.request
 
     async def call(self, attempt: AttemptInFlight) -> WholeAnswer | StreamedAnswer | Failure:
         """Send one attempt and wait for its answer, or for a stream's first byte.
@@ -182,7 +188,8 @@ def carrier_for(surface: Surface, decision: Decision, lane: PreparedLane, run_id
     if decision.translations.is_native(lane.lane):
         return surface
     reasons = "reasoning" in lane.model.capabilities
-    return decision.translations.carrier(lane.lane, run_id, reasons=reasons)
+    places = places_points(decision.request, lane)
+    return decision.translations.carrier(lane.lane, run_id, reasons=reasons, places=places)
 
 
 def signed(services: Services, call: UpstreamCall, lane: PreparedLane) -> UpstreamCall:
@@ -215,7 +222,7 @@ def upstream_call(
     return UpstreamCall(
         url=lane.endpoint.rstrip("/") + carrier.upstream_path(lane),
         headers=carrier.upstream_headers(headers, lane, credential),
-        body=carrier.upstream_body(request, lane, quote.output_limit),
+        body=carrier.upstream_body(sent_on(request, quote.lane), lane, quote.output_limit),
         timeout_s=timeout_s,
         first_chunk_s=first_s if request.stream else None,
     )

@@ -7,8 +7,10 @@ kilobytes. Amounts are nano-USD.
 from collections.abc import Sequence
 from typing import Any
 
+from signalbox_proxy.prompt_caching import caching_of
 from signalbox_proxy.quotes import Quote
 from signalbox_proxy.routing import Decision
+from signalbox_proxy.wire_formats import places_points
 
 MAX_DETAILED = 10
 """Acceptable candidates that are told with their bounds; of the others, the expected cost."""
@@ -25,6 +27,11 @@ def decision_record(decision: Decision) -> dict[str, Any]:
         "policies": list(decision.policy.policies),
         "acceptable": [_acceptable(decision, quote) for quote in decision.ranking[:MAX_DETAILED]],
     }
+    caching = caching_of(decision.policy)
+    if caching != "Keep":
+        record["prompt_caching"] = caching
+    if decision.cold:
+        record["best_without_cache"] = decision.cold[0].lane.id
     if len(decision.ranking) > MAX_DETAILED:
         record["further"] = _further(decision.ranking[MAX_DETAILED:])
     lost: dict[str, dict[str, dict[str, list[str]]]] = {}
@@ -37,7 +44,8 @@ def decision_record(decision: Decision) -> dict[str, Any]:
 
 
 def _acceptable(decision: Decision, quote: Quote) -> dict[str, Any]:
-    """One candidate; `translated_to` names the wire format where that is not the client's own."""
+    """One candidate; `translated_to` names the wire format where that is not the client's own,
+    `cached_tokens` are those of the session that its provider probably keeps."""
     record: dict[str, Any] = {
         "lane": quote.lane.id,
         "expected_nano": quote.expected_nano,
@@ -45,6 +53,10 @@ def _acceptable(decision: Decision, quote: Quote) -> dict[str, Any]:
         "bound_input": quote.bound.input,
         "bound_output": quote.bound.output,
     }
+    if quote.cached_tokens:
+        record["cached_tokens"] = quote.cached_tokens
+    if places_points(decision.request, quote.lane):
+        record["cache_points"] = "placed"
     lane = quote.lane.lane
     if not decision.translations.is_native(lane):
         record["translated_to"] = lane.wire_format

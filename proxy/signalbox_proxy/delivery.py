@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from aiohttp.web import Response, StreamResponse
 
 from signalbox_ledger.money import format_usd
-from signalbox_ledger.records import AttemptOutcome
+from signalbox_ledger.records import AttemptOutcome, Usage
 from signalbox_proxy.accounts import Account
 from signalbox_proxy.attempts import AttemptInFlight
 from signalbox_proxy.calling import StreamedAnswer, WholeAnswer
@@ -134,6 +134,7 @@ class Delivery:
         self._attempt.named(facts.answer_id)
         if facts.usage is not None:
             self._attempt.answered(facts.usage, ended)
+            self._note_cache(facts.usage)
         else:
             if not facts.ended:
                 run.outcome = "unknown"
@@ -142,6 +143,13 @@ class Delivery:
             self._attempt.draft.detail = facts.error[:200]
         if self._attempt.overran:
             self._overran()
+
+    def _note_cache(self, usage: Usage) -> None:
+        """The session's next request is cheaper where this one is kept."""
+        services, quote = self._exchange.services, self._attempt.reservation.quote
+        if self._run.facts is not None:
+            now_s = services.ledger.now_ms() // 1000
+            services.affinity.note(self._run.facts, quote.lane, quote.price, usage, now_s)
 
     def _overran(self) -> None:
         """The bound did not hold: post it, and call this lane no more."""

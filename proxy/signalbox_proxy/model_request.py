@@ -24,7 +24,9 @@ class ModelRequest(msgspec.Struct, frozen=True):
     a lane. `cache_write` is the dearest cache write that it asks for; implicit is one that the
     provider may make unasked, billed as 5m where that has a price. `has_sealed` says that the
     body holds reasoning of another vendor (`sealing`), which a lane of the client's own format is
-    not sent.
+    not sent. `places_points` says that lanes which cache only what is marked get cache points that
+    the client did not set, `cache_key` is the domain's own key for lanes that take one: both are
+    the policy's (`prompt_caching`).
     """
 
     surface: SurfaceName
@@ -47,6 +49,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     user: str
     metadata: dict[str, str] = {}
     has_sealed: bool = False
+    places_points: bool = False
+    cache_key: str = ""
 
 
 class TokenBound(msgspec.Struct, frozen=True):

@@ -56,7 +56,7 @@ async def serve(exchange: Exchange) -> StreamResponse:
         check_tools(caller.agent, request.tool_names)
 
         # 4. Price and route: which lanes may carry it, and which is best?
-        decision = decide(runtime, facts, request)
+        decision = decide(runtime, facts, request, services.affinity.of(facts))
         run.decision = decision_record(decision)
         run.route_policy = decision.policy.name
         run.dry_run_refusals.extend(decision.dry_run_refusals)
@@ -66,9 +66,9 @@ async def serve(exchange: Exchange) -> StreamResponse:
 
         # 5. Reserve, for each attempt: every budget that applies holds the most it may cost.
         accounts = accounts_for(run.agent, facts)
-        reserver = Reserver(ledger, accounts, Quoter(request), run)
+        reserver = Reserver(ledger, accounts, Quoter(decision.request), run, decision.cold)
         provider = ProviderCaller(
-            services, exchange.surface, request, facts, exchange.headers, decision, run.run_id
+            services, exchange.surface, facts, exchange.headers, decision, run.run_id
         )
         remaining = services.quarantine.clear_of(candidates)
         failure: Refusal | None = None

@@ -47,10 +47,11 @@ def worst_nano(bound: TokenBound, price: PriceTable, cache_write: CacheWrite) ->
     return input_cost + line_cost(bound.output, output_price)
 
 
-def expected_nano(expected: TokenBound, price: PriceTable) -> int:
-    """The probable cost of `bounds.expected_tokens`: no cache, and the tier of that input."""
+def expected_nano(expected: TokenBound, price: PriceTable, cached: int = 0) -> int:
+    """The probable cost of `bounds.expected_tokens`, of which `cached` are read from a cache."""
     tier = _tier(price, expected.input)
-    return line_cost(expected.input, tier.input) + line_cost(expected.output, tier.output)
+    cost = line_cost(expected.input - cached, tier.input) + line_cost(expected.output, tier.output)
+    return cost + line_cost(cached, tier.cached_input) if cached else cost
 
 
 def charges(usage: Usage, lane: Lane, attempt: int) -> list[Charge]:

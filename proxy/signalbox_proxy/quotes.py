@@ -3,15 +3,20 @@
 The bound is what is held before dispatch; the expectation only orders what is acceptable.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from signalbox_proxy import tokenizer
 from signalbox_proxy.bounds import expected_tokens, token_bound
+from signalbox_proxy.cache_affinity import CacheHome, Warmth
 from signalbox_proxy.model_request import ModelRequest, TokenBound
 from signalbox_proxy.pricing import expected_nano, worst_nano
 from signalbox_proxy.runtime import PreparedLane
-from signalbox_proxy.wire_formats import cache_write_on, is_free
+from signalbox_proxy.wire_formats import CACHES_IF_ASKED, cache_write_on, is_free
 from signalbox_snapshot.snapshot import PriceTable
+
+_ASKED = ("5m", "1h")
 
 SURE_PERCENT = 80
 """Share of a count that is taken as certain: projections err by less than a fifth."""
@@ -26,7 +31,8 @@ class Quote(msgspec.Struct, frozen=True):
     `output_limit` is what the provider will be told; None where the surface has no output.
     `grown_bytes` is by how much the text that is sent exceeds the client's: see `token_bound`.
     `is_free` says that nobody bills it: it counts in no budget, and its expected cost only ranks
-    the model that it asks about.
+    the model that it asks about. `cached_tokens` of its input are expected to be read from the
+    cache of its session, and priced so in `expected_nano` alone.
     """
 
     lane: PreparedLane
@@ -37,6 +43,7 @@ class Quote(msgspec.Struct, frozen=True):
     expected_nano: int
     is_free: bool = False
     grown_bytes: int = 0
+    cached_tokens: int = 0
 
     @property
     def bound_tokens(self) -> int:
@@ -82,7 +89,7 @@ class Quoter:
             price=price,
             output_limit=limit,
             bound=bound,
-            worst_nano=worst_nano(bound, price, cache_write_on(self.request, lane.lane)),
+            worst_nano=worst_nano(bound, price, cache_write_on(self.request, lane)),
             expected_nano=expected_nano(
                 expected_tokens(self.request, lane.model, limit or 0, self._counted(lane)), price
             ),
@@ -99,6 +106,28 @@ class Quoter:
             expected_nano=expected_nano(TokenBound(self.expected_input(lane), 0), price),
             is_free=True,
         )
+
+    def warmed(self, quotes: Sequence[Quote], warmth: Warmth) -> list[Quote]:
+        """The same attempts by what their lanes keep of the session's prompt, if anything.
+
+        Nothing is read where the provider is not asked to. Held is the same either way.
+        """
+        return [self._warmed(quote, warmth) for quote in quotes]
+
+    def _warmed(self, quote: Quote, warmth: Warmth) -> Quote:
+        kept = warmth.get(CacheHome.of(quote.lane))
+        if not kept or quote.is_free:
+            return quote
+        wire = quote.lane.lane.wire_format
+        if wire in CACHES_IF_ASKED and cache_write_on(self.request, quote.lane) not in _ASKED:
+            return quote
+        limit = quote.output_limit or 0
+        expected = expected_tokens(self.request, quote.lane.model, limit, self._counted(quote.lane))
+        cached = min(kept, expected.input)
+        cost = expected_nano(expected, quote.price, cached)
+        if cost >= quote.expected_nano:
+            return quote
+        return msgspec.structs.replace(quote, expected_nano=cost, cached_tokens=cached)
 
     def expected_input(self, lane: PreparedLane) -> int:
         """Input tokens as a lane's model will probably count them."""
@@ -122,9 +151,7 @@ class Quoter:
             quote,
             output_limit=output_limit,
             bound=bound,
-            worst_nano=worst_nano(
-                bound, quote.price, cache_write_on(self.request, quote.lane.lane)
-            ),
+            worst_nano=worst_nano(bound, quote.price, cache_write_on(self.request, quote.lane)),
         )
 
     def largest_output(self, quote: Quote, unit: str, amount: int) -> int:

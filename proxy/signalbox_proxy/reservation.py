@@ -70,7 +70,7 @@ class Reservation:
 class Reserver:
     """Takes the holds of one run, attempt by attempt."""
 
-    __slots__ = ("_accounts", "_first", "_ledger", "_quoter", "_run")
+    __slots__ = ("_accounts", "_cold", "_first", "_ledger", "_quoter", "_run")
 
     def __init__(
         self,
@@ -78,7 +78,9 @@ class Reserver:
         accounts: Sequence[Account],
         quoter: Quoter,
         run: RunDraft,
+        cold: Sequence[Quote] = (),
     ) -> None:
+        self._cold = cold
         self._ledger = ledger
         self._accounts = accounts
         self._quoter = quoter
@@ -92,6 +94,8 @@ class Reserver:
         since that is what kept the client from its answer.
         """
         found = await self._hold(ranking[0], wait_s=0.0, lower_when_held=False)
+        if isinstance(found, Short) and self._cold:
+            ranking, found = await self._without_cache(ranking, found)
         if isinstance(found, Reservation):
             return await self._admitted(found)
         in_the_way = found
@@ -105,6 +109,18 @@ class Reserver:
             moves = self._run.decision.setdefault("cheaper_lane", [])
             moves.append(move_record(in_the_way, served.quote, len(self._run.attempts) + 1))
         return await self._admitted(served)
+
+    async def _without_cache(
+        self, ranking: Sequence[Quote], short: Short
+    ) -> tuple[Sequence[Quote], Reservation | Short]:
+        """The lane that holds the session's cache cannot be held: as if there were no cache."""
+        left = {quote.lane.id for quote in ranking}
+        ranking = [quote for quote in self._cold if quote.lane.id in left]
+        self._cold = ()
+        if ranking[0].lane is short.quote.lane:
+            return ranking, short
+        self._run.decision["cache_given_up"] = short.quote.lane.id
+        return ranking, await self._hold(ranking[0], wait_s=0.0, lower_when_held=False)
 
     async def _cheaper(self, others: Sequence[Quote], shorts: list[Short]) -> Reservation | None:
         """The cheapest of `others` that can be held at once; `shorts` grow by what cannot."""
@@ -232,7 +248,7 @@ class Reserver:
             quote=quote,
             units=tuple([account.budget.unit for account in accounts]),
             hold=hold,
-            cache_write=cache_write_on(self._quoter.request, quote.lane.lane),
+            cache_write=cache_write_on(self._quoter.request, quote.lane),
         )
 
     def _lower(self, quote: Quote, shortage: Shortage, *, lower_when_held: bool) -> Quote | None:

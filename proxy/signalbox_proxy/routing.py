@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from signalbox_proxy.cache_affinity import NOWHERE, Warmth
 from signalbox_proxy.candidates import (
     Loss,
     Offer,
@@ -22,6 +23,7 @@ from signalbox_proxy.candidates import (
 from signalbox_proxy.caps import Cap, caps_for, exceeded
 from signalbox_proxy.classification import Facts
 from signalbox_proxy.model_request import ModelRequest
+from signalbox_proxy.prompt_caching import caching_of, under_policy
 from signalbox_proxy.quotes import Quote, Quoter
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.route_refusals import over_cap, refusal_for, unknown_model
@@ -41,6 +43,9 @@ class Decision(msgspec.Struct, frozen=True):
     `refusal` is set when nothing is. `dry_run_refusals` says what policies in DryRun would have
     refused. `attempts` bounds the calls of one run; `first_chunk_ms` each stream's first byte.
     `translations` carry the request to lanes that speak another format than its client.
+    `request` is the client's with the policy's word on prompt caching: what is quoted and sent.
+    `cold` is the ranking without the session's caches, where that has another first: for their
+    sake nothing is refused that a budget could hold without them.
     """
 
     asked: str
@@ -53,14 +58,22 @@ class Decision(msgspec.Struct, frozen=True):
     attempts: int
     first_chunk_ms: int | None
     translations: Translations
+    request: ModelRequest
+    cold: tuple[Quote, ...] = ()
 
 
-def decide(runtime: Runtime, facts: Facts, request: ModelRequest) -> Decision:
-    """Decide where a request may run; never raises a refusal, it carries it."""
+def decide(
+    runtime: Runtime, facts: Facts, request: ModelRequest, warmth: Warmth = NOWHERE
+) -> Decision:
+    """Decide where a request may run; never raises a refusal, it carries it.
+
+    `warmth` is what providers probably keep of the request's session.
+    """
     asked = runtime.models_by_name.get(request.model)
     model_asked = AUTO if request.model == AUTO else asked.model.id if asked else ""
     policy = runtime.policy_for(facts, model_asked)
     agent = runtime.agents[facts.agent.id]
+    request = under_policy(request, policy, facts, runtime.fleet)
     models = _models(runtime, policy, asked, facts) if model_asked else []
     translations = Translations(request)
     if not models:
@@ -73,11 +86,13 @@ def decide(runtime: Runtime, facts: Facts, request: ModelRequest) -> Decision:
     quoter = Quoter(request)
     priced = _price(quoter, offer, eligible, policy, caps)
     losses.extend(priced.losses)
-    ranking = _ranked(priced.quotes, facts, _objective(policy))
+    ranking = cold = _ranked(priced.quotes, facts, _objective(policy))
+    if warmth and caching_of(policy) != "Off":
+        ranking = _ranked(quoter.warmed(cold, warmth), facts, _objective(policy))
     refusal = None
     if not ranking:
         refusal = over_cap(quoter, priced.over) if priced.over else refusal_for(offer, losses)
-    return _decision(
+    decision = _decision(
         request,
         policy,
         translations,
@@ -86,6 +101,8 @@ def decide(runtime: Runtime, facts: Facts, request: ModelRequest) -> Decision:
         refusal=refusal,
         dry_run_refusals=_dry_run(offer, policy, caps, ranking),
     )
+    is_drawn = bool(cold) and cold[0].lane is not ranking[0].lane
+    return msgspec.structs.replace(decision, cold=tuple(cold)) if is_drawn else decision
 
 
 @dataclass(slots=True)
@@ -123,6 +140,7 @@ def _decision(
         attempts=max(1, attempts),
         first_chunk_ms=None if limit is None else limit.value,
         translations=translations,
+        request=request,
     )
 
 

@@ -5,6 +5,7 @@ import contextlib
 from dataclasses import dataclass, field
 
 from signalbox_ledger.client import ProxyLedger
+from signalbox_proxy.cache_affinity import CacheAffinity
 from signalbox_proxy.credentials import CredentialStore
 from signalbox_proxy.metrics import Metrics
 from signalbox_proxy.quarantine import Quarantine
@@ -31,6 +32,7 @@ class Services:
     credentials: CredentialStore
     metrics: Metrics
     quarantine: Quarantine = field(default_factory=Quarantine)
+    affinity: CacheAffinity = field(default_factory=CacheAffinity)
     identities: Identities | None = None
     runtime: Runtime | None = None
     stopping: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from signalbox_proxy.model_request import CacheWrite, ModelRequest, SurfaceName
+from signalbox_proxy.runtime import PreparedLane
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
 NATIVE: Final[Mapping[SurfaceName, WireFormat]] = {
@@ -22,6 +23,9 @@ FREE: Final[frozenset[SurfaceName]] = frozenset({"count_tokens"})
 
 _WITHOUT_CACHE_POINTS: Final[frozenset[WireFormat]] = frozenset({"openai", "gemini"})
 """Formats that a translation writes no cache points into: their providers cache by themselves."""
+
+CACHES_IF_ASKED: Final[frozenset[WireFormat]] = frozenset({"anthropic", "bedrock"})
+"""Formats with cache points: nothing is kept, or read, without one."""
 
 _CACHES_ONLY_IF_ASKED: Final[frozenset[WireFormat]] = frozenset({"anthropic"})
 
@@ -54,8 +58,25 @@ def needs_on(request: ModelRequest, lane: Lane) -> frozenset[str]:
     return request.needs
 
 
-def cache_write_on(request: ModelRequest, lane: Lane) -> CacheWrite:
+def places_points(request: ModelRequest, prepared: PreparedLane) -> bool:
+    """Whether cache points that the client did not set go to a lane: where the policy says so, the
+    format has them, the model knows them and what they write has a price."""
+    if not request.places_points:
+        return False
+    lane = prepared.lane
+    return (
+        lane.wire_format in CACHES_IF_ASKED
+        and "promptCaching" in prepared.model.capabilities
+        and lane.price is not None
+        and lane.price.standard.cache_write_5m is not None
+    )
+
+
+def cache_write_on(request: ModelRequest, prepared: PreparedLane) -> CacheWrite:
     """The dearest cache write that a lane's provider may bill for the request."""
+    if places_points(request, prepared):
+        return "5m"
+    lane = prepared.lane
     if is_native(request, lane):
         return request.cache_write
     if lane.wire_format in _WITHOUT_CACHE_POINTS:

@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from signalbox_snapshot.snapshot import LaneClass, Match, Objective, Policy
+from signalbox_snapshot.snapshot import LaneClass, Match, Objective, Policy, PromptCaching
 
 ASKED: Final = "asked"
 """Stands in `candidates` for the model that the client asked for."""
@@ -89,6 +89,7 @@ class Preferences:
     attempts: Choice[int] | None = None
     failover: Choice[bool] | None = None
     default_output: Choice[int] | None = None
+    caching: Choice[PromptCaching] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ def _combination(
             attempts=_choice(ordered, lambda policy: policy.attempts),
             failover=_choice(ordered, lambda policy: policy.failover),
             default_output=_choice(ordered, lambda policy: policy.default_output),
+            caching=_choice(ordered, lambda policy: policy.caching),
         ),
         dry_run=dry_run,
     )

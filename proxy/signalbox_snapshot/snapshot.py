@@ -24,6 +24,7 @@ WireFormat = Literal["openai", "anthropic", "bedrock", "gemini"]
 Auth = Literal["apiKey", "none", "aws", "google", "azure"]
 Enforcement = Literal["Enforce", "DryRun"]
 Objective = Literal["cheapest", "fastest", "best"]
+PromptCaching = Literal["Keep", "Place", "Off"]
 Unit = Literal["usd", "tokens", "requests"]
 Every = Literal["minute", "hour", "day", "week", "month", "quarter", "lifetime"]
 Per = Literal["user", "session", "agent"]
@@ -259,6 +260,8 @@ class Policy(Wire, frozen=True):
 
     Constraints are None where the policy says nothing; preferences likewise. In `candidates`,
     "asked" stands for the model that the client asked for, anything else is a model id.
+    `prompt_caching` is left out of the document where nothing is said: so a snapshot that does not
+    use it has the bytes that it had before there was such a field.
     """
 
     id: str
@@ -276,6 +279,12 @@ class Policy(Wire, frozen=True):
     attempts: int | None = None
     failover: bool | None = None
     default_output: int | None = None
+    prompt_caching: PromptCaching | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def caching(self) -> PromptCaching | None:
+        """What it says of prompt caching, None where it says nothing."""
+        return None if self.prompt_caching is msgspec.UNSET else self.prompt_caching
 
 
 class Snapshot(Wire, frozen=True):

@@ -163,6 +163,7 @@ COMPLETE: dict[str, dict[str, Any]] = {
         "defaults": {"maxOutputTokens": 512},
         "retries": {"attempts": 2},
         "failover": True,
+        "promptCaching": "Place",
         "enforcement": "Enforce",
     },
 }

@@ -122,6 +122,7 @@ EDITS: list[Resource] = [
     policy("p", constraints={"qualityFloor": "0.5", "firstChunkMs": 5, "maxUsd": "5"}),
     policy("p", candidates=["mini"], objective="best", retries={"attempts": 1}),
     policy("p", failover=False, defaults={"maxOutputTokens": 5}),
+    policy("p", promptCaching="Off"),
 ]
 
 

@@ -3,10 +3,12 @@
 from typing import Any
 
 from fields.cases import ABSENT, Case
-from fields.cases_models import POLICY
+from fields.cases_models import CLAUDE, POLICY
 from fields.cases_owners import BOTH, PLAIN, said
 from fields.chain import PLATFORM, Ask
 
+GUIDE = "Answer as the guide says. " * 50
+LONG = Ask(surface="messages", model="claude", body={"system": GUIDE})
 STREAM = Ask(body={"stream": True})
 INSTEAD = ["pro/fr"]
 FIRST = f"{PLATFORM}/mini/us"
@@ -122,6 +124,16 @@ CASES = [
         lambda it: it.answer(PLAIN).decision.attempts,
         (3, 1),
         given={POLICY: {}},
+    ),
+    Case(
+        "RoutePolicy.promptCaching",
+        "a system prompt without a cache point gets one",
+        POLICY,
+        ABSENT,
+        "Place",
+        lambda it: it.call(LONG)["body"]["system"],
+        (GUIDE, [{"type": "text", "text": GUIDE, "cache_control": {"type": "ephemeral"}}]),
+        given={POLICY: {}, f"{CLAUDE}: price.cacheWrite": {"5m": "3.75"}},
     ),
     Case(
         "RoutePolicy.enforcement",

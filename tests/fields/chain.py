@@ -115,7 +115,8 @@ class Company:
         agent = self.runtime.agents[ask.agent].agent
         facts = classify(self.runtime, agent, declared, ask.now)
         check_tools(agent, request.tool_names)
-        return Answer(request, facts, decide(self.runtime, facts, request))
+        decision = decide(self.runtime, facts, request)
+        return Answer(decision.request, facts, decision)
 
     def lanes(self, ask: Ask) -> list[str] | str:
         """The acceptable lanes as `model/lane`, the best first, or the code of the refusal."""

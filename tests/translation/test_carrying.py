@@ -14,7 +14,7 @@ from signalbox_proxy.model_request import ModelRequest, SurfaceName
 from signalbox_proxy.pricing import worst_nano
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.routing import Decision, decide
-from signalbox_proxy.runtime import Runtime
+from signalbox_proxy.runtime import PreparedLane, Runtime
 from signalbox_proxy.surfaces import CHAT, MESSAGES
 from signalbox_proxy.translation.answer import (
     Answer,
@@ -132,6 +132,11 @@ def foreign(wire: WireFormat, **changes: Any) -> Lane:
     return lane("there", wire_format=wire, output_limit_field="max_tokens", **changes)
 
 
+def prepared(wire: WireFormat) -> PreparedLane:
+    given = model(f"{PLATFORM}/mini", lanes=[foreign(wire)])
+    return PreparedLane("mini/there", given, given.lanes[0])
+
+
 def only(*lanes: Lane, **changes: Any) -> Snapshot:
     return snapshot(models=[model(f"{PLATFORM}/mini", lanes=list(lanes), **changes)])
 
@@ -231,12 +236,13 @@ def test_an_effort_needs_a_model_that_reasons() -> None:
 def test_a_hold_covers_what_a_lane_s_provider_may_write_to_its_cache() -> None:
     request = MESSAGES.parse(MESSAGE_BODY | {"system": MARKED}, {})
     assert request.cache_write == "5m"
-    assert cache_write_on(request, foreign("anthropic")) == "5m"
-    assert cache_write_on(request, foreign("bedrock")) == "5m"
-    assert cache_write_on(request, foreign("gemini")) == "implicit"
+    assert cache_write_on(request, prepared("anthropic")) == "5m"
+    assert cache_write_on(request, prepared("bedrock")) == "5m"
+    assert cache_write_on(request, prepared("gemini")) == "implicit"
     (quote,) = decided(only(foreign("openai")), request).ranking
     assert quote.worst_nano == worst_nano(quote.bound, quote.price, "implicit")
-    assert cache_write_on(asked(), foreign("anthropic")) == "none", "it caches where it is asked to"
+    told = cache_write_on(asked(), prepared("anthropic"))
+    assert told == "none", "it caches where it is asked to"
 
 
 def test_an_answer_reaches_the_client_in_its_own_words_and_is_judged_by_the_same_reading() -> None:

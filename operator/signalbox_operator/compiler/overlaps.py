@@ -15,7 +15,14 @@ from signalbox_operator.compiler.references import World
 from signalbox_snapshot import snapshot as wire
 from signalbox_snapshot.policy import ASKED, by_precedence
 
-_PREFERENCES: Final = ("candidates", "objective", "attempts", "failover", "default_output")
+_PREFERENCES: Final = (
+    "candidates",
+    "objective",
+    "attempts",
+    "failover",
+    "default_output",
+    "caching",
+)
 _LISTS: Final = ("lane_classes", "regions", "jurisdictions")
 
 

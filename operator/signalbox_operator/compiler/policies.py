@@ -6,6 +6,8 @@ loses the name, so that deleting a model or an agent never widens what the other
 
 from collections.abc import Sequence
 
+import msgspec
+
 from signalbox_api import RoutePolicy, jurisdictions
 from signalbox_api.amounts import millionths, nano_usd
 from signalbox_api.conditions import Reason
@@ -46,6 +48,7 @@ def build_policy(world: World, policy: RoutePolicy, case: Case) -> wire.Policy:
         attempts=None if spec.retries is None else spec.retries.attempts,
         failover=spec.failover,
         default_output=None if spec.defaults is None else spec.defaults.max_output_tokens,
+        prompt_caching=msgspec.UNSET if spec.prompt_caching is None else spec.prompt_caching.value,
     )
 
 

@@ -73,6 +73,7 @@ class ChatSurface:
         body = dict(request.body)
         limit = output_limit if output_limit is not None else request.output_limit
         governed.write_openai_lane(body, lane, output_limit=limit, stream=request.stream)
+        governed.write_cache_key(body, lane, request.cache_key)
         return encode_body(body)
 
     def read_answer(self, request: ModelRequest, body: bytes) -> AnswerFacts:

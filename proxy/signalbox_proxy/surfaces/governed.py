@@ -137,6 +137,17 @@ def write_openai_lane(
     write_openai_tier(body, lane)
 
 
+def takes_cache_key(lane: Lane) -> bool:
+    """Whether a lane's server is known to take `prompt_cache_key`; others answer an error to it."""
+    return lane.provider in ("openai", "azure") and not lane.api_version
+
+
+def write_cache_key(body: dict[str, Any], lane: Lane, cache_key: str) -> None:
+    """Write the key under which a lane's server keeps prompts, where one is wanted and taken."""
+    if cache_key and takes_cache_key(lane):
+        body["prompt_cache_key"] = cache_key
+
+
 def write_openai_tier(body: dict[str, Any], lane: Lane) -> None:
     """Write the lane's service tier; the client's own would change the price."""
     if lane.service_tier:

@@ -84,6 +84,7 @@ class ResponsesSurface:
             included = body.get("include") or []
             body["include"] = included if ENCRYPTED in included else [*included, ENCRYPTED]
         governed.write_openai_tier(body, lane)
+        governed.write_cache_key(body, lane, request.cache_key)
         return encode_body(body)
 
     def read_answer(self, request: ModelRequest, body: bytes) -> AnswerFacts:

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from signalbox_proxy.model_request import ModelRequest, SurfaceName
+from signalbox_proxy.surfaces import governed
+from signalbox_proxy.translation.cache_placing import with_cache_points
 from signalbox_proxy.translation.carrier import TranslatingCarrier
 from signalbox_proxy.translation.contract import (
     ClientFormat,
@@ -84,19 +86,28 @@ class Translations:
             grown = self._grown[lane.wire_format] = max(0, sent - self._request.text_bytes)
         return grown
 
-    def carrier(self, lane: Lane, answer_id: str, *, reasons: bool = True) -> TranslatingCarrier:
+    def carrier(
+        self, lane: Lane, answer_id: str, *, reasons: bool = True, places: bool = False
+    ) -> TranslatingCarrier:
         """What carries the request to a lane without an `obstacle`; raises one of its format.
 
         A model that does not reason (`reasons`) is not told to leave it out: many know no such
-        field.
+        field. `places`: with cache points where the client set none.
         """
         written = self._in(lane.wire_format)
         if isinstance(written, Untranslatable):
             raise written
-        read = self._conversation()
-        if not reasons and self._effort() == "none" and isinstance(read, Conversation):
-            silent = msgspec.structs.replace(read, reasoning=None)
-            written = self._providers[lane.wire_format].write(silent)
+        read = told = self._conversation()
+        if isinstance(told, Conversation):
+            if not reasons and self._effort() == "none":
+                told = msgspec.structs.replace(told, reasoning=None)
+            if places:
+                told = with_cache_points(told)
+            if told is not read:
+                written = self._providers[lane.wire_format].write(told)
+        if lane.wire_format == "openai":
+            written = dict(written)
+            governed.write_cache_key(written, lane, self._request.cache_key)
         return TranslatingCarrier(
             client=self._clients[self._request.surface],
             provider=self._providers[lane.wire_format],
