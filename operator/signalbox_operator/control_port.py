@@ -16,6 +16,9 @@ STATUS_PATH: Final = "/control/v1/status"
 MAX_ANSWER: Final = 64 * 1024
 """Largest answer of a control port that is read, in bytes."""
 
+MAX_DOCUMENT: Final = 16 * 1024 * 1024
+"""Largest document about the ledger that is read, in bytes."""
+
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=2)
 
 
@@ -102,6 +105,15 @@ _STATUS: Final = msgspec.json.Decoder(ProxyStatus)
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a control port answered; `tag` names the document."""
+
+    status: int
+    body: bytes
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ControlTls:
     """How control ports prove who they are: by a certificate of these authorities for this name,
     whatever address they are called at."""
@@ -149,6 +161,15 @@ class ControlPort:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return Unreachable(proxy.name, f"answered HTTP {status} without a status")
 
+    async def ask(
+        self, proxy: ProxyAddress, path: str, *, order: bytes | None = None, tag: str = ""
+    ) -> Answer | Unreachable:
+        """Asks for a document of up to MAX_DOCUMENT bytes (`tag`: unless it is still that one), or
+        posts an order."""
+        headers = self._headers | ({"If-None-Match": tag} if tag else {})
+        method = "GET" if order is None else "POST"
+        return await self._exchange(method, proxy, path, headers, order, most=MAX_DOCUMENT)
+
     async def _call(
         self,
         method: str,
@@ -157,6 +178,18 @@ class ControlPort:
         headers: dict[str, str],
         data: bytes | None,
     ) -> tuple[int, bytes] | Unreachable:
+        answer = await self._exchange(method, proxy, path, headers, data)
+        return answer if isinstance(answer, Unreachable) else (answer.status, answer.body)
+
+    async def _exchange(
+        self,
+        method: str,
+        proxy: ProxyAddress,
+        path: str,
+        headers: dict[str, str],
+        data: bytes | None,
+        most: int = MAX_ANSWER,
+    ) -> Answer | Unreachable:
         try:
             async with self._session.request(
                 method,
@@ -168,19 +201,19 @@ class ControlPort:
                 ssl=self._tls.context if self._tls else True,
                 server_hostname=self._tls.server_name if self._tls else None,
             ) as answer:
-                body = await _read(answer)
-                return answer.status, body
+                body = await _read(answer, most)
+                return Answer(answer.status, body, answer.headers.get("ETag", ""))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             return Unreachable(proxy.name, f"{type(error).__name__}: {error}"[:512])
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    """At most MAX_ANSWER bytes; what is longer is cut and then decodes as nothing."""
+async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """At most so many bytes; what is longer is cut and then decodes as nothing."""
     chunks: list[bytes] = []
     size = 0
     async for chunk in answer.content.iter_chunked(MAX_ANSWER):
         chunks.append(chunk)
         size += len(chunk)
-        if size > MAX_ANSWER:
+        if size > most:
             break
-    return b"".join(chunks)[: MAX_ANSWER + 1]
+    return b"".join(chunks)[: most + 1]

@@ -75,7 +75,7 @@ def with_status(
     `previous` are the objects as last returned, for `lastTransitionTime`; without one, the status
     that an object brings along counts.
     """
-    writer = StatusWriter(report)
+    writer = Statuses(report)
     before = previous or {}
     return [
         item.model_copy(update={"status": writer.status(item, before.get(item.key, item))})
@@ -83,7 +83,7 @@ def with_status(
     ]
 
 
-class StatusWriter:
+class Statuses:
     """Writes one status after the other from one report."""
 
     def __init__(self, report: Report) -> None:

@@ -101,10 +101,14 @@ class ClusterApi:
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self._call("PATCH", path, body=body, content=_APPLY, query=query)
 
-    async def patch_status(self, path: str, status: Object) -> Object:
-        """Changes the fields of an object's status that stand in `status`."""
+    async def patch_status(self, path: str, status: Object, *, uid: str = "") -> Object:
+        """Changes the fields of an object's status that stand in `status`; None removes one.
+
+        With a `uid` only of that very object: ApiError, `is_conflict`, where the name stands for
+        another one now.
+        """
         query = {"fieldManager": FIELD_MANAGER}
-        body = {"status": status}
+        body: Object = {"status": status} | ({"metadata": {"uid": uid}} if uid else {})
         return await self._call("PATCH", f"{path}/status", body=body, content=_MERGE, query=query)
 
     async def delete(self, path: str, *, resource_version: str = "") -> None:

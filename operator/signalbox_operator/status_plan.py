@@ -1,0 +1,257 @@
+"""Which status to write now: what matters first, never too many, nothing that is there already.
+
+Pure; the clock's value is passed in. `StatusPlan` knows what every object's status should say and
+what it says, and hands out writes by urgency. At most RATE leave in any second. Of these KEPT are
+for conditions: numbers, which change all the time under traffic, never make a condition wait.
+
+    urgency 0  Exhausted flips
+    urgency 1  another condition flips, or names another reason or generation; a new object
+    urgency 2  numbers: at 1 % steps at once, else every NUMBERS_S
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+from signalbox_api import ResourceKey
+
+RATE: Final = 20
+"""Most writes in any second."""
+
+KEPT: Final = 5
+"""Of these so many are for conditions alone."""
+
+SECOND: Final = 1.0
+NUMBERS_S: Final = 30.0
+RETRY_S: Final = 1.0
+"""How long an object is left alone after a write that failed."""
+
+SETTLED_S: Final = 60.0
+"""By then a watch has brought what was written, and whatever somebody else wrote since."""
+
+StatusDocument = Mapping[str, Any]
+
+
+class Urgency(IntEnum):
+    """How soon a difference has to be written."""
+
+    EXHAUSTED = 0
+    CONDITION = 1
+    NUMBERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One status to write. `before` is what is there, as far as known."""
+
+    key: ResourceKey
+    uid: str
+    status: StatusDocument
+    before: StatusDocument | None
+    urgency: Urgency
+
+
+@dataclass(slots=True)
+class _Entry:
+    uid: str
+    wanted: StatusDocument
+    there: StatusDocument | None
+    written_at: float | None = None
+    not_before: float = 0.0
+    under_way: bool = False
+    since: float = 0.0
+
+
+class StatusPlan:
+    """What is wanted and what is there, by object."""
+
+    def __init__(self) -> None:
+        self._entries: dict[ResourceKey, _Entry] = {}
+        self._different: dict[ResourceKey, Urgency] = {}
+        self._leaves = Leaves()
+
+    def want(
+        self,
+        key: ResourceKey,
+        uid: str,
+        wanted: StatusDocument,
+        there: StatusDocument | None,
+        now: float,
+    ) -> None:
+        """An object should have this status; `there` is what the API server was last seen with.
+
+        What this plan wrote itself is newer than what a watch says, and wins for SETTLED_S.
+        """
+        entry = self._entries.get(key)
+        if entry is None or entry.uid != uid:
+            entry = self._entries[key] = _Entry(uid, wanted, there)
+        elif not entry.under_way and _is_settled(entry, now):
+            entry.there = there
+        entry.wanted = wanted
+        self._judge(key, entry, now)
+
+    def keep_only(self, keys: Iterable[ResourceKey]) -> None:
+        """Other objects are gone."""
+        kept = set(keys)
+        for key in self._entries.keys() - kept:
+            self._forget(key)
+
+    def status_of(self, key: ResourceKey, uid: str) -> StatusDocument | None:
+        """What an object's status says as far as this plan knows."""
+        entry = self._entries.get(key)
+        return entry.there if entry is not None and entry.uid == uid else None
+
+    def due(self, now: float) -> list[Write]:
+        """The writes to begin now, the most urgent first. Each has to be answered by `written`,
+        `failed` or `gone`."""
+        waiting = (
+            (urgency, entry.since, key)
+            for key, urgency in self._different.items()
+            if _may_begin(entry := self._entries[key], urgency, now)
+        )
+        found: list[Write] = []
+        for urgency, _, key in heapq.nsmallest(RATE, waiting):
+            if not self._leaves.take(now, kept=KEPT if urgency is Urgency.NUMBERS else 0):
+                break
+            entry = self._entries[key]
+            entry.under_way = True
+            found.append(Write(key, entry.uid, entry.wanted, entry.there, urgency))
+        return found
+
+    def next_at(self, now: float) -> float | None:
+        """When to ask for what is due again; None with nothing to write."""
+        times = [
+            max(_begins_at(self._entries[key], urgency), self._leaves.free_at(now, urgency))
+            for key, urgency in self._different.items()
+            if not self._entries[key].under_way
+        ]
+        return min(times, default=None)
+
+    def written(self, write: Write, now: float) -> None:
+        """The API server has it."""
+        entry = self._same(write)
+        if entry is not None:
+            entry.there, entry.written_at = write.status, now
+            self._judge(write.key, entry, now)
+
+    def failed(self, write: Write, now: float) -> None:
+        """It was not written, as far as known; it is tried again, what is there being unknown."""
+        entry = self._same(write)
+        if entry is not None:
+            entry.not_before = now + RETRY_S
+            self._judge(write.key, entry, now)
+
+    def gone(self, write: Write) -> None:
+        """There is no such object any more."""
+        if self._same(write) is not None:
+            self._forget(write.key)
+
+    def _same(self, write: Write) -> _Entry | None:
+        entry = self._entries.get(write.key)
+        if entry is None or entry.uid != write.uid:
+            return None
+        entry.under_way = False
+        return entry
+
+    def _forget(self, key: ResourceKey) -> None:
+        self._entries.pop(key, None)
+        self._different.pop(key, None)
+
+    def _judge(self, key: ResourceKey, entry: _Entry, now: float) -> None:
+        urgency = urgency_of(entry.there, entry.wanted)
+        if urgency is None:
+            self._different.pop(key, None)
+            return
+        if key not in self._different:
+            entry.since = now
+        self._different[key] = urgency
+
+
+class Leaves:
+    """Counts what leaves: at most RATE in any second, whenever it begins."""
+
+    def __init__(self) -> None:
+        self._taken: deque[float] = deque()
+
+    def take(self, now: float, *, kept: int) -> bool:
+        """Whether one more may leave, of RATE less `kept`; counts it if so."""
+        while self._taken and now - self._taken[0] >= SECOND:
+            self._taken.popleft()
+        if len(self._taken) >= RATE - kept:
+            return False
+        self._taken.append(now)
+        return True
+
+    def free_at(self, now: float, urgency: Urgency) -> float:
+        """When the next may leave."""
+        most = RATE - (KEPT if urgency is Urgency.NUMBERS else 0)
+        recent = [at for at in self._taken if now - at < SECOND]
+        return now if len(recent) < most else recent[len(recent) - most] + SECOND
+
+
+def urgency_of(there: StatusDocument | None, wanted: StatusDocument) -> Urgency | None:
+    """How urgent the difference is; None where there is none. Absent fields and empty lists are the
+    same, and when a condition flipped is no difference of its own."""
+    if there is None:
+        return Urgency.EXHAUSTED if _verdict(wanted, "Exhausted")[:1] == ("True",) else _CONDITION
+    if _verdict(there, "Exhausted")[:1] != _verdict(wanted, "Exhausted")[:1]:
+        return Urgency.EXHAUSTED
+    if _conditions(there) != _conditions(wanted) or any(
+        there.get(name) != wanted.get(name) for name in _GENERATIONS
+    ):
+        return _CONDITION
+    return None if comparable(there) == comparable(wanted) else Urgency.NUMBERS
+
+
+_CONDITION: Final = Urgency.CONDITION
+_GENERATIONS: Final = ("observedGeneration", "servingGeneration")
+
+
+def comparable(status: StatusDocument) -> dict[str, Any]:
+    """A status without what says nothing by itself."""
+    told = {name: value for name, value in status.items() if value not in (None, [], {}, ())}
+    told["conditions"] = [
+        {name: value for name, value in each.items() if name != "lastTransitionTime"}
+        for each in status.get("conditions") or ()
+    ]
+    return told
+
+
+def _conditions(status: StatusDocument) -> dict[str, tuple[str, ...]]:
+    return {each["type"]: _told(each) for each in status.get("conditions") or ()}
+
+
+def _verdict(status: StatusDocument, kind: str) -> tuple[str, ...]:
+    return _conditions(status).get(kind, ())
+
+
+def _told(condition: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is told at once. The message of Exhausted has amounts in it, which are numbers."""
+    told = (condition["status"], condition["reason"], str(condition.get("observedGeneration", 0)))
+    return told if condition["type"] == "Exhausted" else (*told, condition.get("message", ""))
+
+
+def _is_settled(entry: _Entry, now: float) -> bool:
+    return entry.written_at is None or now - entry.written_at >= SETTLED_S
+
+
+def _begins_at(entry: _Entry, urgency: Urgency) -> float:
+    if urgency is not Urgency.NUMBERS or entry.written_at is None or _is_step(entry):
+        return entry.not_before
+    return max(entry.not_before, entry.written_at + NUMBERS_S)
+
+
+def _may_begin(entry: _Entry, urgency: Urgency, now: float) -> bool:
+    return not entry.under_way and _begins_at(entry, urgency) <= now
+
+
+def _is_step(entry: _Entry) -> bool:
+    """Another per cent of the limit is used, or the limit or the window is another."""
+    there = entry.there or {}
+    return any(there.get(name) != entry.wanted.get(name) for name in _STEPS)
+
+
+_STEPS: Final = ("percent", "limit", "unit", "windowStart", "overrun")
