@@ -47,6 +47,10 @@ class Capability(StrEnum):
     EMBEDDINGS = "embeddings"
     REASONING = "reasoning"
     PROMPT_CACHING = "promptCaching"
+    RERANK = "rerank"
+    IMAGE_GENERATION = "imageGeneration"
+    TRANSCRIPTION = "transcription"
+    SPEECH = "speech"
 
 
 class Overhead(Part):
@@ -67,11 +71,15 @@ class ModelLimits(Part):
     """Most tokens of input and output together. Requests that are clearly longer are not routed
     to the model; of embeddings each input counts on its own, and the provider judges."""
     max_output_tokens: SomeTokens | None = None
-    """Most output tokens, reasoning included. Needed by models with the capability chat."""
+    """Most output tokens, reasoning included; of images that are billed by tokens, those of one.
+    Needed by models with the capability chat."""
     default_output_tokens: SomeTokens | None = None
     """Output limit of requests that state none. Absent: 1024, or maxOutputTokens if lower."""
     tokens_per_image: SomeTokens | None = None
     """Most tokens that one image is billed as. Needed by the capability images."""
+    audio_seconds: SomeTokens | None = None
+    """Most seconds of audio that are billed for one request. Absent: of audio that is billed by
+    the minute only WAV files are taken, whose length can be read."""
     overhead: Overhead = Overhead()
     """Upper bounds of the tokens that the provider's template adds."""
 
@@ -189,6 +197,12 @@ class ModelSpec(Part):
             "!('chat' in self.capabilities) || !has(self.price) || has(self.price.output)",
             'price.output is missing; the capability chat needs it, write "0" where output is free',
         ),
+        Rule(
+            "!('chat' in self.capabilities || 'embeddings' in self.capabilities)"
+            " || !has(self.price) || has(self.price.input)",
+            "price.input is missing; the capabilities chat and embeddings need it, write"
+            ' "0" where input is free',
+        ),
     )
 
     @model_validator(mode="after")
@@ -213,6 +227,9 @@ class ModelSpec(Part):
             Capability.CHAT in able and limits.max_output_tokens is None,
             Capability.IMAGES in able and limits.tokens_per_image is None,
             Capability.CHAT in able and self.price is not None and self.price.output is None,
+            bool({Capability.CHAT, Capability.EMBEDDINGS} & {*able})
+            and self.price is not None
+            and self.price.input is None,
         )
         for absent, rule in zip(missing, self.rules[2:], strict=True):
             if absent:

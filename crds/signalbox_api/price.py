@@ -1,6 +1,6 @@
 """Prices of a model and how a lane differs from them.
 
-USD per million tokens as decimal text. "0" is free, an absent price is no price: what would need
+USD per million tokens, or per unit where a provider bills by units, as decimal text. "0" is free, an absent price is no price: what would need
 it is refused. `amounts.nano_usd` turns a price into integer nano-USD per million tokens.
 """
 
@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from signalbox_api.base import Part, Rule
-from signalbox_api.scalars import Factor, Price, SomeTokens
+from signalbox_api.scalars import Factor, Price, SomeTokens, Word
 
 
 class CacheWrite(Part):
@@ -37,11 +37,25 @@ class LongContext(Part):
     """USD per million output tokens. Absent: the normal price."""
 
 
-class ModelPrice(Part):
-    """What the provider charges, in USD per million tokens."""
+class ImagePrice(Part):
+    """The price of one image of a size and quality."""
 
-    input: Price
-    """USD per million input tokens."""
+    size: Word | None = None
+    """The size, as clients write it, such as 1024x1024. Absent: any."""
+    quality: Word | None = None
+    """The quality, as clients write it, such as hd. Absent: any."""
+    price: Price
+    """USD per image."""
+
+
+ImagePrices = Annotated[tuple[ImagePrice, ...], Field(min_length=1, max_length=64)]
+
+
+class ModelPrice(Part):
+    """What the provider charges: USD per million tokens, or per unit where it bills by units."""
+
+    input: Price | None = None
+    """USD per million input tokens. Needed by models with the capability chat or embeddings."""
     cached_input: Price | None = None
     """USD per million input tokens read from the provider's cache. Absent: the input price."""
     cache_write: CacheWrite | None = None
@@ -50,6 +64,17 @@ class ModelPrice(Part):
     """USD per million output tokens, reasoning included. Needed by models that answer in text."""
     long_context: LongContext | None = None
     """Prices for requests with a long input. Absent: one price whatever the length."""
+    audio_input: Price | None = None
+    """USD per million input tokens of audio. Absent: the input price."""
+    per_image: ImagePrices | None = None
+    """Prices of images by size and quality; the first that fits a request is its price, and is
+    asked for where the request leaves the choice. Absent: images are billed by tokens."""
+    per_thousand_searches: Price | None = None
+    """USD per thousand searches, as a reranking provider counts them. Absent: by tokens."""
+    per_minute: Price | None = None
+    """USD per minute of audio that is transcribed, counted by the second. Absent: by tokens."""
+    per_million_characters: Price | None = None
+    """USD per million characters (Unicode code points) that are spoken."""
 
 
 class LanePrice(Part):
@@ -69,12 +94,24 @@ class LanePrice(Part):
     """USD per million output tokens on this lane. Absent: the model's."""
     long_context: LongContext | None = None
     """Prices for requests with a long input on this lane. Absent: the model's."""
+    audio_input: Price | None = None
+    """USD per million input tokens of audio on this lane. Absent: the model's."""
+    per_image: ImagePrices | None = None
+    """Prices of images on this lane, all of them. Absent: the model's."""
+    per_thousand_searches: Price | None = None
+    """USD per thousand searches on this lane. Absent: the model's."""
+    per_minute: Price | None = None
+    """USD per minute of audio on this lane. Absent: the model's."""
+    per_million_characters: Price | None = None
+    """USD per million characters on this lane. Absent: the model's."""
 
     rules = (
         Rule(
             "has(self.multiplier) || has(self.regionalPremium) || has(self.input)"
             " || has(self.cachedInput) || has(self.cacheWrite) || has(self.output)"
-            " || has(self.longContext)",
+            " || has(self.longContext) || has(self.audioInput) || has(self.perImage)"
+            " || has(self.perThousandSearches) || has(self.perMinute)"
+            " || has(self.perMillionCharacters)",
             'price says nothing; write what differs, such as multiplier: "0.5", or leave price out',
         ),
     )

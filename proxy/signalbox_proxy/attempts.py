@@ -8,11 +8,15 @@ import time
 from types import TracebackType
 from typing import Self
 
+from msgspec.structs import replace
+
 from signalbox_ledger.client import ProxyLedger
 from signalbox_ledger.records import AttemptOutcome, Charge, Settlement, Usage
+from signalbox_proxy.model_request import TokenBound
 from signalbox_proxy.pricing import charges, charges_in_full
 from signalbox_proxy.reservation import Reservation
 from signalbox_proxy.run_draft import AttemptDraft, RunDraft
+from signalbox_proxy.unit_pricing import audio_line
 
 MAX_DETAIL = 200
 MAX_NAME = 128
@@ -75,9 +79,26 @@ class AttemptInFlight:
         if name and name.isprintable() and not self.draft.provider_request_id:
             self.draft.provider_request_id = name[:MAX_NAME]
 
-    def answered(self, usage: Usage, outcome: AttemptOutcome = "answered") -> None:
-        """The provider's usage record came: charge by it."""
-        lines = charges(usage, self.reservation.quote.lane.lane, self.draft.number)
+    def answered(
+        self,
+        usage: Usage,
+        outcome: AttemptOutcome = "answered",
+        *,
+        units: int = 0,
+        audio: int = 0,
+    ) -> None:
+        """The provider's usage record came: charge by it, and by as many `units` where it bills
+        units. `audio` are those of its input tokens that were audio."""
+        quote, number = self.reservation.quote, self.draft.number
+        lane = quote.lane.lane
+        if quote.units is not None:
+            lines = [quote.units.charge(units, lane, number, "usage")] if units else []
+        else:
+            heard = audio_line(lane, min(audio, usage.input))
+            rest = usage if heard is None else replace(usage, input=usage.input - heard.quantity)
+            lines = charges(rest, lane, number)
+            if heard is not None:
+                lines.append(heard.charge(heard.quantity, lane, number, "usage"))
         self.draft.usage = usage
         self._end(outcome, "usage", lines)
 
@@ -100,9 +121,14 @@ class AttemptInFlight:
         """What the provider did is not known: charge all that it may have cost."""
         quote = self.reservation.quote
         self.draft.detail = detail[:MAX_DETAIL]
-        lines = charges_in_full(
-            quote.bound, quote.lane.lane, self.draft.number, self.reservation.cache_write
-        )
+        lane, number = quote.lane.lane, self.draft.number
+        if quote.units is not None:
+            lines = [quote.units.charge(quote.units.quantity, lane, number, "unknown")]
+        elif quote.heard is not None:
+            lines = charges_in_full(TokenBound(0, quote.bound.output), lane, number, "none")
+            lines.append(quote.heard.charge(quote.heard.quantity, lane, number, "unknown"))
+        else:
+            lines = charges_in_full(quote.bound, lane, number, self.reservation.cache_write)
         self._end(outcome, "full", lines)
 
     def unsent(self, detail: str) -> None:

@@ -21,6 +21,7 @@ from signalbox_proxy.routing import Decision
 from signalbox_proxy.runtime import PreparedLane
 from signalbox_proxy.services import Services
 from signalbox_proxy.signin.contract import SignInError, Unsigned
+from signalbox_proxy.streamed_types import EVENT_STREAM, streamed_type
 from signalbox_proxy.surfaces import AnswerFacts, Carrier, StreamReader, Surface
 from signalbox_proxy.upstream import (
     UpstreamAnswer,
@@ -61,6 +62,7 @@ class StreamedAnswer:
 
     upstream: UpstreamAnswer
     reader: StreamReader
+    media_type: str = EVENT_STREAM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +148,11 @@ class ProviderCaller:
         attempt.draft.status = answer.status
         if self.request.stream:
             attempt.first_chunk()
-            return StreamedAnswer(answer, carrier.stream_reader(self.request))
+            media_type = streamed_type(self.request, answer.headers.get("content-type", ""))
+            if not media_type:
+                answer.close()
+                raise UpstreamBroken("the answer is not of the form that was asked for")
+            return StreamedAnswer(answer, carrier.stream_reader(self.request), media_type)
         body = await answer.read(MAX_ANSWER)
         attempt.first_chunk()
         facts = carrier.read_answer(self.request, body)

@@ -23,6 +23,7 @@ from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.replies import answer_headers
 from signalbox_proxy.run_draft import RunDraft
+from signalbox_proxy.streamed_types import EVENT_STREAM
 from signalbox_proxy.surfaces import AnswerFacts, StreamReader
 from signalbox_proxy.upstream import UpstreamAnswer, UpstreamError, UpstreamTimeout
 
@@ -60,7 +61,7 @@ class Delivery:
         if isinstance(answer, WholeAnswer):
             return self._deliver_whole(answer)
         try:
-            return await self._deliver_stream(answer.upstream, answer.reader)
+            return await self._deliver_stream(answer)
         finally:
             answer.upstream.close()
 
@@ -69,17 +70,15 @@ class Delivery:
         self._run.first_chunk_us = self._attempt.draft.first_chunk_us
         return Response(
             body=answer.body,
-            content_type="application/json",
-            headers=self._headers(streamed=False),
+            headers=self._headers(streamed=False) | {"content-type": answer.facts.media_type},
         )
 
-    async def _deliver_stream(
-        self, upstream: UpstreamAnswer, reader: StreamReader
-    ) -> StreamResponse:
+    async def _deliver_stream(self, answer: StreamedAnswer) -> StreamResponse:
+        upstream, reader = answer.upstream, answer.reader
         response = StreamResponse(
             headers=self._headers(streamed=True)
             | {
-                "content-type": "text/event-stream; charset=utf-8",
+                "content-type": answer.media_type,
                 "cache-control": "no-cache",
                 "x-accel-buffering": "no",
             }
@@ -116,6 +115,10 @@ class Delivery:
         self._settle(facts)
         if pump.client_left:
             return
+        if response.headers["content-type"] != EVENT_STREAM:
+            if cut is not None:
+                self._exchange.cut_off()  # its form has no place for an error
+            return
         tail = b""
         if cut is not None:
             tail = self._exchange.surface.stream_error(cut, self._run.run_id)
@@ -132,9 +135,11 @@ class Delivery:
         run.outcome = "answered" if facts.complete else "incomplete"
         ended: AttemptOutcome = "answered" if facts.ended else "cut"
         self._attempt.named(facts.answer_id)
-        if facts.usage is not None:
-            self._attempt.answered(facts.usage, ended)
-            self._note_cache(facts.usage)
+        units = self._billed(facts)
+        if units is not None:
+            usage = facts.usage or Usage()
+            self._attempt.answered(usage, ended, units=units, audio=facts.audio_tokens)
+            self._note_cache(usage)
         else:
             if not facts.ended:
                 run.outcome = "unknown"
@@ -150,6 +155,15 @@ class Delivery:
         if self._run.facts is not None:
             now_s = services.ledger.now_ms() // 1000
             services.affinity.note(self._run.facts, quote.lane, quote.price, usage, now_s)
+
+    def _billed(self, facts: AnswerFacts) -> int | None:
+        """The units that are billed, 0 where the lane bills tokens; None where nobody tells."""
+        line = self._attempt.reservation.quote.units
+        if line is None:
+            return None if facts.usage is None else 0
+        if facts.units is not None:
+            return facts.units
+        return line.quantity if line.is_exact and facts.ended else None
 
     def _overran(self) -> None:
         """The bound did not hold: post it, and call this lane no more."""

@@ -16,6 +16,9 @@ SPEC: Final = "built-in"
 PASSED: Final = 1_000_000
 _MAX_DETAIL: Final = 300
 
+_COUNTED: Final = frozenset({"embeddings", "images", "rerank", "speech"})
+"""Surfaces whose answers are judged by what they hold, not by text."""
+
 Assertion = Callable[[ModelRequest, AnswerFacts], Verdict | None]
 
 
@@ -45,8 +48,8 @@ def complete(request: ModelRequest, facts: AnswerFacts) -> Verdict:
 
 
 def not_empty(request: ModelRequest, facts: AnswerFacts) -> Verdict:
-    """There is an answer: text, a tool call, or one embedding for each input."""
-    if request.surface == "embeddings":
+    """There is an answer: text, a tool call, or at least one of what was asked for."""
+    if request.surface in _COUNTED:
         has_answer = facts.items > 0
     else:
         has_answer = bool(facts.text.strip()) or facts.has_tool_calls

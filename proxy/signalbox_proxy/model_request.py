@@ -8,8 +8,36 @@ from typing import Any, Literal
 
 import msgspec
 
-SurfaceName = Literal["chat", "messages", "embeddings", "responses", "count_tokens"]
+from signalbox_ledger.records import UnitMeter
+
+UnitSurface = Literal["images", "rerank", "speech", "transcriptions"]
+SurfaceName = Literal["chat", "messages", "embeddings", "responses", "count_tokens", UnitSurface]
 CacheWrite = Literal["none", "implicit", "5m", "1h"]
+
+
+class Units(msgspec.Struct, frozen=True):
+    """What a request is billed by where its lane has prices by the unit.
+
+    `quantity` is the most, None where it cannot be known before the call: then `why` says so of
+    `field`, and `advice` what to do. With `is_exact` just as much is billed, whatever the answer
+    tells. Images have a size and a quality, "" where the client left the choice.
+    """
+
+    meter: UnitMeter
+    quantity: int | None
+    is_exact: bool
+    field: str
+    why: str = ""
+    advice: str = ""
+    size: str = ""
+    quality: str = ""
+
+    @property
+    def described(self) -> str:
+        """What a lane lacks that has no price for them."""
+        if self.meter != "images":
+            return f"by {self.meter}"
+        return f"for images of {self.size or 'any'} size and {self.quality or 'any'} quality"
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
@@ -49,6 +77,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     user: str
     metadata: dict[str, str] = {}
     has_sealed: bool = False
+    units: Units | None = None
     places_points: bool = False
     cache_key: str = ""
 

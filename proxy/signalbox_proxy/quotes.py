@@ -10,9 +10,11 @@ import msgspec
 from signalbox_proxy import tokenizer
 from signalbox_proxy.bounds import expected_tokens, token_bound
 from signalbox_proxy.cache_affinity import CacheHome, Warmth
-from signalbox_proxy.model_request import ModelRequest, TokenBound
+from signalbox_proxy.model_request import ModelRequest, TokenBound, Units
 from signalbox_proxy.pricing import expected_nano, worst_nano
 from signalbox_proxy.runtime import PreparedLane
+from signalbox_proxy.unit_bounds import bound_by_tokens, dearest_audio, worst_by_tokens
+from signalbox_proxy.unit_pricing import UnitLine, unit_line
 from signalbox_proxy.wire_formats import CACHES_IF_ASKED, cache_write_on, is_free
 from signalbox_snapshot.snapshot import PriceTable
 
@@ -32,7 +34,8 @@ class Quote(msgspec.Struct, frozen=True):
     `grown_bytes` is by how much the text that is sent exceeds the client's: see `token_bound`.
     `is_free` says that nobody bills it: it counts in no budget, and its expected cost only ranks
     the model that it asks about. `cached_tokens` of its input are expected to be read from the
-    cache of its session, and priced so in `expected_nano` alone.
+    cache of its session, and priced so in `expected_nano` alone. `units` are set where the lane
+    bills by units: then no tokens. `heard` is the input as audio, where that may be dearer.
     """
 
     lane: PreparedLane
@@ -44,6 +47,8 @@ class Quote(msgspec.Struct, frozen=True):
     is_free: bool = False
     grown_bytes: int = 0
     cached_tokens: int = 0
+    units: UnitLine | None = None
+    heard: UnitLine | None = None
 
     @property
     def bound_tokens(self) -> int:
@@ -82,6 +87,8 @@ class Quoter:
         """
         if is_free(self.request):
             return self._free(lane, price)
+        if self.request.units is not None:
+            return self._by_units(self.request.units, lane, price)
         limit = self.output_limit(lane, default_output)
         bound = token_bound(self.request, lane.model, limit or 0, grown_bytes=grown_bytes)
         return Quote(
@@ -129,13 +136,34 @@ class Quoter:
             return quote
         return msgspec.structs.replace(quote, expected_nano=cost, cached_tokens=cached)
 
+    def _by_units(self, units: Units, lane: PreparedLane, price: PriceTable) -> Quote:
+        """By the lane's prices of units, or else by tokens: without a limit that could be lowered,
+        since these surfaces know none."""
+        line = unit_line(units, lane)
+        if line is not None:
+            bound, worst, expected = TokenBound(0, 0), line.worst_nano, line.worst_nano
+        else:
+            bound = bound_by_tokens(self.request, lane.model)
+            worst = worst_by_tokens(self.request, bound, lane)
+            expected = expected_nano(bound, price)
+        return Quote(
+            lane=lane,
+            price=price,
+            output_limit=None,
+            bound=bound,
+            worst_nano=worst,
+            expected_nano=expected,
+            units=line,
+            heard=None if line is not None else dearest_audio(self.request, bound, lane),
+        )
+
     def expected_input(self, lane: PreparedLane) -> int:
         """Input tokens as a lane's model will probably count them."""
         return expected_tokens(self.request, lane.model, 0, self._counted(lane)).input
 
     def output_limit(self, lane: PreparedLane, default_output: int | None) -> int | None:
         """Output tokens per choice: the client's own, or the policy's or model's default."""
-        if self.request.surface in ("embeddings", "count_tokens"):
+        if self.request.surface in ("embeddings", "count_tokens") or self.request.units:
             return None
         if self.request.output_limit is not None:
             return self.request.output_limit

@@ -14,6 +14,7 @@ from signalbox_proxy.cache_affinity import NOWHERE, Warmth
 from signalbox_proxy.candidates import (
     Loss,
     Offer,
+    Step,
     has_ended,
     policy_loss,
     quality_loss,
@@ -210,7 +211,8 @@ def _price(
                 grown_bytes=offer.translations.grown_bytes(lane.lane),
             )
         except Refusal as refusal:
-            priced.losses.append(Loss(lane, "bound", refusal.message))
+            step: Step = "price" if refusal.code == "no_price" else "bound"
+            priced.losses.append(Loss(lane, step, refusal.message, refusal.param))
             continue
         if too_long := quoter.beyond_context(quote):
             priced.losses.append(Loss(lane, "capability", too_long))

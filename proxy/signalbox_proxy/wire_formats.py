@@ -15,6 +15,10 @@ NATIVE: Final[Mapping[SurfaceName, WireFormat]] = {
     "responses": "openai",
     "messages": "anthropic",
     "count_tokens": "anthropic",
+    "images": "openai",
+    "rerank": "openai",
+    "speech": "openai",
+    "transcriptions": "openai",
 }
 """The format of each surface: lanes that speak it are sent what the client wrote."""
 

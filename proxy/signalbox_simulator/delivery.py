@@ -55,15 +55,19 @@ class Delivery:
         if effects.malformed_after_chunks is not None:
             body = body[: len(body) // 2]
         if not broken:
-            return web.Response(body=body, headers=self.headers, content_type="application/json")
+            return web.Response(body=body, headers=self.headers, content_type=self._media_type)
         response = web.StreamResponse(headers=self.headers)
-        response.content_type = "application/json"
+        response.content_type = self._media_type
         response.content_length = len(body)
         await response.prepare(self.request)
         if effects.reset != "after_head":
             await response.write(body[: len(body) // 2])
         abort(self.request)
         return response
+
+    @property
+    def _media_type(self) -> str:
+        return getattr(self.answer, "media_type", "application/json")
 
     async def stream(self) -> web.StreamResponse:
         """Send a stream of events."""
@@ -134,7 +138,7 @@ class Delivery:
         if self.effects.bill == "none":
             self._billed = True
         usage = self.answer.usage if self.effects.bill == "full" else generated
-        if usage.prompt or usage.output:
+        if usage != Usage():
             await self._bill(usage, cut=False)
 
     async def _bill(self, usage: Usage, *, cut: bool) -> None:

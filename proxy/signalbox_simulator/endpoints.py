@@ -18,6 +18,7 @@ from .messages_surface import MessagesSurface
 from .refusals import Refusal
 from .responses_surface import ResponsesSurface
 from .sheet import HostSheet
+from .speech_surface import SpeechSurface
 from .surface import Surface
 
 CHAT = ChatSurface()
@@ -30,6 +31,7 @@ PATHS: dict[str, tuple[str, Surface]] = {
     "/v1/chat/completions": ("chat_completions", CHAT),
     "/v1/embeddings": ("embeddings", EMBEDDINGS),
     "/v1/responses": ("responses", ResponsesSurface()),
+    "/v1/audio/speech": ("speech", SpeechSurface()),
     "/v1/messages": ("messages", MESSAGES),
     "/v1/messages/count_tokens": ("messages", COUNT_TOKENS),
     "/": ("sts", CONVERSE),

@@ -250,7 +250,7 @@ class Simulator:
             "model": model,
             "path": _path(call.request),
             "service_tier": tier,
-            "usage": usage.model_dump(),
+            "usage": usage.written(),
             "amount_pico_usd": amount_pico_usd(self.sheet, call.host, model, usage, tier),
             "correlation": correlation,
             "duration_ms": elapsed_ms(call.started),

@@ -34,7 +34,12 @@ Surface = Literal[
     "identity",
     "azure",
     "responses",
+    "speech",
+    "images",
+    "rerank",
+    "transcriptions",
 ]
+Kind = Literal["chat", "embedding", "speech", "image", "rerank", "transcription"]
 
 
 def _decimal(value: object) -> Fraction:
@@ -63,6 +68,16 @@ class Prices(Section):
     cache_write_1h: Decimal | None = None
 
 
+class UnitPrices(Section):
+    """USD by units other than tokens of text; images by "SIZE/QUALITY"."""
+
+    million_characters: Decimal | None = None
+    million_audio_tokens: Decimal | None = None
+    thousand_searches: Decimal | None = None
+    minute: Decimal | None = None
+    image: dict[str, Decimal] = {}
+
+
 class LongContext(Section):
     """Prices of the whole request once its input, cached or not, exceeds the threshold."""
 
@@ -71,7 +86,10 @@ class LongContext(Section):
 
 
 class Usage(BaseModel):
-    """What one answer consumed, in tokens; ``reasoning`` is a part of ``output``."""
+    """What one answer consumed, in tokens; ``reasoning`` is a part of ``output``.
+
+    What is counted in units stands below. ``audio_tokens`` are beside ``input``.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -81,6 +99,20 @@ class Usage(BaseModel):
     cache_write_1h: int = 0
     output: int = 0
     reasoning: int = 0
+    characters: int = 0
+    images: int = 0
+    image_kind: str = ""
+    searches: int = 0
+    audio_seconds: int = 0
+    audio_tokens: int = 0
+
+    def written(self) -> dict[str, object]:
+        """Give the meters of tokens, and of the others those that counted something."""
+        return {
+            name: value
+            for name, value in self.model_dump().items()
+            if value or name in TOKEN_METERS
+        }
 
     @property
     def prompt(self) -> int:
@@ -88,14 +120,18 @@ class Usage(BaseModel):
         return self.input + self.cached_input + self.cache_write_5m + self.cache_write_1h
 
 
+TOKEN_METERS = ("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "reasoning")
+
+
 class ModelSheet(Section):
     """One model: its prices, limits and the fields that it does not take."""
 
-    kind: Literal["chat", "embedding"] = "chat"
+    kind: Kind = "chat"
     owner: str
     served_as: str | None = None
     aliases: list[str] = []
-    usd_per_million: Prices
+    usd_per_million: Prices = Prices.model_construct(input=Fraction(0))
+    usd_per: UnitPrices = UnitPrices()
     long_context: LongContext | None = None
     service_tiers: dict[str, Decimal] = {}
     token_scale: Decimal = Fraction(1)
@@ -110,6 +146,15 @@ class ModelSheet(Section):
     capabilities: list[Capability] = []
     refuses: dict[str, str | None] = {}
     fixed: dict[str, int] = {}
+
+    @model_validator(mode="after")
+    def _has_a_price(self) -> ModelSheet:
+        stated = self.model_fields_set
+        if "usd_per_million" not in stated and not (
+            "usd_per" in stated and self.kind not in ("chat", "embedding")
+        ):
+            raise ValueError("a model without a price")
+        return self
 
     def output_room(self, prompt_tokens: int) -> int:
         """Give how many tokens the model could still generate after such a prompt."""
@@ -175,6 +220,24 @@ def amount_pico_usd(sheet: Sheet, host: str, model: str, usage: Usage, tier: str
         + usage.cached_input * (prices.cached_input or prices.input)
         + usage.cache_write_5m * (prices.cache_write_5m or prices.input)
         + usage.cache_write_1h * (prices.cache_write_1h or prices.input)
+        + _millions_of_units(section.usd_per, usage)
     )
     factor = section.service_tiers.get(tier, Fraction(1)) * sheet.hosts[host].multiplier
     return math.ceil(total * factor * PICO_PER_USD / TOKENS_PER_PRICE)
+
+
+def _millions_of_units(prices: UnitPrices, usage: Usage) -> Fraction:
+    """Sum up what is not tokens of text, times a million; a unit without a price is a mistake."""
+    counted = (
+        (usage.characters, prices.million_characters, 1),
+        (usage.audio_tokens, prices.million_audio_tokens, 1),
+        (usage.searches, prices.thousand_searches, Fraction(TOKENS_PER_PRICE, 1000)),
+        (usage.audio_seconds, prices.minute, Fraction(TOKENS_PER_PRICE, 60)),
+        (usage.images, prices.image.get(usage.image_kind), TOKENS_PER_PRICE),
+    )
+    total = Fraction(0)
+    for quantity, price, millions in counted:
+        if quantity and price is None:
+            raise ValueError("the sheet has no price for what was used")
+        total += quantity * (price or 0) * millions
+    return total

@@ -11,6 +11,11 @@ from typing import Literal
 
 import msgspec
 
+from signalbox_snapshot.prices import LongContext, PriceTable, Tier, UnitMeter, UnitPrice, Wire
+
+__all__ = ["LongContext", "PriceTable", "Tier", "UnitMeter", "UnitPrice", "Wire"]
+"""What stands in a module of its own, and is read from here."""
+
 SCHEMA = 1
 """The schema that this release writes. A proxy accepts this one and the one before."""
 
@@ -29,37 +34,6 @@ Unit = Literal["usd", "tokens", "requests"]
 Every = Literal["minute", "hour", "day", "week", "month", "quarter", "lifetime"]
 Per = Literal["user", "session", "agent"]
 OnExhausted = Literal["Refuse", "CheaperLane"]
-
-
-class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all wire types: immutable, and an unknown field is a fault, never ignored."""
-
-
-class Tier(Wire, frozen=True):
-    """Prices of one tier, in nano-USD per million tokens. 0 is free, not unknown.
-
-    A cache write without a price is None: what could cause one is refused.
-    """
-
-    input: int
-    cached_input: int
-    cache_write_5m: int | None
-    cache_write_1h: int | None
-    output: int
-
-
-class LongContext(Wire, frozen=True):
-    """The tier that bills the whole request once its input has more than `above_tokens`."""
-
-    above_tokens: int
-    tier: Tier
-
-
-class PriceTable(Wire, frozen=True):
-    """What a lane bills. Absent tiers were filled in by the compiler."""
-
-    standard: Tier
-    long_context: LongContext | None = None
 
 
 class Identity(Wire, frozen=True):
@@ -118,7 +92,8 @@ class TokenLimits(Wire, frozen=True):
 
     `per_request`, `per_message` and `per_tool` are what the provider's chat template may add to
     the text itself: with UTF-8 bytes as the bound of text they make the input bound of section
-    Money in docs/architecture.md.
+    Money in docs/architecture.md. `audio_seconds` is the longest audio that is billed for one
+    request; left out where it is not stated.
     """
 
     context: int
@@ -128,13 +103,14 @@ class TokenLimits(Wire, frozen=True):
     per_request: int
     per_message: int
     per_tool: int
+    audio_seconds: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Quality(Wire, frozen=True):
     """Quality by workload in ppm of 1; `default` where a workload has none of its own."""
 
     default: int
-    by_workload: dict[str, int] = {}
+    by_workload: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Model(Wire, frozen=True):

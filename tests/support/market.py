@@ -328,12 +328,17 @@ class Market:
 
 
 @contextmanager
-def open_market(folder: Path, arguments: Sequence[str] = ()) -> Iterator[Market]:
-    """Opens a market with its state under `folder`; a second time, it finds its state again."""
+def open_market(
+    folder: Path, arguments: Sequence[str] = (), extra: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[Market]:
+    """Opens a market with its state under `folder`; a second time, it finds its state again.
+    `extra` are further manifests."""
     company = Company(folder / "manifests")
     if not list(company.folder.iterdir()):
         company.write("models", *models())
         company.write("people", *people(company))
+        if extra:
+            company.write("extra", *[dict(each) for each in extra])
         (folder / "keys.json").write_text(json.dumps(company.keys))
     company.keys.update(json.loads((folder / "keys.json").read_text()))
     behaviour = folder / "behaviour.yaml"

@@ -12,6 +12,7 @@ from signalbox_proxy.surfaces.fields import FieldTable
 from signalbox_proxy.surfaces.messages import NEUTRAL_BETAS
 from signalbox_proxy.surfaces.messages_types import CLIENT_TOOL_TOKENS, MESSAGES
 from signalbox_proxy.surfaces.responses_types import RESPONSES
+from signalbox_proxy.surfaces.speech import TABLE as SPEECH
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "surfaces.md").read_text()
 
@@ -28,6 +29,7 @@ def section(path: str) -> list[str]:
         ("/v1/messages/count_tokens", COUNT_TOKENS),
         ("/v1/embeddings", EMBEDDINGS),
         ("/v1/responses", RESPONSES),
+        ("/v1/audio/speech", SPEECH),
     ],
 )
 def test_every_field_stands_in_the_documentation_as_it_acts(path: str, table: FieldTable) -> None:

@@ -47,7 +47,8 @@ def _inherited(lane: Lane, source: Lane | None) -> Lane:
 def _build(spec: ModelSpec, lane: Lane, written: Lane, simulate_url: str | None) -> wire.Lane:
     chat = Capability.CHAT in spec.capabilities
     price: LanePrice | None = lane.price
-    prices = lane_prices(spec.price, price, chat=chat)
+    tokens = chat or Capability.EMBEDDINGS in spec.capabilities
+    prices = lane_prices(spec.price, price, chat=chat, tokens=tokens)
     lane_class = _stated(lane.lane_class)
     auth = _of_simulator(_stated(lane.auth)) if simulate_url else _stated(lane.auth)
     limit = lane.limits.request_timeout_seconds if lane.limits else None

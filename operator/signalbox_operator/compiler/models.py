@@ -132,6 +132,7 @@ def _limits(spec: ModelSpec) -> wire.TokenLimits:
         per_request=limits.overhead.per_request,
         per_message=limits.overhead.per_message,
         per_tool=limits.overhead.per_tool,
+        audio_seconds=limits.audio_seconds or msgspec.UNSET,
     )
 
 

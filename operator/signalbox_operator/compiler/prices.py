@@ -5,6 +5,7 @@ A lane's own prices come before the Model's, then all of them are multiplied by 
 unit is nano-USD per million tokens.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ import msgspec
 
 from signalbox_api.amounts import MILLION, NANO, millionths, nano_usd
 from signalbox_api.price import CacheWrite, LanePrice, LongContext, ModelPrice
+from signalbox_operator.compiler.unit_prices import unit_prices
 from signalbox_snapshot import snapshot as wire
 
 MAX_PRICE: Final = MILLION * NANO
@@ -31,13 +33,16 @@ class LanePrices:
     premium_ppm: int
 
 
-def lane_prices(model: ModelPrice | None, lane: LanePrice | None, *, chat: bool) -> LanePrices:
-    """Resolves a lane's prices. Without an input price, or an output price for `chat`, none;
-    none either where factor and premium lead beyond MAX_PRICE."""
+def lane_prices(
+    model: ModelPrice | None, lane: LanePrice | None, *, chat: bool, tokens: bool = True
+) -> LanePrices:
+    """Resolves a lane's prices. Without an input price, or an output price for `chat`, none,
+    unless the model does without (`tokens` is false) and has prices by other units; none either
+    where factor and premium lead beyond MAX_PRICE."""
     own = lane or _NO_PRICE
     multiplier = MILLION if own.multiplier is None else millionths(own.multiplier)
     premium = 0 if own.regional_premium is None else millionths(own.regional_premium)
-    listed = _listed(model, own, chat=chat)
+    listed = _listed(model, own, chat=chat, tokens=tokens)
     billed = None if listed is None else _billed(listed, multiplier * (MILLION + premium))
     if billed is not None and _highest(billed) > MAX_PRICE:
         listed = billed = None
@@ -46,19 +51,25 @@ def lane_prices(model: ModelPrice | None, lane: LanePrice | None, *, chat: bool)
 
 def _highest(table: wire.PriceTable) -> int:
     tiers = [table.standard, *([table.long_context.tier] if table.long_context else [])]
-    return max(price or 0 for tier in tiers for price in msgspec.structs.astuple(tier))
+    units = [unit.price for unit in table.units or ()]
+    tokens = [price or 0 for tier in tiers for price in msgspec.structs.astuple(tier)]
+    return max(*tokens, *units)
 
 
-def _listed(model: ModelPrice | None, lane: LanePrice, *, chat: bool) -> wire.PriceTable | None:
-    stated: list[_Stated] = [lane] if model is None else [lane, model]
+def _listed(
+    model: ModelPrice | None, lane: LanePrice, *, chat: bool, tokens: bool
+) -> wire.PriceTable | None:
+    stated: list[ModelPrice | LanePrice] = [lane] if model is None else [lane, model]
+    units = unit_prices(stated)
     price_in = _first("input", stated)
     price_out = _first("output", stated)
     cached = _first("cached_input", stated)
-    if price_in is None or (price_out is None and chat):
+    if (price_in is None and (tokens or not units)) or (price_out is None and chat):
         return None
+    of_input = _or(price_in, 0)
     standard = wire.Tier(
-        input=price_in,
-        cached_input=_or(cached, price_in),
+        input=of_input,
+        cached_input=_or(cached, of_input),
         cache_write_5m=_first_cache_write("five_minutes", stated),
         cache_write_1h=_first_cache_write("one_hour", stated),
         output=_or(price_out, 0),
@@ -67,6 +78,8 @@ def _listed(model: ModelPrice | None, lane: LanePrice, *, chat: bool) -> wire.Pr
     return wire.PriceTable(
         standard=standard,
         long_context=None if long is None else _long_context(long, standard, cached),
+        units=units or msgspec.UNSET,
+        without_tokens=True if price_in is None else msgspec.UNSET,
     )
 
 
@@ -90,12 +103,12 @@ def _long_context(
     )
 
 
-def _first(name: str, stated: list[_Stated]) -> int | None:
+def _first(name: str, stated: Sequence[_Stated]) -> int | None:
     texts: list[str | None] = [getattr(price, name) for price in stated]
     return next((nano_usd(text) for text in texts if text is not None), None)
 
 
-def _first_cache_write(name: str, stated: list[_Stated]) -> int | None:
+def _first_cache_write(name: str, stated: Sequence[_Stated]) -> int | None:
     writes: list[CacheWrite] = [price.cache_write for price in stated if price.cache_write]
     texts: list[str | None] = [getattr(write, name) for write in writes]
     return next((nano_usd(text) for text in texts if text is not None), None)
@@ -112,6 +125,13 @@ def _billed(listed: wire.PriceTable, factor: int) -> wire.PriceTable:
         long_context=None
         if long is None
         else wire.LongContext(above_tokens=long.above_tokens, tier=_scaled(long.tier, factor)),
+        units=[
+            msgspec.structs.replace(unit, price=_ceiling(unit.price, factor))
+            for unit in listed.units
+        ]
+        if listed.units
+        else msgspec.UNSET,
+        without_tokens=listed.without_tokens,
     )
 
 

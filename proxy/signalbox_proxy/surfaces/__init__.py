@@ -12,8 +12,12 @@ from signalbox_proxy.surfaces.count_tokens import COUNT_TOKENS
 from signalbox_proxy.surfaces.embeddings import EMBEDDINGS
 from signalbox_proxy.surfaces.messages import MESSAGES
 from signalbox_proxy.surfaces.responses import RESPONSES
+from signalbox_proxy.surfaces.speech import SPEECH
 
-SURFACES: Final[tuple[Surface, ...]] = (CHAT, MESSAGES, EMBEDDINGS, RESPONSES, COUNT_TOKENS)
+SURFACES: Final[tuple[Surface, ...]] = (
+    *(CHAT, MESSAGES, EMBEDDINGS, RESPONSES, COUNT_TOKENS),
+    SPEECH,
+)
 """All surfaces that take model calls."""
 
 BY_PATH: Final[dict[str, Surface]] = {surface.path: surface for surface in SURFACES}
@@ -25,6 +29,7 @@ __all__ = [
     "EMBEDDINGS",
     "MESSAGES",
     "RESPONSES",
+    "SPEECH",
     "SURFACES",
     "AnswerFacts",
     "Carrier",

@@ -27,7 +27,9 @@ class AnswerFacts:
     the first choice, `more_texts` are the others. `error` is the provider's error inside a
     stream, or what was wrong with the answer's form. `items` counts choices, blocks or embeddings.
     `body` is what the client gets where that is not what the provider sent. `answer_id` is the
-    provider's own name of the answer, as far as it was read.
+    provider's own name of the answer, as far as it was read. `units` is how many units it says
+    that it billed, None where it does not say; `audio_tokens` are those of the usage's input that
+    were audio. `media_type` is the form of a whole answer.
     """
 
     usage: Usage | None = None
@@ -42,6 +44,9 @@ class AnswerFacts:
     error: str = ""
     body: bytes | None = None
     answer_id: str = ""
+    units: int | None = None
+    audio_tokens: int = 0
+    media_type: str = "application/json"
 
 
 class StreamReader(Protocol):

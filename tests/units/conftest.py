@@ -1,0 +1,71 @@
+"""One installation with models that are billed by units, and the official client pointed at it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import openai
+import pytest
+
+from support.company import PLATFORM, manifest
+from support.market import OPENAI, OPENAI_EU, Market, lane, open_market
+
+DEARER = {"price": {"regionalPremium": "0.10"}}
+LIMITS = {"contextTokens": 4096}
+
+
+def model(
+    name: str,
+    capability: str,
+    price: Mapping[str, Any],
+    *lanes: Mapping[str, Any],
+    limits: Mapping[str, Any] = LIMITS,
+) -> dict[str, Any]:
+    fields = {
+        "capabilities": [capability],
+        "limits": dict(limits),
+        "price": dict(price),
+        "lanes": [dict(each) for each in lanes],
+    }
+    return manifest("Model", PLATFORM, name, fields)
+
+
+MODELS = [
+    model(
+        "tts-1",
+        "speech",
+        {"perMillionCharacters": "15"},
+        lane("us", OPENAI, "US", "tts-1"),
+        lane("eu", OPENAI_EU, "IE", "tts-1", **DEARER),
+    ),
+    model(
+        "tts-1-hd", "speech", {"perMillionCharacters": "30"}, lane("us", OPENAI, "US", "tts-1-hd")
+    ),
+]
+
+
+@pytest.fixture(scope="session")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
+    with open_market(tmp_path_factory.mktemp("units"), extra=MODELS) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def _well_behaved(market: Market) -> Iterator[None]:
+    yield
+    market.behave()
+
+
+@pytest.fixture
+def client(market: Market) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(
+        base_url=market.openai_url, api_key=market.key("buyer"), max_retries=0
+    ) as made:
+        yield made
+
+
+@pytest.fixture
+def direct(market: Market) -> Iterator[openai.OpenAI]:
+    """The provider itself, without Signalbox in between."""
+    base_url = f"{market.provider_url}/{OPENAI}/v1"
+    with openai.OpenAI(base_url=base_url, api_key=market.credential(OPENAI)) as made:
+        yield made
