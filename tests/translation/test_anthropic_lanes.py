@@ -353,6 +353,28 @@ def test_a_schema_that_the_api_cannot_hold_the_model_to_is_known_before(
     assert find_unheld(schema)
 
 
+def test_bounds_that_hold_for_every_integer_are_left_out_and_others_are_not() -> None:
+    """Zod writes them for each integer; the API refuses bounds of any kind."""
+    far = 2**53 - 1
+    idle = {"type": "integer", "minimum": -far, "maximum": far}
+    properties = {"a": idle, "minimum": {"type": "array", "items": idle}}
+    asked = body(ask(output=OutputSchema("verdict", CLOSED | {"properties": properties})))
+    plain = {"a": {"type": "integer"}, "minimum": {"type": "array", "items": {"type": "integer"}}}
+    assert asked["output_config"]["format"]["schema"] == CLOSED | {"properties": plain}
+    for bound in ({"minimum": -far + 1}, {"maximum": far - 1}):
+        held = CLOSED | {"properties": {"a": {"type": "integer"} | bound}}
+        with pytest.raises(Untranslatable, match="schema"):
+            body(ask(output=OutputSchema("verdict", held)))
+
+
+def test_a_nucleus_of_everything_is_not_sent() -> None:
+    """Frameworks state it beside a temperature, and the API refuses the two together."""
+    asked = body(ask(sampling=Sampling(temperature=0.1, top_p=1)))
+    assert asked["temperature"] == 0.1
+    assert "top_p" not in asked
+    assert body(ask(sampling=Sampling(top_p=0.9)))["top_p"] == 0.9
+
+
 def test_names_of_properties_are_no_words_of_a_schema() -> None:
     assert not find_unheld(CLOSED | {"properties": {"minimum": {"type": "string"}, "not": {}}})
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from signalbox_proxy.translation import conversation as neutral
 from signalbox_proxy.translation.anthropic_names import cache_control
-from signalbox_proxy.translation.anthropic_schemas import find_unheld
+from signalbox_proxy.translation.anthropic_schemas import find_unheld, without_idle_bounds
 from signalbox_proxy.translation.contract import Untranslatable
 
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}", re.ASCII)
@@ -91,7 +91,7 @@ def _write_sampling(sampling: neutral.Sampling, options: dict[str, Any]) -> None
         if sampling.temperature > 1:
             raise Untranslatable("temperature", "Anthropic's ends at 1")
         options["temperature"] = sampling.temperature
-    if sampling.top_p is not None:
+    if sampling.top_p not in (None, 1):  # 1 is its default, and not taken beside a temperature
         options["top_p"] = sampling.top_p
     if sampling.top_k is not None and sampling.top_k >= 0:  # a negative one is no limit, as none
         options["top_k"] = sampling.top_k
@@ -133,8 +133,9 @@ def _output_schema(output: neutral.OutputSchema) -> dict[str, Any]:
     field = "response_format"
     if output.schema is None:
         raise Untranslatable(field, "Anthropic needs a schema, any JSON object is not one")
-    if unheld := find_unheld(output.schema):
+    schema = without_idle_bounds(output.schema)
+    if unheld := find_unheld(schema):
         raise Untranslatable(f"{field}.json_schema.schema", unheld)
-    if output.description and "description" not in output.schema:
-        return {**output.schema, "description": output.description}
-    return output.schema
+    if output.description and "description" not in schema:
+        return {**schema, "description": output.description}
+    return schema

@@ -19,6 +19,41 @@ _NOT_HELD: Final = (
     *("oneOf", "not", "if", "dependentSchemas", "dependentRequired"),
 )
 
+_FARTHEST: Final = 2**53 - 1
+"""Integers beyond it are none that JSON's readers agree on (RFC 8259, section 6)."""
+
+
+def without_idle_bounds(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without bounds of integers that bound nothing, as some libraries write them.
+
+    A minimum of -(2^53 - 1), or a maximum of 2^53 - 1, holds for every integer of JSON.
+    """
+    idle = schema.get("type") == "integer"
+    return {
+        key: _kept(key, value)
+        for key, value in schema.items()
+        if not (
+            idle
+            and isinstance(value, int)
+            and (
+                (key == "minimum" and value <= -_FARTHEST)
+                or (key == "maximum" and value >= _FARTHEST)
+            )
+        )
+    }
+
+
+def _kept(key: str, value: Any) -> Any:
+    if key in _BY_NAME and isinstance(value, dict):
+        return {name: _within(part) for name, part in value.items()}
+    if key in _IN_LISTS and isinstance(value, list):
+        return [_within(part) for part in value]
+    return _within(value) if key == "items" else value
+
+
+def _within(part: Any) -> Any:
+    return without_idle_bounds(part) if isinstance(part, dict) else part
+
 
 def find_unheld(schema: dict[str, Any], who: str = "Anthropic") -> str:
     """Why Anthropic, or who else has its limits, cannot hold a model to a schema, or ""."""

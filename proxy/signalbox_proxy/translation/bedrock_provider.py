@@ -17,7 +17,7 @@ from signalbox_proxy.surfaces import governed
 from signalbox_proxy.surfaces.decoding import encode_body
 from signalbox_proxy.translation import bedrock_content as content
 from signalbox_proxy.translation.answer import Answer
-from signalbox_proxy.translation.anthropic_schemas import find_unheld
+from signalbox_proxy.translation.anthropic_schemas import find_unheld, without_idle_bounds
 from signalbox_proxy.translation.bedrock_answers import read_answer
 from signalbox_proxy.translation.bedrock_models import (
     MIN_BUDGET,
@@ -260,9 +260,10 @@ def _inference(sampling: Sampling, stop: tuple[str, ...]) -> dict[str, Any]:
 def _text_format(output: OutputSchema) -> dict[str, Any]:
     if output.schema is None:
         raise Untranslatable("response_format", "Converse gives JSON by a schema only")
-    if unheld := find_unheld(output.schema, "Converse"):
+    held = without_idle_bounds(output.schema)
+    if unheld := find_unheld(held, "Converse"):
         raise Untranslatable("response_format.json_schema.schema", unheld)
-    schema: dict[str, Any] = {"schema": encode_body(output.schema).decode()}
+    schema: dict[str, Any] = {"schema": encode_body(held).decode()}
     if output.name:
         schema["name"] = output.name
     if output.description:
