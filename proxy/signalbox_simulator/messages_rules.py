@@ -24,7 +24,7 @@ from .refusals import Refusal
 from .sheet import ModelSheet
 
 VERSIONS = ("2023-01-01", "2023-06-01", "2026-10-21")
-BETA = re.compile(r"^[a-z0-9][a-z0-9.-]{0,80}-\d{4}-\d{2}-\d{2}$")
+BETA = re.compile(r"^[a-z0-9][a-z0-9.-]{0,80}-(?:\d{4}-\d{2}-\d{2}|\d{8})$")
 MAX_BREAKPOINTS = 4
 UNAVAILABLE = ("container", "diagnostics", "user_profile_id", "workspace_id")
 SERVER_TOOLS = (WebSearchTool, WebFetchTool, CodeExecutionTool)

@@ -68,6 +68,7 @@ class AskedMessage(Strict):
     type: Given[Literal["message"]] = None
     role: Literal["user", "system", "developer"]
     content: Text | Annotated[list[InputPart], Field(min_length=1)]
+    id: Given[ItemId] = None
     status: Given[Status] = None
 
 
@@ -228,6 +229,7 @@ class ResponsesRequest(Strict):
     max_output_tokens: Annotated[int, Field(ge=MIN_OUTPUT_TOKENS)] | None = None
     max_tool_calls: Annotated[int, Field(ge=1)] | None = None
     metadata: Metadata | None = None
+    client_metadata: dict[str, str] | None = None
     parallel_tool_calls: bool | None = None
     previous_response_id: str | None = None
     prompt_cache_key: str | None = None

@@ -17,6 +17,7 @@ from signalbox_snapshot.snapshot import Lane, WireFormat
 
 NEUTRAL_BETAS: Final = frozenset(
     {
+        "claude-code-20250219",
         "fine-grained-tool-streaming-2025-05-14",
         "interleaved-thinking-2025-05-14",
         "prompt-caching-2024-07-31",

@@ -133,6 +133,7 @@ RESPONSES: Final = FieldTable(
             dict[str, str],
             "keys beginning with signalbox_ or x-signalbox- are taken out, the rest passes",
         ),
+        "client_metadata": _neutral(dict[str, str], "names the client's own session; passes"),
         "parallel_tool_calls": _neutral(bool, "output stays within its limit"),
         "max_tool_calls": _neutral(
             Annotated[int, Meta(ge=1)], "counts calls of the provider's own tools only"
