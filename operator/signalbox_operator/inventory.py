@@ -6,6 +6,7 @@ with a list of names, and so are objects that no event brought. Nothing is known
 was listed once.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -49,6 +50,8 @@ class Inventory:
     def __init__(self, kinds: Iterable[str] = KINDS) -> None:
         self._kinds = {kind: _Kind() for kind in kinds}
         self.revision = 0
+        self.events: Counter[str] = Counter()
+        """How many events of each kind the watches brought."""
 
     @property
     def is_complete(self) -> bool:
@@ -71,6 +74,7 @@ class Inventory:
         """
         stub = Stub.of(data.get("metadata") or {})
         key = ResourceKey(kind, stub.namespace, stub.name)
+        self.events[kind] += 1
         return self._deleted(key, stub) if what == "DELETED" else self._stored(key, stub, data)
 
     def listed(self, kind: str, listing: Listing[dict[str, Any]]) -> bool:

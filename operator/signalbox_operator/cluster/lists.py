@@ -24,6 +24,10 @@ _AT_ONCE: Final = 8
 _log = logging.getLogger("signalbox.operator.lists")
 
 
+class WatchError(Exception):
+    """The watch of a kind brings nothing any more."""
+
+
 class Lists:
     """Lists for one inventory; `changed` is called when a list brought news."""
 
@@ -31,9 +35,13 @@ class Lists:
         self._api = api
         self._inventory = inventory
         self._changed = changed
+        self._suspects: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Lists all kinds once, then compares names every 30 s, until cancelled."""
+        """Lists all kinds once, then compares names every 30 s, until cancelled.
+
+        Raises WatchError where the watch of a kind is dead.
+        """
         while not self._inventory.is_complete:
             await self._first()
             if not self._inventory.is_complete:
@@ -66,6 +74,7 @@ class Lists:
     async def _compare(self, kind: str) -> None:
         listing = await self._api.list_metadata(custom(KINDS[kind].plural))
         changed, missing = self._inventory.compared(kind, listing)
+        self._suspect(kind, is_behind=bool(changed or missing))
         if len(missing) > FETCHED_AT_MOST:
             await self._whole(kind)
         elif missing:
@@ -73,6 +82,16 @@ class Lists:
         if changed:
             _log.info("a list of %s told of changes that no watch told of", kind)
             self._changed()
+
+    def _suspect(self, kind: str, *, is_behind: bool) -> None:
+        """A watch that was behind a list has until the next one to bring anything at all."""
+        events = self._inventory.events[kind]
+        if self._suspects.pop(kind, None) == events:
+            raise WatchError(
+                f"{kind} objects changed {EVERY_S:.0f} s ago, and their watch has told of nothing"
+            )
+        if is_behind:
+            self._suspects[kind] = events
 
     async def _fetch(self, keys: Sequence[ResourceKey]) -> bool:
         gate = asyncio.Semaphore(_AT_ONCE)

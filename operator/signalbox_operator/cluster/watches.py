@@ -16,7 +16,7 @@ import kopf
 from signalbox_api import KINDS
 from signalbox_api.base import GROUP, VERSION
 
-SERVER_TIMEOUT_S: Final = 40.0
+SERVER_TIMEOUT_S: Final = 40
 """How long one watch request lasts. The server ends it, and the next one resumes."""
 
 INACTIVITY_S: Final = 50.0
