@@ -24,7 +24,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True, eq=False)
 class Hold:
-    """What was taken for one attempt. `claims` tells which claim each part belongs to."""
+    """What was taken for one attempt. `claims` tells which claim each part belongs to, in order."""
 
     parts: tuple[HoldPart, ...]
     claims: tuple[int, ...]

@@ -54,15 +54,17 @@ class Holdings:
         taken: list[tuple[HeldSlice, int]] = []
         parts: list[HoldPart] = []
         indices: list[int] = []
+        found: list[HeldAccount | None] = []
         for index, claim in enumerate(claims):
             rest = claim.amount
             budget = claim.budget
             subject = claim.subject
+            account = self.accounts.get((budget, subject))
+            found.append(account)
             if rest == 0:
-                parts.append(HoldPart(slice_id="", budget=budget, subject=subject, amount=0))
+                parts.append(HoldPart("", budget, subject, 0))
                 indices.append(index)
                 continue
-            account = self.accounts.get((budget, subject))
             for held in account.slices if account is not None else ():
                 free = held.free
                 if free == 0 or held.draining or not held.start <= now < held.end:
@@ -71,9 +73,7 @@ class Holdings:
                 held.free = free - amount
                 held.open += amount
                 taken.append((held, amount))
-                parts.append(
-                    HoldPart(slice_id=held.id, budget=budget, subject=subject, amount=amount)
-                )
+                parts.append(HoldPart(held.id, budget, subject, amount))
                 indices.append(index)
                 rest -= amount
                 if rest == 0:
@@ -81,63 +81,67 @@ class Holdings:
             if rest or account is None:
                 _undo(taken)
                 return None
-        self._count(claims, now)
+        self._count(found, claims, now)
         return Hold(tuple(parts), tuple(indices))
 
-    def _count(self, claims: Sequence[Claim], now: int) -> None:
-        for claim in claims:
-            account = self.accounts.get((claim.budget, claim.subject))
+    def _count(
+        self, accounts: Sequence[HeldAccount | None], claims: Sequence[Claim], now: int
+    ) -> None:
+        for account, claim in zip(accounts, claims, strict=True):
             if account is not None:
+                amount = claim.amount
                 account.used_at = now
-                account.taken += claim.amount
-                if claim.amount > account.largest:
-                    account.largest = claim.amount
+                account.taken += amount
+                if amount > account.largest:
+                    account.largest = amount
 
     def settle(self, hold: Hold, spent: Sequence[int]) -> tuple[HoldPart, ...]:
         """Close a hold: `spent` by claim. What is above the hold stays on its last part."""
         if not hold.is_open:
             raise ValueError("this hold is settled already")
-        if any(amount < 0 for amount in spent) or len(spent) <= max(hold.claims, default=-1):
+        claims = hold.claims
+        if (spent and min(spent) < 0) or (claims and len(spent) <= claims[-1]):
             raise ValueError("settle needs one amount of zero or more for each claim")
         hold.is_open = False
         rest = list(spent)
-        last = {claim: position for position, claim in enumerate(hold.claims)}
         parts: list[HoldPart] = []
-        for position, (part, claim) in enumerate(zip(hold.parts, hold.claims, strict=True)):
-            within = min(rest[claim], part.amount)
-            rest[claim] -= within
-            above = rest[claim] if last[claim] == position else 0
-            parts.append(self._close(part, within, above))
+        for part, claim, following in zip(hold.parts, claims, (*claims[1:], -1), strict=True):
+            left = rest[claim]
+            amount = part.amount
+            within = left if left < amount else amount  # noqa: FURB136 - min() costs a call
+            if following == claim:
+                rest[claim] = left - within
+                left = within
+            parts.append(self._close(part, within, left))
         return tuple(parts)
 
-    def _close(self, part: HoldPart, within: int, above: int) -> HoldPart:
+    def _close(self, part: HoldPart, within: int, spent: int) -> HoldPart:
+        """`within` of what was `spent` lies in the part; what is above is not held anywhere."""
         found = self._slices.get(part.slice_id)
+        amount = part.amount
         if found is not None:
             account, held = found
-            held.open -= part.amount
+            back = amount - within
+            held.open -= amount
             held.pending += within
-            held.free += part.amount - within
-            account.returned += part.amount - within
+            held.free += back
+            account.returned += back
             account.settled += within
-            account.spent_since += within + above
+            account.spent_since += spent
             self._touched[account] = None
-        return HoldPart(
-            slice_id=part.slice_id,
-            budget=part.budget,
-            subject=part.subject,
-            amount=part.amount,
-            spent=within + above,
-        )
+        return HoldPart(part.slice_id, part.budget, part.subject, amount, spent)
 
     def acknowledge(self, parts: Iterable[HoldPart]) -> None:
         """The authority settled runs with these parts."""
         for part in parts:
             found = self._slices.get(part.slice_id)
             if found is not None:
-                within = min(part.spent, part.amount)
-                found[1].pending -= within
-                found[1].spent += within
-                self._touched[found[0]] = None
+                account, held = found
+                spent, amount = part.spent, part.amount
+                within = spent if spent < amount else amount  # noqa: FURB136 - min() costs a call
+                held.pending -= within
+                held.spent += within
+                self._touched[account] = None
 
     def granted(
         self, account: HeldAccount, grant: Grant, *, upcoming: bool = False, basis: str = ""
@@ -282,8 +286,11 @@ class Holdings:
         figures = account.figures
         if figures.held is not None:
             return max(0, figures.remaining - account.spent_since)
-        own = sum(one.free + one.open for one in account.slices if one.start == account.window)
-        return max(0, min(figures.limit, figures.headroom + own))
+        left = figures.headroom
+        for one in account.slices:
+            if one.start == account.window:
+                left += one.free + one.open
+        return max(0, min(figures.limit, left))
 
 
 def _undo(taken: Iterable[tuple[HeldSlice, int]]) -> None:

@@ -23,7 +23,7 @@ def line_cost(tokens: int, price: int) -> int:
     """Cost in nano-USD of `tokens` at `price` nano-USD per million tokens, rounded up."""
     if tokens < 0 or price < 0:
         raise ValueError("tokens and price must not be negative")
-    return ceil_div(tokens * price, TOKENS_PER_PRICE)
+    return -(-(tokens * price) // TOKENS_PER_PRICE)
 
 
 def format_usd(nano: int) -> str:

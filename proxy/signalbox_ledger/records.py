@@ -163,4 +163,4 @@ class Run(Record, frozen=True):
     @property
     def parts(self) -> tuple[HoldPart, ...]:
         """What all of its attempts held, and what of that they spent."""
-        return tuple(part for attempt in self.attempts for part in attempt.holds)
+        return tuple([part for attempt in self.attempts for part in attempt.holds])

@@ -1,7 +1,8 @@
 """What limits the cost of a single request: policies' and budgets' most per request. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from signalbox_proxy.accounts import applying_budgets
 from signalbox_proxy.amounts import quantity
@@ -12,8 +13,7 @@ from signalbox_snapshot.policy import EffectivePolicy
 from signalbox_snapshot.snapshot import Enforcement
 
 
-@dataclass(frozen=True, slots=True)
-class Cap:
+class Cap(msgspec.Struct, frozen=True):
     """The most that one request may cost. `source` names the object that says so."""
 
     source: str

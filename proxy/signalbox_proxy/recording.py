@@ -101,8 +101,9 @@ class Recording:
         if self._exchange.client_left:
             run.client_left = True
         services.ledger.record(run.run())
-        elsewhere = sum(attempt.duration_us for attempt in run.attempts)
+        elsewhere = 0
         for attempt in run.attempts:
+            elsewhere += attempt.duration_us
             services.metrics.attempt_ended(attempt.outcome, attempt.settlement)
         services.metrics.run_ended(
             surface=run.surface,

@@ -108,7 +108,7 @@ class RunDraft:
     @property
     def cost_nano(self) -> int:
         """What all attempts cost so far, in nano-USD."""
-        return sum(attempt.cost_nano for attempt in self.attempts)
+        return sum([attempt.cost_nano for attempt in self.attempts])
 
     def run(self) -> Run:
         """The run as the ledger keeps it, as of now."""

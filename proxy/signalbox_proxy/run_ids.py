@@ -19,12 +19,13 @@ def new_run_id(now_ms: int) -> str:
     """A new name for a run that starts now."""
     drawn = int.from_bytes(os.urandom(10), "big")
     letters = "".join([_PAIRS[(drawn >> shift) & 1023] for shift in range(70, -1, -10)])
-    return f"{PREFIX}{_instant(now_ms)}{letters}"
+    return f"{PREFIX}{_second(now_ms >> 10)}{_PAIRS[now_ms & 1023]}{letters}"
 
 
 @lru_cache(maxsize=4)
-def _instant(now_ms: int) -> str:
-    return "".join(ALPHABET[(now_ms >> shift) & 31] for shift in range(45, -1, -5))
+def _second(instant: int) -> str:
+    """The letters that stay the same for 1,024 ms."""
+    return "".join(_PAIRS[(instant >> shift) & 1023] for shift in range(30, -1, -10))
 
 
 def instant_of(run_id: str) -> int:

@@ -44,14 +44,14 @@ def load(encodings: Iterable[Encoding]) -> None:
 def count(encoding: Encoding, texts: Iterable[str]) -> int:
     """Tokens of all texts: exact up to `SAMPLE_BYTES`, in proportion beyond."""
     counter = _tokenizer(_VOCABULARY[encoding])
-    texts = tuple(text for text in texts if text)
+    texts = tuple([text for text in texts if text])
     length = sum(map(len, texts))
     if length <= SAMPLE_BYTES:
-        counted = sum(counter.count(text) for text in texts)
+        counted = sum(map(counter.count, texts))
     else:
         sample = _sample(texts, length)
         sampled = sum(map(len, sample))
-        counted = sum(counter.count(text) for text in sample)
+        counted = sum(map(counter.count, sample))
         counted = -(-counted * length // sampled)
     return -(-counted * _ESTIMATE_PERCENT // 100) if encoding == "estimate" else counted
 

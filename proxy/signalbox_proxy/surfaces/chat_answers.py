@@ -78,7 +78,7 @@ class _Choices:
         texts = [keeper.text() for keeper in keepers]
         facts.text = texts[0] if texts else ""
         facts.more_texts = tuple(texts[1:])
-        facts.truncated = any(keeper.truncated for keeper in keepers)
+        facts.truncated = True in [keeper.truncated for keeper in keepers]
         facts.items = len(keepers)
         facts.has_tool_calls = self.has_tool_calls
         finishes = [self.finishes.get(index, "") for index in sorted(self.texts)]
