@@ -14,6 +14,7 @@ from .converse_surface import ConverseSurface, exception_name
 from .count_tokens_surface import CountTokensSurface
 from .embeddings_surface import EmbeddingsSurface
 from .gemini_surface import GeminiSurface, surface_of
+from .images_surface import ImagesSurface
 from .messages_surface import MessagesSurface
 from .refusals import Refusal
 from .responses_surface import ResponsesSurface
@@ -32,6 +33,7 @@ PATHS: dict[str, tuple[str, Surface]] = {
     "/v1/embeddings": ("embeddings", EMBEDDINGS),
     "/v1/responses": ("responses", ResponsesSurface()),
     "/v1/audio/speech": ("speech", SpeechSurface()),
+    "/v1/images/generations": ("images", ImagesSurface()),
     "/v1/messages": ("messages", MESSAGES),
     "/v1/messages/count_tokens": ("messages", COUNT_TOKENS),
     "/": ("sts", CONVERSE),

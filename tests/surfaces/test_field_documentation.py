@@ -9,6 +9,7 @@ from signalbox_proxy.surfaces.chat_types import CHAT
 from signalbox_proxy.surfaces.count_tokens import TABLE as COUNT_TOKENS
 from signalbox_proxy.surfaces.embeddings import TABLE as EMBEDDINGS
 from signalbox_proxy.surfaces.fields import FieldTable
+from signalbox_proxy.surfaces.images import TABLE as IMAGES
 from signalbox_proxy.surfaces.messages import NEUTRAL_BETAS
 from signalbox_proxy.surfaces.messages_types import CLIENT_TOOL_TOKENS, MESSAGES
 from signalbox_proxy.surfaces.responses_types import RESPONSES
@@ -30,6 +31,7 @@ def section(path: str) -> list[str]:
         ("/v1/embeddings", EMBEDDINGS),
         ("/v1/responses", RESPONSES),
         ("/v1/audio/speech", SPEECH),
+        ("/v1/images/generations", IMAGES),
     ],
 )
 def test_every_field_stands_in_the_documentation_as_it_acts(path: str, table: FieldTable) -> None:

@@ -11,6 +11,12 @@ from support.market import OPENAI, OPENAI_EU, Market, lane, open_market
 
 DEARER = {"price": {"regionalPremium": "0.10"}}
 LIMITS = {"contextTokens": 4096}
+PER_IMAGE = [
+    {"size": "1024x1024", "quality": "standard", "price": "0.040"},
+    {"size": "1792x1024", "quality": "standard", "price": "0.080"},
+    {"size": "1024x1024", "quality": "hd", "price": "0.080"},
+    {"size": "1792x1024", "quality": "hd", "price": "0.120"},
+]
 
 
 def model(
@@ -39,6 +45,20 @@ MODELS = [
     ),
     model(
         "tts-1-hd", "speech", {"perMillionCharacters": "30"}, lane("us", OPENAI, "US", "tts-1-hd")
+    ),
+    model(
+        "dall-e-3",
+        "imageGeneration",
+        {"perImage": PER_IMAGE},
+        lane("us", OPENAI, "US", "dall-e-3"),
+        lane("eu", OPENAI_EU, "IE", "dall-e-3", **DEARER),
+    ),
+    model(
+        "gpt-image-1",
+        "imageGeneration",
+        {"input": "5", "cachedInput": "1.25", "output": "40"},
+        lane("us", OPENAI, "US", "gpt-image-1"),
+        limits={"contextTokens": 65536, "maxOutputTokens": 6240},
     ),
 ]
 

@@ -10,13 +10,14 @@ from signalbox_proxy.surfaces.chat import CHAT
 from signalbox_proxy.surfaces.contract import AnswerFacts, Carrier, StreamReader, Surface
 from signalbox_proxy.surfaces.count_tokens import COUNT_TOKENS
 from signalbox_proxy.surfaces.embeddings import EMBEDDINGS
+from signalbox_proxy.surfaces.images import IMAGES
 from signalbox_proxy.surfaces.messages import MESSAGES
 from signalbox_proxy.surfaces.responses import RESPONSES
 from signalbox_proxy.surfaces.speech import SPEECH
 
 SURFACES: Final[tuple[Surface, ...]] = (
     *(CHAT, MESSAGES, EMBEDDINGS, RESPONSES, COUNT_TOKENS),
-    SPEECH,
+    *(IMAGES, SPEECH),
 )
 """All surfaces that take model calls."""
 
@@ -27,6 +28,7 @@ __all__ = [
     "CHAT",
     "COUNT_TOKENS",
     "EMBEDDINGS",
+    "IMAGES",
     "MESSAGES",
     "RESPONSES",
     "SPEECH",
