@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 UP_FLAGS ?=
 WORKERS ?= 2
 
-.PHONY: help setup run apiserver test check generate prove prove-nightly mutants bench lock clean
+.PHONY: help setup run apiserver test cluster cluster-up cluster-test cluster-down kind check generate prove prove-nightly mutants bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,21 @@ prove-nightly: $(VENV)/.dev  ## the same, as long as a night
 mutants: $(VENV)/.dev  ## breaks each promise on purpose and shows the test that goes red
 	@$(BIN)/python tests/mutants/run.py
 
+cluster: $(VENV)/.dev  ## a real cluster on this machine (Linux, root, no container engine), the end-to-end tests in it
+	@PYTHONPATH=tests $(BIN)/python -m cluster.node run -- $(PYTEST_FLAGS)
+
+cluster-up: $(VENV)/.dev  ## the same cluster, kept: tells which KUBECONFIG to use
+	@PYTHONPATH=tests $(BIN)/python -m cluster.node up
+
+cluster-test: $(VENV)/.dev  ## the end-to-end tests in the cluster that is kept
+	@PYTHONPATH=tests $(BIN)/python -m cluster.node test -- $(PYTEST_FLAGS)
+
+cluster-down: $(VENV)/.dev  ## ends it
+	@PYTHONPATH=tests $(BIN)/python -m cluster.node down
+
+kind: $(VENV)/.dev  ## the end-to-end tests in a cluster that kind makes, where a container engine is
+	@PYTHONPATH=tests $(BIN)/python -m cluster.node kind -- $(PYTEST_FLAGS)
+
 check: $(VENV)/.dev  ## types, lint, format, import layers, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -84,4 +99,4 @@ lock:  ## renew requirements/*.lock (needs uv)
 	@$(LOCK) --group dev --group bench --constraint requirements/run.lock --output-file requirements/bench.lock
 
 clean:  ## removes the environment and the state of make run
-	@rm -rf $(VENV) .signalbox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .signalbox .cluster .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
