@@ -76,6 +76,8 @@ class Reason(StrEnum):
     """What is written could not be released; the message says why."""
     NO_PROXY = "NoProxy"
     """No proxy is ready."""
+    LEDGER_UNREACHABLE = "LedgerUnreachable"
+    """No proxy tells how budgets stand: their numbers are old."""
     ALL_WELL = "AllWell"
     """Every ready proxy runs what is written."""
     NOT_ACCEPTED = "NotAccepted"
@@ -146,6 +148,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[ConditionStatus, frozenset[Reason]
                 Reason.HELD,
                 Reason.NOT_RELEASED,
                 Reason.NO_PROXY,
+                Reason.LEDGER_UNREACHABLE,
             }
         ),
         _FALSE: frozenset({Reason.ALL_WELL, Reason.PENDING}),

@@ -21,9 +21,25 @@ _UNIT: Final = {"usd": "USD", "tokens": "tokens", "requests": "requests"}
 _FALSE, _TRUE = ConditionStatus.FALSE, ConditionStatus.TRUE
 
 
+FROM_THE_LEDGER: Final = (
+    *("settled", "held", "remaining", "overrun", "percent", "window_start", "window_end"),
+    *("exhausts_at", "subjects", "exhausted_subjects", "worst"),
+)
+"""Fields of the status that only the ledger knows."""
+
+
 def untouched(budget: wire.Budget) -> AccountFacts:
     """The facts of a budget that nothing was spent under."""
     return AccountFacts(budget.id, budget.limit, 0, 0, 0, budget.limit)
+
+
+def fields_without_ledger(budget: wire.Budget) -> dict[str, object]:
+    """What is known of a budget before the ledger is heard."""
+    return {
+        "unit": budget.unit,
+        "limit": amount(budget.limit, budget.unit),
+        "window": _length(budget.window),
+    }
 
 
 def fields(budget: wire.Budget, facts: AccountFacts) -> dict[str, object]:
@@ -32,15 +48,12 @@ def fields(budget: wire.Budget, facts: AccountFacts) -> dict[str, object]:
     What remains is what can still be reserved; with `per`, in the account with the least.
     """
     shared = facts.limit - facts.settled - facts.held - facts.overrun
-    return {
-        "unit": budget.unit,
-        "limit": amount(budget.limit, budget.unit),
+    return fields_without_ledger(budget) | {
         "settled": amount(facts.settled, budget.unit),
         "held": amount(facts.held, budget.unit),
         "remaining": amount(facts.remaining if budget.per else shared, budget.unit),
         "overrun": amount(facts.overrun, budget.unit),
         "percent": percent(budget, facts),
-        "window": _length(budget.window),
         "window_start": _instant(facts.window_start),
         "window_end": _instant(facts.window_end),
         "exhausts_at": _instant(facts.exhausts_at),

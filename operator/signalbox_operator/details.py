@@ -63,8 +63,7 @@ class Details:
             return self._by_kind[key.kind](name)
         budget = self._budgets[name]
         if facts is None:
-            limit = budget_status.amount(budget.limit, budget.unit)
-            return {"unit": budget.unit, "limit": limit}
+            return budget_status.fields_without_ledger(budget)
         return dict(budget_status.fields(budget, facts))
 
     def _domain(self, name: str) -> Fields:

@@ -32,15 +32,20 @@ _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, Condition
 
 
 def fleet_status(
-    report: Report, members: Sequence[FleetMember] = (), before: FleetStatus | None = None
+    report: Report,
+    members: Sequence[FleetMember] = (),
+    before: FleetStatus | None = None,
+    *,
+    unheard: str = "",
 ) -> FleetStatus:
-    """The status of the fleet; `before` is what it was, for `lastTransitionTime`."""
+    """The status of the fleet; `before` is what it was, for `lastTransitionTime`. `unheard` says
+    why the ledger was not heard for long."""
     head, fleet = report.head, report.fleet
     current = [
         condition(kind, *verdict, generation=0, now=report.now)
         for kind, verdict in (
             (ConditionType.PROGRAMMED, _programmed(report)),
-            (ConditionType.DEGRADED, degraded(report)),
+            (ConditionType.DEGRADED, degraded(report, unheard)),
         )
     ]
     return FleetStatus(
@@ -55,7 +60,7 @@ def fleet_status(
     )
 
 
-def degraded(report: Report) -> Verdict:
+def degraded(report: Report, unheard: str = "") -> Verdict:
     """Whether somebody should look, and why; the first of several reasons."""
     head, fleet = report.head, report.fleet
     if report.problem:
@@ -67,6 +72,8 @@ def degraded(report: Report) -> Verdict:
         return _TRUE, reason, message
     if not any(proxy.ready for proxy in fleet.proxies):
         return _TRUE, Reason.NO_PROXY, f"None of {len(fleet.proxies)} proxies is ready."
+    if unheard:
+        return _TRUE, Reason.LEDGER_UNREACHABLE, f"Numbers of budgets are old: {unheard}"
     if report.held:
         return _TRUE, Reason.HELD, " ".join(report.held[:MAX_HELD])
     if head.pin is not None:

@@ -18,13 +18,15 @@ from typing import Final, TypeVar
 from signalbox_api import KINDS, Resource, ResourceKey
 from signalbox_api.conditions import (
     CONDITIONS_OF,
+    Condition,
     ConditionStatus,
     ConditionType,
     Reason,
     condition,
     update_conditions,
 )
-from signalbox_api.status import Status
+from signalbox_api.status import BudgetStatus, Status
+from signalbox_operator import budget_status
 from signalbox_operator.budget_status import Verdict, exhaustion, untouched
 from signalbox_operator.compiler import Compilation, ObjectState
 from signalbox_operator.details import Details
@@ -113,13 +115,15 @@ class Statuses:
             ConditionType.ACCEPTED: _accepted(state),
             ConditionType.PROGRAMMED: self._programmed_of(state, before),
             ConditionType.CONFLICTED: _conflicted(state),
-            ConditionType.EXHAUSTED: self._exhausted(key),
+            ConditionType.EXHAUSTED: self._exhausted(key, before),
         }
         current = [
             condition(kind, *verdicts[kind], generation=generation, now=self._now)
             for kind in CONDITIONS_OF[key.kind]
         ]
         fields = self._details.fields(key, state, self._facts_of(key))
+        if self._accounts is None and isinstance(before, BudgetStatus):
+            fields |= {name: getattr(before, name) for name in budget_status.FROM_THE_LEDGER}
         return KINDS[key.kind].status(
             observed_generation=generation,
             serving_generation=None if state is None else state.serving_generation,
@@ -146,8 +150,13 @@ class Statuses:
             return None
         return self._accounts.get(budget.id) or untouched(budget)
 
-    def _exhausted(self, key: ResourceKey) -> Verdict:
+    def _exhausted(self, key: ResourceKey, before: Status | None) -> Verdict:
+        """What was told last stands until the ledger is heard: nothing flips because an operator
+        has just started."""
         facts = self._facts_of(key)
+        told = _told(before, ConditionType.EXHAUSTED)
+        if self._accounts is None and told is not None:
+            return told.status, told.reason, told.message
         return exhaustion(None if facts is None else self._details.budget(key), facts)
 
 
@@ -197,9 +206,10 @@ def programmed(fleet: FleetFacts, since: int) -> Verdict:
 
 def _was_programmed(before: Status | None, generation: int) -> bool:
     """Whether this form was on every ready proxy already: then newcomers do not change that."""
-    return before is not None and any(
-        each.type is ConditionType.PROGRAMMED
-        and each.status is _TRUE
-        and each.observed_generation == generation
-        for each in before.conditions
-    )
+    told = _told(before, ConditionType.PROGRAMMED)
+    return told is not None and told.status is _TRUE and told.observed_generation == generation
+
+
+def _told(before: Status | None, kind: ConditionType) -> Condition | None:
+    conditions = () if before is None else before.conditions
+    return next((each for each in conditions if each.type is kind), None)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from signalbox_api import Resource, ResourceKey
-from signalbox_api.budget import Budget
+from signalbox_api import ResourceKey
 from signalbox_api.conditions import Condition, ConditionStatus, ConditionType
 from signalbox_api.status import BudgetStatus, Status
 
@@ -41,13 +40,22 @@ class Note:
     name: str
 
 
-def notes(item: Resource, before: Status | None, now: Status) -> list[Note]:
+@dataclass(frozen=True, slots=True)
+class About:
+    """An object, and at which per cent its owner wants to be warned."""
+
+    key: ResourceKey
+    uid: str
+    warn_at_percent: Sequence[int] = ()
+
+
+def notes(about: About, before: Status | None, now: Status) -> list[Note]:
     """What to tell of an object whose status was `before`, None where it had none."""
-    found = [*_refusals(item, before, now)]
-    if isinstance(item, Budget) and isinstance(now, BudgetStatus):
+    found = [*_refusals(about, before, now)]
+    if isinstance(now, BudgetStatus):
         known = before if isinstance(before, BudgetStatus) else None
-        found += _warnings(item, known, now)
-        found += _exhaustion(item, known, now)
+        found += _warnings(about, known, now)
+        found += _exhaustion(about, known, now)
     return found
 
 
@@ -83,7 +91,7 @@ _FALSE: Final = ConditionStatus.FALSE
 _DEGRADED: Final = ConditionType.DEGRADED
 
 
-def _refusals(item: Resource, before: Status | None, now: Status) -> Iterable[Note]:
+def _refusals(about: About, before: Status | None, now: Status) -> Iterable[Note]:
     was, told = (_condition(each, ConditionType.ACCEPTED) for each in (before, now))
     if told is None or told.status is not _FALSE:
         return
@@ -95,25 +103,25 @@ def _refusals(item: Resource, before: Status | None, now: Status) -> Iterable[No
     if same_form and was is not None and was.status is _TRUE:
         since = _second(told.last_transition_time)
         message = f"Was in force and is not as written any more: {told.message}"
-        yield _note(item.key, _uid(item), "FailedClosed", message, (generation, since, digest))
+        yield _note(about.key, about.uid, "FailedClosed", message, (generation, since, digest))
     else:
-        yield _note(item.key, _uid(item), "NotAccepted", told.message, (generation, digest))
+        yield _note(about.key, about.uid, "NotAccepted", told.message, (generation, digest))
 
 
-def _warnings(item: Budget, before: BudgetStatus | None, now: BudgetStatus) -> Iterable[Note]:
+def _warnings(about: About, before: BudgetStatus | None, now: BudgetStatus) -> Iterable[Note]:
     """Each step between what was used before in this window and what is used now."""
     if now.percent is None:
         return
     same = before is not None and before.window_start == now.window_start
     was = (before.percent or 0) if same and before is not None else 0
-    for step in sorted(item.spec.warn_at_percent):
+    for step in sorted(about.warn_at_percent):
         if was < step <= now.percent:
             message = f"{step} % of {now.limit} {now.unit} is used{_window(now)}."
             parts = ("warning", str(step), *_account(now))
-            yield _note(item.key, _uid(item), "BudgetWarning", message, parts)
+            yield _note(about.key, about.uid, "BudgetWarning", message, parts)
 
 
-def _exhaustion(item: Budget, before: BudgetStatus | None, now: BudgetStatus) -> Iterable[Note]:
+def _exhaustion(about: About, before: BudgetStatus | None, now: BudgetStatus) -> Iterable[Note]:
     was, told = (_condition(each, ConditionType.EXHAUSTED) for each in (before, now))
     if told is None or told.status is not _TRUE:
         return
@@ -121,7 +129,7 @@ def _exhaustion(item: Budget, before: BudgetStatus | None, now: BudgetStatus) ->
     if same and was is not None and was.status is _TRUE:
         return
     parts = ("exhausted", *_account(now))
-    yield _note(item.key, _uid(item), "BudgetExhausted", told.message, parts)
+    yield _note(about.key, about.uid, "BudgetExhausted", told.message, parts)
 
 
 def _account(status: BudgetStatus) -> tuple[str, str]:
@@ -150,7 +158,3 @@ def _condition(status: Status | None, kind: ConditionType) -> Condition | None:
 
 def _second(instant: datetime) -> str:
     return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _uid(item: Resource) -> str:
-    return item.metadata.uid or ""

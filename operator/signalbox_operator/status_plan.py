@@ -6,7 +6,7 @@ for conditions: numbers, which change all the time under traffic, never make a c
 
     urgency 0  Exhausted flips
     urgency 1  another condition flips, or names another reason or generation; a new object
-    urgency 2  numbers: at 1 % steps at once, else every NUMBERS_S
+    urgency 2  all else; numbers of a Budget at 1 % steps at once, otherwise every NUMBERS_S
 """
 
 import heapq
@@ -59,6 +59,7 @@ class _Entry:
     uid: str
     wanted: StatusDocument
     there: StatusDocument | None
+    paced: bool
     written_at: float | None = None
     not_before: float = 0.0
     under_way: bool = False
@@ -87,7 +88,7 @@ class StatusPlan:
         """
         entry = self._entries.get(key)
         if entry is None or entry.uid != uid:
-            entry = self._entries[key] = _Entry(uid, wanted, there)
+            entry = self._entries[key] = _Entry(uid, wanted, there, key.kind == _PACED)
         elif not entry.under_way and _is_settled(entry, now):
             entry.there = there
         entry.wanted = wanted
@@ -239,7 +240,8 @@ def _is_settled(entry: _Entry, now: float) -> bool:
 
 
 def _begins_at(entry: _Entry, urgency: Urgency) -> float:
-    if urgency is not Urgency.NUMBERS or entry.written_at is None or _is_step(entry):
+    paced = entry.paced and urgency is Urgency.NUMBERS and not _is_step(entry)
+    if not paced or entry.written_at is None:
         return entry.not_before
     return max(entry.not_before, entry.written_at + NUMBERS_S)
 
@@ -254,4 +256,5 @@ def _is_step(entry: _Entry) -> bool:
     return any(there.get(name) != entry.wanted.get(name) for name in _STEPS)
 
 
+_PACED: Final = "Budget"
 _STEPS: Final = ("percent", "limit", "unit", "windowStart", "overrun")

@@ -138,6 +138,7 @@ def everything_a_fleet_can_say() -> Iterator[Status]:
         replace(ready, fleet=behind),
     ):
         yield fleet_status(report)
+    yield fleet_status(ready, unheard="proxy-0: HTTP 503")
 
 
 def everything_withheld() -> Iterator[Resource]:
