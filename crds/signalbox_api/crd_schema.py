@@ -118,9 +118,12 @@ class _Converter:
 def _list_type(items: _Schema, wanted: bool) -> _Schema:
     """Lists of objects are maps by name (conditions by type), lists of words are sets.
 
-    In a status lists of words are atomic: whoever writes a status replaces them whole.
+    Objects without either are a list in which the order counts. In a status lists of words are
+    atomic: whoever writes a status replaces them whole.
     """
     if items.get("type") == "object":
-        key = "name" if "name" in items["properties"] else "type"
+        key = next((each for each in ("name", "type") if each in items["properties"]), None)
+        if key is None:
+            return {"x-kubernetes-list-type": "atomic"}
         return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
     return {"x-kubernetes-list-type": "set" if wanted else "atomic"}
