@@ -1,0 +1,28 @@
+"""What would be said of an object if it were stored: for the webhook's warnings. Pure."""
+
+from collections.abc import Mapping
+
+from signalbox_api import Resource, ResourceKey
+from signalbox_operator.compiler.compilation import compile_objects
+
+MAX_OBJECTS = 2_000
+"""With more, compiling takes longer than a warning is worth; status tells it a second later."""
+
+
+def warnings_for(
+    resource: Resource,
+    known: Mapping[ResourceKey, Resource],
+    previous: Mapping[ResourceKey, Resource],
+    *,
+    platform_namespace: str,
+) -> list[str]:
+    """One sentence for each thing that keeps the object from acting as written among the others."""
+    if len(known) > MAX_OBJECTS:
+        return []
+    objects = [*(each for key, each in known.items() if key != resource.key), resource]
+    compilation = compile_objects(objects, platform_namespace=platform_namespace, previous=previous)
+    return [
+        finding.text
+        for finding in compilation.findings
+        if finding.key == resource.key and finding.severity != "info"
+    ]
