@@ -17,6 +17,7 @@ from .gemini_surface import GeminiSurface, surface_of
 from .images_surface import ImagesSurface
 from .messages_surface import MessagesSurface
 from .refusals import Refusal
+from .rerank_surface import RerankSurface
 from .responses_surface import ResponsesSurface
 from .sheet import HostSheet
 from .speech_surface import SpeechSurface
@@ -27,6 +28,7 @@ EMBEDDINGS = EmbeddingsSurface()
 MESSAGES = MessagesSurface()
 COUNT_TOKENS = CountTokensSurface()
 CONVERSE = ConverseSurface()
+RERANK = RerankSurface()
 
 PATHS: dict[str, tuple[str, Surface]] = {
     "/v1/chat/completions": ("chat_completions", CHAT),
@@ -34,6 +36,8 @@ PATHS: dict[str, tuple[str, Surface]] = {
     "/v1/responses": ("responses", ResponsesSurface()),
     "/v1/audio/speech": ("speech", SpeechSurface()),
     "/v1/images/generations": ("images", ImagesSurface()),
+    "/v1/rerank": ("rerank", RERANK),
+    "/v2/rerank": ("rerank", RERANK),
     "/v1/messages": ("messages", MESSAGES),
     "/v1/messages/count_tokens": ("messages", COUNT_TOKENS),
     "/": ("sts", CONVERSE),
@@ -43,6 +47,7 @@ VOICES: dict[str, Surface] = {
     "generate_content": GeminiSurface(),
     "converse": CONVERSE,
     "sts": CONVERSE,
+    "rerank": RERANK,
 }
 """Hosts of these surfaces give all errors in their shape, whatever the path."""
 

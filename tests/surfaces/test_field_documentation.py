@@ -12,6 +12,7 @@ from signalbox_proxy.surfaces.fields import FieldTable
 from signalbox_proxy.surfaces.images import TABLE as IMAGES
 from signalbox_proxy.surfaces.messages import NEUTRAL_BETAS
 from signalbox_proxy.surfaces.messages_types import CLIENT_TOOL_TOKENS, MESSAGES
+from signalbox_proxy.surfaces.rerank import TABLE as RERANK
 from signalbox_proxy.surfaces.responses_types import RESPONSES
 from signalbox_proxy.surfaces.speech import TABLE as SPEECH
 
@@ -32,6 +33,7 @@ def section(path: str) -> list[str]:
         ("/v1/responses", RESPONSES),
         ("/v1/audio/speech", SPEECH),
         ("/v1/images/generations", IMAGES),
+        ("/v1/rerank", RERANK),
     ],
 )
 def test_every_field_stands_in_the_documentation_as_it_acts(path: str, table: FieldTable) -> None:

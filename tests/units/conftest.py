@@ -11,6 +11,7 @@ from support.market import OPENAI, OPENAI_EU, Market, lane, open_market
 
 DEARER = {"price": {"regionalPremium": "0.10"}}
 LIMITS = {"contextTokens": 4096}
+COHERE, JINA = "api.cohere.com", "api.jina.ai"
 PER_IMAGE = [
     {"size": "1024x1024", "quality": "standard", "price": "0.040"},
     {"size": "1792x1024", "quality": "standard", "price": "0.080"},
@@ -59,6 +60,31 @@ MODELS = [
         {"input": "5", "cachedInput": "1.25", "output": "40"},
         lane("us", OPENAI, "US", "gpt-image-1"),
         limits={"contextTokens": 65536, "maxOutputTokens": 6240},
+    ),
+    model(
+        "rerank-v3.5",
+        "rerank",
+        {"perThousandSearches": "2"},
+        lane(
+            "us",
+            COHERE,
+            "US",
+            "rerank-v3.5",
+            endpoint=f"https://{COHERE}/v2",
+            auth={"type": "apiKey", "key": "cohere"},
+        ),
+    ),
+    model(
+        "jina-reranker",
+        "rerank",
+        {"input": "0.02"},
+        lane(
+            "eu",
+            JINA,
+            "DE",
+            "jina-reranker-v2-base-multilingual",
+            auth={"type": "apiKey", "key": "jina"},
+        ),
     ),
 ]
 

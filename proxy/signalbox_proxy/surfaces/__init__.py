@@ -12,12 +12,13 @@ from signalbox_proxy.surfaces.count_tokens import COUNT_TOKENS
 from signalbox_proxy.surfaces.embeddings import EMBEDDINGS
 from signalbox_proxy.surfaces.images import IMAGES
 from signalbox_proxy.surfaces.messages import MESSAGES
+from signalbox_proxy.surfaces.rerank import RERANK
 from signalbox_proxy.surfaces.responses import RESPONSES
 from signalbox_proxy.surfaces.speech import SPEECH
 
 SURFACES: Final[tuple[Surface, ...]] = (
     *(CHAT, MESSAGES, EMBEDDINGS, RESPONSES, COUNT_TOKENS),
-    *(IMAGES, SPEECH),
+    *(IMAGES, RERANK, SPEECH),
 )
 """All surfaces that take model calls."""
 
@@ -30,6 +31,7 @@ __all__ = [
     "EMBEDDINGS",
     "IMAGES",
     "MESSAGES",
+    "RERANK",
     "RESPONSES",
     "SPEECH",
     "SURFACES",
