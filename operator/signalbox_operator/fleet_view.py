@@ -95,6 +95,12 @@ class FleetView:
             self._refused_at.clear()
         self._head = head
 
+    def ahead(self) -> int:
+        """The highest generation that a proxy runs above the head, 0 where none does."""
+        head = self._head.generation if self._head is not None else 0
+        highest = max((status.generation or 0 for status in self.statuses.values()), default=0)
+        return highest if highest > head else 0
+
     def facts(self) -> FleetFacts:
         """What is known, for status."""
         head = self._head

@@ -4,14 +4,16 @@ Pure. The newest release comes first; the oldest go when there are more than `MA
 all chunks together would be stored in more than `MAX_STORED` bytes. The newest always stays.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
+from signalbox_api import ResourceKey
 from signalbox_operator import chunks
 from signalbox_operator.head import Entry, Head, Pin
+from signalbox_operator.inventory import Known
 from signalbox_snapshot.envelope import Envelope
 
 MAX_RELEASES: Final = 50
@@ -60,7 +62,7 @@ def next_release(current: Head | None, sealed: Envelope, record: Record, fleet_i
         name: len(data) for name, data in packed.items()
     }
     before = current.history if current else ()
-    entries = _bounded((entry, *before), accepted, sizes)
+    entries = _bounded((entry, *before), accepted, sizes, record.pin)
     head = Head(
         generation=sealed.generation,
         version=sealed.version,
@@ -77,6 +79,17 @@ def next_release(current: Head | None, sealed: Envelope, record: Record, fleet_i
 def entry_of(head: Head, generation: int) -> Entry | None:
     """The release with that generation, None where it is not kept any longer."""
     return next((entry for entry in head.history if entry.generation == generation), None)
+
+
+def attributed(sentences: Iterable[str], known: Mapping[ResourceKey, Known]) -> Iterator[str]:
+    """Each sentence about an object with who wrote that last, as far as its managedFields tell.
+
+    They hold the name that a client gave itself: which tool it was, and no proof of who.
+    """
+    writers = {str(key): item.manager for key, item in known.items() if item.manager}
+    for sentence in sentences:
+        writer = writers.get(sentence.partition(":")[0])
+        yield f"{sentence}; written by {writer}" if writer else sentence
 
 
 def shortened(sentences: Iterable[str]) -> tuple[str, ...]:
@@ -97,12 +110,19 @@ def without_content(head: Head) -> Head:
 
 
 def _bounded(
-    entries: tuple[Entry, ...], accepted: tuple[str, ...], sizes: Mapping[str, int]
+    entries: tuple[Entry, ...],
+    accepted: tuple[str, ...],
+    sizes: Mapping[str, int],
+    pin: Pin | None,
 ) -> tuple[Entry, ...]:
+    """As many of the newest as there is room for. What is pinned stays, in place of another."""
+    pinned = tuple(each for each in entries if pin and each.generation == pin.generation)
     kept = entries[:MAX_RELEASES]
-    while len(kept) > 1 and _stored(kept, accepted, sizes) > MAX_STORED:
+    while True:
+        whole = kept if not pinned or pinned[0] in kept else (*kept[:-1], *pinned)
+        if len(kept) <= 1 + len(pinned) or _stored(whole, accepted, sizes) <= MAX_STORED:
+            return whole
         kept = kept[:-1]
-    return kept
 
 
 def _stored(entries: Iterable[Entry], accepted: Iterable[str], sizes: Mapping[str, int]) -> int:

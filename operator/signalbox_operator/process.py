@@ -14,23 +14,29 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
+from signalbox_api import Resource
 from signalbox_operator.cluster.access import Access, read_access
 from signalbox_operator.cluster.api import ApiError, ClusterApi, connected
 from signalbox_operator.cluster.canary import Canary
 from signalbox_operator.cluster.discovery import proxies_of
 from signalbox_operator.cluster.head_store import ClusterHeadStore
 from signalbox_operator.cluster.lists import Lists
-from signalbox_operator.cluster.plain_reporter import PlainReporter
+from signalbox_operator.cluster.status_writer import StatusWriter
+from signalbox_operator.cluster.trust_keeper import FleetTrust
+from signalbox_operator.cluster.trust_task import TrustTask
 from signalbox_operator.cluster.watches import Watches
+from signalbox_operator.cluster.webhook import Webhook
 from signalbox_operator.control_port import ControlPort, ProxyAddress
 from signalbox_operator.fleet_view import FleetView
-from signalbox_operator.head import Head
+from signalbox_operator.going_back import ANNOTATION as ROLLBACK
 from signalbox_operator.health import health_application
 from signalbox_operator.inventory import Inventory
 from signalbox_operator.losses import ANNOTATION as CONFIRM_LOSS
 from signalbox_operator.publish import Publisher
-from signalbox_operator.reconcile import Reconciler
+from signalbox_operator.reconcile import Reconciler, Wishes
 from signalbox_operator.settings import OperatorSettings
+from signalbox_operator.wanted import resources_of
+from signalbox_operator.warnings_for import warnings_for
 
 ACCESS_S: Final = 5.0
 """How often the Secrets are read."""
@@ -62,6 +68,14 @@ class Operator:
         self._canary = Canary(api, settings.namespace, settings.fleet)
         self._lists = Lists(api, self._inventory, self._wake)
         self._watches = Watches(self._note, started=self._catch_signals)
+        self._status = StatusWriter(
+            api, namespace=settings.namespace, fleet=settings.fleet, release=settings.release
+        )
+        self._trust = TrustTask(
+            api, namespace=settings.namespace, release=settings.release, fleet=settings.fleet
+        )
+        self._trust.known = self._known_trust
+        self._fleet: FleetView | None = None
         self._lacks = "the API server was not heard yet"
 
     async def run(self) -> int:
@@ -78,7 +92,7 @@ class Operator:
         tasks: set[asyncio.Task[Any]] = {stopping}
         try:
             starting = asyncio.create_task(self._start(), name="start")
-            tasks.add(starting)
+            tasks |= {starting, *(_named(name, part) for name, part in self._early_parts())}
             await asyncio.wait({stopping, starting}, return_when=asyncio.FIRST_COMPLETED)
             if not self._stop.is_set():
                 tasks |= {_named(name, part) for name, part in self._parts(*starting.result())}
@@ -94,7 +108,7 @@ class Operator:
         """Waits for what the Secrets hold, and puts the loop together."""
         access = await self._first_access()
         control = self._control(access)
-        fleet = FleetView(control, self._discover, self._wake)
+        fleet = self._fleet = FleetView(control, self._discover, self._wake)
         store = ClusterHeadStore(self._api, self._settings.namespace, self._settings.fleet)
         publisher = Publisher(
             store,
@@ -104,21 +118,53 @@ class Operator:
             fleet_id=uuid.uuid4().hex,
         )
 
-        async def accepted_forms(head: Head) -> bytes:
-            return await store.fetch(head.accepted)
-
         self._loop = Reconciler(
             inventory=self._inventory,
             publisher=publisher,
             fleet=fleet,
-            reporter=PlainReporter(self._api),
+            reporter=self._status,
             platform_namespace=self._settings.namespace,
             fleet_name=self._settings.fleet,
             relist=self._lists.everything,
-            fetch=accepted_forms,
+            fetch=store.fetch,
             simulate_url=self._settings.simulate_url,
         )
         return self._loop, fleet
+
+    def _early_parts(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        """What runs before the Secrets are filled: who fills them, and who serves by them."""
+        settings = self._settings
+        if settings.control_plain:
+            return []
+        parts = [("trust", self._trust.run())]
+        if settings.webhook_port:
+            webhook = Webhook(
+                self._api,
+                lambda: self._trust.look.webhook if self._trust.look else None,
+                self._warnings_for,
+                configuration=settings.webhook_configuration,
+            )
+            parts.append(("webhook", webhook.run(settings.host, settings.webhook_port)))
+        return parts
+
+    def _known_trust(self) -> FleetTrust:
+        """Which proxies there are and what is released; unknown before both were looked at."""
+        head = self._loop.publisher.known_head if self._loop is not None else None
+        if self._fleet is None or head is None or not self._fleet.addresses:
+            return FleetTrust()
+        statuses = self._fleet.statuses
+        proxies = {each.name: statuses.get(each.name) for each in self._fleet.addresses}
+        return FleetTrust(proxies, head.envelope.key_id)
+
+    def _warnings_for(self, resource: Resource) -> list[str]:
+        if not self._inventory.is_complete:
+            return []
+        return warnings_for(
+            resource,
+            resources_of(self._inventory.known()),
+            self._loop.in_force if self._loop is not None else {},
+            platform_namespace=self._settings.namespace,
+        )
 
     def _parts(
         self, loop: Reconciler, fleet: FleetView
@@ -128,6 +174,7 @@ class Operator:
             ("lists", self._lists.run()),
             ("proxies", fleet.run()),
             ("loop", loop.run()),
+            ("status", self._status.run(lambda: fleet.control)),
             ("canary", self._canary.run()),
             ("access", self._keep_access(loop.publisher, fleet)),
             ("watches", self._watches.run()),
@@ -161,6 +208,7 @@ class Operator:
                 fleet.control = self._control(access)
                 publisher.use(access.signing_key, fleet.control)
                 _log.info("keys, token or authorities changed")
+                self._wake()
 
     async def _read_access(self) -> Access | None:
         settings = self._settings
@@ -193,9 +241,10 @@ class Operator:
         if mine != (self._settings.namespace, self._settings.fleet) or what == "DELETED":
             return
         self._canary.seen(metadata)
-        confirmed = (metadata.get("annotations") or {}).get(CONFIRM_LOSS, "")
-        if self._loop is not None and confirmed != self._loop.wishes.confirmed_loss:
-            self._loop.wishes.confirmed_loss = confirmed
+        notes = metadata.get("annotations") or {}
+        wishes = Wishes(notes.get(CONFIRM_LOSS, ""), notes.get(ROLLBACK, ""))
+        if self._loop is not None and wishes != self._loop.wishes:
+            self._loop.wishes = wishes
             self._wake()
 
     def _wake(self) -> None:

@@ -26,7 +26,7 @@ from signalbox_operator.history import Record, next_release
 from signalbox_operator.revocation import taken_away
 from signalbox_snapshot import codec
 from signalbox_snapshot.check import SnapshotError
-from signalbox_snapshot.envelope import seal
+from signalbox_snapshot.envelope import key_id, seal
 from signalbox_snapshot.snapshot import Snapshot
 
 _NOTHING_RECORDED: Final = Record(at=0)
@@ -81,6 +81,15 @@ class Publisher:
         self._key = key
         self._control = control
 
+    def is_sealed(self, head: Head) -> bool:
+        """Whether the key that signs now has sealed it: one before may be withdrawn soon."""
+        return head.envelope.key_id == key_id(self._key.public_key())
+
+    @property
+    def known_head(self) -> Head | None:
+        """What is released, as last known; None where nothing is known."""
+        return self._head
+
     async def head(self) -> Head | None:
         """What is released, as last known; read where nothing is known."""
         if self._head is None:
@@ -99,36 +108,42 @@ class Publisher:
         record: Record = _NOTHING_RECORDED,
         *,
         anew: bool = False,
+        above: int = 0,
     ) -> Rollout:
         """Makes a snapshot the head, as the next generation, and rolls it out.
 
         A snapshot equal to the head changes nothing and pushes nothing, unless it is to be released
-        `anew`. Raises SnapshotError before anything is changed when the snapshot is none that a
-        proxy would accept, and HeadMovedError when another control plane released.
+        `anew`, or another key signs now than sealed the head. It follows the head, and any
+        generation that a proxy was found to run `above` it: so a history goes on whose head was
+        lost. Raises SnapshotError before anything is changed when the snapshot is none that a proxy
+        would accept, and HeadMovedError when another control plane released.
         """
         payload = await asyncio.to_thread(codec.encode, snapshot)
         current = await self.head()
-        if not anew and current is not None and current.version == codec.version(payload):
+        is_equal = current is not None and current.version == codec.version(payload)
+        if current is not None and is_equal and not anew and self.is_sealed(current):
             return Rollout(current, changed=False)
         await asyncio.to_thread(codec.decode, payload)
-        head = await self._swap(current, snapshot, payload, record)
+        generation = max(0 if current is None else current.generation, above) + 1
+        bound = _min_generation(current, snapshot, generation)
+        head = await self._swap(current, payload, record, generation, bound)
         return await self.roll_out(head, proxies)
 
     async def _swap(
-        self, current: Head | None, snapshot: Snapshot, payload: bytes, record: Record
+        self, current: Head | None, payload: bytes, record: Record, generation: int, bound: int
     ) -> Head:
-        generation = 0 if current is None else current.generation
         sealed = seal(
             self._key,
             fleet=self._fleet,
-            generation=generation + 1,
+            generation=generation,
             payload=payload,
-            min_generation=_min_generation(current, snapshot),
+            min_generation=bound,
         )
         made = await asyncio.to_thread(next_release, current, sealed, record, self._fleet_id)
         try:
             await self._store.keep(made.chunks, sealed.generation)
-            self._head = await self._store.compare_and_swap(generation, made.head)
+            expected = 0 if current is None else current.generation
+            self._head = await self._store.compare_and_swap(expected, made.head)
         except HeadMovedError:
             self._head = None
             raise
@@ -154,17 +169,20 @@ class Publisher:
         return None if head is None else await self._control.push_to(proxy, head.sealed)
 
 
-def _min_generation(current: Head | None, snapshot: Snapshot) -> int:
-    """The lower bound of the release after `current`: its own generation if it takes anything
-    away, or if that cannot be told because this release no longer reads the head's content."""
+def _min_generation(current: Head | None, snapshot: Snapshot, fresh: int) -> int:
+    """The lower bound of the release `fresh` after `current`: itself if it takes anything away, or
+    if that cannot be told, because releases in between are unknown here, or because this release
+    no longer reads the head's content."""
+    if fresh > (0 if current is None else current.generation) + 1:
+        return fresh
     if current is None:
         return 0
     try:
         before = codec.decode(current.envelope.snapshot.encode())
     except SnapshotError:
-        return current.generation + 1
+        return fresh
     if taken_away(before, snapshot):
-        return current.generation + 1
+        return fresh
     return current.envelope.min_generation
 
 

@@ -18,11 +18,12 @@ from signalbox_operator.compiler import Compilation, compile_objects
 from signalbox_operator.difference import difference
 from signalbox_operator.fleet_view import FleetView
 from signalbox_operator.head import Head, HeadError, HeadMovedError
-from signalbox_operator.history import Record
+from signalbox_operator.history import Record, attributed
 from signalbox_operator.inventory import Inventory
 from signalbox_operator.losses import Loss, LossGuard
 from signalbox_operator.publish import Publisher
 from signalbox_operator.reporter import Report, Reporter
+from signalbox_operator.target import Fetch, Target, Targets
 from signalbox_operator.wanted import (
     objects_to_compile,
     read_forms,
@@ -50,6 +51,7 @@ class Wishes:
     """What people ask of the loop besides their objects, by annotations of the Fleet."""
 
     confirmed_loss: str = ""
+    rollback: str = ""
 
 
 @dataclass(slots=True)
@@ -73,13 +75,14 @@ class Reconciler:
     platform_namespace: str
     fleet_name: str
     relist: Callable[[], Awaitable[None]]
-    fetch: Callable[[Head], Awaitable[bytes]]
+    fetch: Fetch
     simulate_url: str | None = None
     wishes: Wishes = field(default_factory=Wishes)
     in_force: dict[ResourceKey, Resource] = field(default_factory=dict)
     beat_at: float = field(default_factory=time.monotonic)
     passes: int = 0
     _guard: LossGuard = field(init=False)
+    _targets: Targets = field(init=False)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _compiled: _Compiled | None = None
     _problem: str = ""
@@ -88,6 +91,7 @@ class Reconciler:
 
     def __post_init__(self) -> None:
         self._guard = LossGuard(self.fleet_name)
+        self._targets = Targets(self.fetch)
 
     def wake(self) -> None:
         """Something changed: compile soon."""
@@ -139,7 +143,7 @@ class Reconciler:
         head = await self.publisher.refresh()
         await self.relist()
         if head is not None:
-            self.in_force = read_forms(await self.fetch(head)) if head.accepted else {}
+            self.in_force = read_forms(await self.fetch(head.accepted)) if head.accepted else {}
         self.fleet.take(head)
         self._compiled = None
         self._is_known = True
@@ -167,25 +171,41 @@ class Reconciler:
 
     async def _publish(self, compiled: _Compiled) -> None:
         head = await self.publisher.head()
-        if head is not None and head.version == compiled.version:
-            self._problem = ""
-            self.in_force = compiled.compilation.in_force
-            return
         compilation = compiled.compilation
-        record = await asyncio.to_thread(_record, head, compilation)
+        target = await self._targets.choose(
+            compilation.snapshot, compiled.version, head, self.wishes.rollback
+        )
+        above = self.fleet.ahead()
+        is_sealed = head is not None and self.publisher.is_sealed(head)
+        if target.is_head(head) and is_sealed and not above:
+            self._problem = target.problem
+            self.in_force = compilation.in_force
+            return
+        record = await asyncio.to_thread(self._record, head, compilation, target)
         rollout = None
         try:
-            addresses = self.fleet.releasing()
-            rollout = await self.publisher.release(compilation.snapshot, addresses, record)
+            rollout = await self.publisher.release(
+                target.snapshot, self.fleet.releasing(), record, anew=True, above=above
+            )
         except (SnapshotError, HeadError) as error:
             self._problem = f"the snapshot cannot be released: {error}"
             _log.error("%s", self._problem)
             return
         finally:
             self.fleet.released(rollout)
-        self._problem = ""
+        self._problem = target.problem
         self.in_force = compilation.in_force
         _log.info("generation %d is released", rollout.head.generation)
+
+    def _record(self, head: Head | None, compilation: Compilation, target: Target) -> Record:
+        sentences = difference(_content(head), target.snapshot)
+        return Record(
+            at=int(time.time()),
+            accepted=written_forms(compilation.in_force),
+            changes=tuple(attributed(sentences, self.inventory.known())),
+            restores=target.pin.generation if target.pin is not None else 0,
+            pin=target.pin,
+        )
 
     async def _report(self, compiled: _Compiled) -> None:
         known = self.inventory.known()
@@ -203,15 +223,6 @@ class Reconciler:
                 problem=self._problem,
             )
         )
-
-
-def _record(head: Head | None, compilation: Compilation) -> Record:
-    before = _content(head)
-    return Record(
-        at=int(time.time()),
-        accepted=written_forms(compilation.in_force),
-        changes=tuple(difference(before, compilation.snapshot)),
-    )
 
 
 def _content(head: Head | None) -> Snapshot | None:

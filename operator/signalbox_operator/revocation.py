@@ -8,10 +8,8 @@ price is that proxies which did not hear of it answer 503 until they do.
 
 from collections.abc import Iterator, Mapping
 
+from signalbox_operator.locks import Lock, both, is_within, lock_of
 from signalbox_snapshot import snapshot as wire
-
-Lock = frozenset[str] | None
-"""Jurisdictions that an attempt may run in; None is no lock."""
 
 
 def taken_away(old: wire.Snapshot, new: wire.Snapshot) -> list[str]:
@@ -45,13 +43,13 @@ def _agents_and_keys(old: wire.Snapshot, new: wire.Snapshot) -> Iterator[str]:
 
 def _locks(snapshot: wire.Snapshot) -> dict[str, Lock]:
     """Every residency lock, and what they come to for each agent's requests."""
-    domains = {domain.id: _lock(domain.jurisdictions) for domain in snapshot.domains}
-    assets = {asset.id: _lock(asset.jurisdictions) for asset in snapshot.data_assets}
+    domains = {domain.id: lock_of(domain.jurisdictions) for domain in snapshot.domains}
+    assets = {asset.id: lock_of(asset.jurisdictions) for asset in snapshot.data_assets}
     agents = {}
     for agent in snapshot.agents:
         lock = domains[agent.domain]
         for name in agent.default_data_assets:
-            lock = _both(lock, assets[name])
+            lock = both(lock, assets[name])
         agents[agent.id] = lock
     return {
         f"{kind} {name}": lock
@@ -62,7 +60,7 @@ def _locks(snapshot: wire.Snapshot) -> dict[str, Lock]:
 
 def _narrowed(old: Mapping[str, Lock], new: Mapping[str, Lock]) -> Iterator[str]:
     for name, before in old.items():
-        if name in new and _is_narrower(new[name], before):
+        if name in new and not is_within(before, new[name]):
             yield f"{name}: the residency lock is tighter"
 
 
@@ -77,7 +75,7 @@ def _policies(old: wire.Snapshot, new: wire.Snapshot) -> Iterator[str]:
         if (
             was is None
             or was.match != policy.match
-            or _is_narrower(_lock(policy.jurisdictions), _lock(was.jurisdictions))
+            or not is_within(lock_of(was.jurisdictions), lock_of(policy.jurisdictions))
         ):
             yield f"RoutePolicy {policy.id}: its jurisdictions are tighter"
 
@@ -92,17 +90,3 @@ def _moved_lanes(old: wire.Snapshot, new: wire.Snapshot) -> Iterator[str]:
             now = places.get((model.id, lane.name), lane.jurisdiction)
             if now != lane.jurisdiction:
                 yield f"Model {model.id}: lane {lane.name} is in {now}, not {lane.jurisdiction}"
-
-
-def _lock(jurisdictions: list[str] | None) -> Lock:
-    return None if jurisdictions is None else frozenset(jurisdictions)
-
-
-def _both(one: Lock, other: Lock) -> Lock:
-    if one is None or other is None:
-        return other if one is None else one
-    return one & other
-
-
-def _is_narrower(new: Lock, old: Lock) -> bool:
-    return new is not None and (old is None or not old <= new)

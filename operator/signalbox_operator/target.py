@@ -1,0 +1,92 @@
+"""What is to be released: what is written, or while a pin holds, an earlier release's content."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from signalbox_operator.going_back import RollbackError, content_for_now, next_pin
+from signalbox_operator.head import Head, Pin
+from signalbox_operator.history import entry_of
+from signalbox_snapshot import codec
+from signalbox_snapshot.check import SnapshotError
+from signalbox_snapshot.snapshot import Snapshot
+
+Fetch = Callable[[Sequence[str]], Awaitable[bytes]]
+"""Gives the content of chunks, joined; see `HeadStore.fetch`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be released, with its version, the pin that chose it, and what is wrong with what
+    was asked for."""
+
+    snapshot: Snapshot
+    version: str
+    pin: Pin | None = None
+    problem: str = ""
+
+    def is_head(self, head: Head | None) -> bool:
+        """Whether this is what is released already, for the same reason."""
+        return head is not None and head.version == self.version and head.pin == self.pin
+
+
+@dataclass(slots=True)
+class Targets:
+    """Chooses the target; remembers content that was fetched and fitted to what is written."""
+
+    fetch: Fetch
+    _old: dict[str, Snapshot] = field(default_factory=dict)
+    _fitted: tuple[str, str, Target] | None = None
+
+    async def choose(
+        self, written: Snapshot, version: str, head: Head | None, request: str
+    ) -> Target:
+        """The target now. What cannot be gone back to leaves what is written, or the pin before."""
+        before = head.pin if head is not None else None
+        problem = ""
+        try:
+            pin = next_pin(before, request, int(time.time()))
+            if head is not None and pin is not None:
+                return await self._pinned(written, version, head, pin)
+        except RollbackError as error:
+            problem = str(error)
+            if head is not None and before is not None and before.until > time.time():
+                kept = await self._pinned(written, version, head, before)
+                return Target(kept.snapshot, kept.version, kept.pin, problem)
+        return Target(written, version, None, problem)
+
+    async def _pinned(self, written: Snapshot, version: str, head: Head, pin: Pin) -> Target:
+        entry = entry_of(head, pin.generation)
+        if entry is None:
+            kept = head.history[-1].generation if head.history else head.generation
+            raise RollbackError(
+                f"generation {pin.generation} is not kept; generations from {kept} on are"
+            )
+        if self._fitted is not None and self._fitted[:2] == (entry.version, version):
+            fitted = self._fitted[2]
+        else:
+            fitted = _fitted(await self._content(entry.chunks, entry.version), written, pin)
+            self._fitted = (entry.version, version, fitted)
+        return Target(fitted.snapshot, fitted.version, pin)
+
+    async def _content(self, chunks: tuple[str, ...], version: str) -> Snapshot:
+        if version not in self._old:
+            self._old.clear()
+            try:
+                self._old[version] = codec.decode(await self.fetch(chunks))
+            except SnapshotError as error:
+                raise RollbackError(f"its content is not read by this release: {error}") from None
+        return self._old[version]
+
+
+def _fitted(old: Snapshot, written: Snapshot, pin: Pin) -> Target:
+    """Raises RollbackError where the two do not go together in a form that proxies accept."""
+    snapshot = content_for_now(old, written)
+    payload = codec.encode(snapshot)
+    try:
+        codec.decode(payload)
+    except SnapshotError as error:
+        raise RollbackError(
+            f"generation {pin.generation} cannot serve with the keys and locks of now: {error}"
+        ) from None
+    return Target(snapshot, codec.version(payload))
