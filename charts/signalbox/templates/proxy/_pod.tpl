@@ -96,7 +96,7 @@ topologySpreadConstraints:
   args:
     - --name=$(POD_NAME)
     - --fleet={{ .Release.Name }}
-    - --host={{ .Values.proxy.listen }}
+    - "--host={{ .Values.listen }}"
     - --port=8080
     - --control-port=8081
     - --metrics-port=9090

@@ -1,0 +1,110 @@
+"""Alerts and dashboards ask for metrics that exist, with labels and values that occur; each alert
+has its section in the runbook."""
+
+import json
+import re
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from signalbox_ledger.records import AttemptOutcome, Settlement
+from signalbox_proxy.metrics import Metrics
+from signalbox_proxy.refusals import STATUS
+from support.charts import CHART, MONITORED, NAMESPACE, RELEASE, Objects
+from support.running import ROOT
+
+ALERTS: list[dict[str, Any]] = [
+    rule
+    for group in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"]
+    for rule in group["rules"]
+]
+DASHBOARDS = sorted((CHART / "dashboards").glob("*.json"))
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
+METRIC = re.compile(r"\bsignalbox_[a-z_]+\b")
+MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
+KNOWN = {
+    "code": set(STATUS),
+    "outcome": set(get_args(AttemptOutcome)),
+    "settlement": set(get_args(Settlement)),
+}
+
+
+def _metrics() -> set[str]:
+    """Every name that a proxy can tell, as Prometheus stores it."""
+    metrics = Metrics()
+    metrics.run_ended(surface="chat", outcome="answered", cost_nano=1, duration_us=1, overhead_us=1)
+    metrics.attempt_ended("answered", "usage")
+    metrics.refused("no_lane")
+    return {line.split("{")[0].split(" ")[0] for line in metrics.text().decode().splitlines()}
+
+
+def _targets() -> list[tuple[str, str]]:
+    """Each query of each dashboard with where it stands."""
+    return [
+        (f"{file.stem}: {panel['title']}", target["expr"])
+        for file in DASHBOARDS
+        for panel in json.loads(file.read_text())["panels"]
+        for target in panel["targets"]
+    ]
+
+
+QUERIES = [(rule["alert"], rule["expr"]) for rule in ALERTS] + _targets()
+
+
+@pytest.mark.parametrize(("name", "query"), QUERIES)
+def test_every_query_asks_for_a_metric_that_exists(name: str, query: str) -> None:
+    asked = set(METRIC.findall(query))
+    assert asked <= _metrics(), name
+    assert asked or "up{" in query
+
+
+@pytest.mark.parametrize(("name", "query"), QUERIES)
+def test_every_query_names_values_of_labels_that_occur(name: str, query: str) -> None:
+    for label, _, text in MATCHER.findall(query):
+        if label in KNOWN:
+            assert set(text.split("|")) <= KNOWN[label], name
+
+
+@pytest.mark.parametrize(("name", "query"), QUERIES)
+def test_every_query_stays_in_the_releases_namespace(name: str, query: str) -> None:
+    for selector in re.findall(r"signalbox_\w+(\{[^}]*\})?", query):
+        assert 'namespace="@NAMESPACE@"' in selector or 'namespace="$namespace"' in selector, name
+
+
+def test_each_alert_has_a_section_in_the_runbook_and_each_section_an_alert() -> None:
+    sections = re.findall(r"^### (Signalbox\w+)$", RUNBOOK, re.MULTILINE)
+    assert sections == [rule["alert"] for rule in ALERTS]
+
+
+def test_each_alert_says_how_bad_it_is_and_where_to_read_on() -> None:
+    objects = Objects.of(MONITORED)
+    (rule,) = objects.kind("PrometheusRule")
+    rendered = [each for group in rule["spec"]["groups"] for each in group["rules"]]
+    assert [each["alert"] for each in rendered] == [each["alert"] for each in ALERTS]
+    for each in rendered:
+        assert each["labels"]["severity"] in {"critical", "warning", "info"}
+        assert each["annotations"]["summary"].endswith(".")
+        page, _, anchor = each["annotations"]["runbook_url"].partition("#")
+        assert page.endswith("operations.md")
+        assert anchor == each["alert"].lower()
+        assert "@" not in each["expr"]
+    text = json.dumps(rendered)
+    assert NAMESPACE in text
+    assert f"{RELEASE}-operator" in text
+
+
+def test_dashboards_are_found_by_grafana_and_stand_on_their_own() -> None:
+    maps = [
+        one
+        for one in Objects.of(MONITORED).kind("ConfigMap")
+        if one["metadata"]["labels"].get("grafana_dashboard") == "1"
+    ]
+    assert len(maps) == len(DASHBOARDS) >= 2
+    boards = [json.loads(text) for one in maps for text in one["data"].values()]
+    assert len({board["uid"] for board in boards}) == len(boards)
+    for board in boards:
+        assert all(panel["description"] for panel in board["panels"])
+        assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+        sources = {panel["datasource"]["uid"] for panel in board["panels"]}
+        assert sources == {"${datasource}"}, "no data source of one machine"
