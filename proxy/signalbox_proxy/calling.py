@@ -191,7 +191,7 @@ def credential_of(credentials: CredentialStore, lane: PreparedLane) -> str | Non
 
 def carrier_for(surface: Surface, decision: Decision, lane: PreparedLane, run_id: str) -> Carrier:
     """What carries the request to a lane: the surface itself, or a translation to its format."""
-    if decision.translations.is_native(lane.lane):
+    if decision.request.surface in lane.native_to:
         return surface
     reasons = "reasoning" in lane.model.capabilities
     places = places_points(decision.request, lane)

@@ -58,6 +58,7 @@ CODES: dict[Step, Code] = {
 }
 
 PPM = 1_000_000
+_NARROWED = ("lane class", "region", "jurisdiction")
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -113,14 +114,13 @@ def hard_loss(offer: Offer, model: PreparedModel, lane: PreparedLane) -> Loss | 
 def policy_loss(constraints: Constraints, lane: PreparedLane) -> str:
     """Why the constraints of policies keep a lane out, or "". Quality has a step of its own."""
     where = lane.lane
-    for narrowing, value, name in (
-        (constraints.lane_classes, where.lane_class, "lane class"),
-        (constraints.regions, where.region, "region"),
-        (constraints.jurisdictions, where.jurisdiction, "jurisdiction"),
-    ):
-        if narrowing is not None and value not in narrowing.allowed:
-            by = ", ".join(narrowing.excluding(value))
-            return f"{name} {value or 'unnamed'} is not among those of {by}"
+    narrowings = (constraints.lane_classes, constraints.regions, constraints.jurisdictions)
+    if narrowings != (None, None, None):
+        values = (where.lane_class, where.region, where.jurisdiction)
+        for narrowing, value, name in zip(narrowings, values, _NARROWED, strict=True):
+            if narrowing is not None and value not in narrowing.allowed:
+                by = ", ".join(narrowing.excluding(value))
+                return f"{name} {value or 'unnamed'} is not among those of {by}"
     limit = constraints.first_chunk_ms
     latency = where.first_chunk_ms
     if limit is None or latency is None or latency <= limit.value:
@@ -185,12 +185,13 @@ def _capability(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
     if has_ended(lane.model, offer.facts.now_s):
         successor = f", {lane.model.replacement} replaces it" if lane.model.replacement else ""
         return f"retired{successor}"
-    missing = needs_on(request, lane.lane) - model.capabilities
+    missing = needs_on(request, lane) - model.capabilities
     if missing:
         return f"without {', '.join(sorted(missing))}"
-    wire = lane.lane.wire_format
-    if is_translated(request, lane.lane) and not offer.translations.exist(wire):
-        return f"speaks the {wire} wire format only"
+    if request.surface not in lane.native_to and is_translated(request, lane.lane):
+        wire = lane.lane.wire_format
+        if not offer.translations.exist(wire):
+            return f"speaks the {wire} wire format only"
     if lane.lane.lane_class == "batch":
         return "a batch lane carries no live request"
     limit = request.output_limit
@@ -201,7 +202,8 @@ def _capability(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
 
 def _translation(offer: Offer, model: PreparedModel, lane: PreparedLane) -> str:
     """What of the request the lane's format cannot say: asked last, as it reads the whole of it."""
-    if not is_translated(offer.request, lane.lane):
+    request = offer.request
+    if request.surface in lane.native_to or not is_translated(request, lane.lane):
         return ""
     obstacle = _obstacle(offer, lane)
     return "" if obstacle is None else f"cannot say {obstacle.field}: {obstacle.why}"

@@ -14,7 +14,6 @@ from signalbox_proxy.replies import SERVER
 from signalbox_proxy.routing import Decision
 from signalbox_proxy.run_draft import RunDraft
 from signalbox_proxy.surfaces.count_tokens import counted_answer
-from signalbox_proxy.wire_formats import is_native
 
 COUNTED_BY: Final = "x-signalbox-counted-by"
 """Header of a count that is an estimate of the proxy's own: the model's tokenizer."""
@@ -33,7 +32,7 @@ def candidates_of(request: ModelRequest, decision: Decision) -> list[Quote]:
     return [
         quote
         for quote in decision.ranking
-        if quote.lane.model is model and is_native(request, quote.lane.lane)
+        if quote.lane.model is model and request.surface in quote.lane.native_to
     ]
 
 

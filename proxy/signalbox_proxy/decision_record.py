@@ -55,11 +55,11 @@ def _acceptable(decision: Decision, quote: Quote) -> dict[str, Any]:
     }
     if quote.cached_tokens:
         record["cached_tokens"] = quote.cached_tokens
-    if places_points(decision.request, quote.lane):
+    request, lane = decision.request, quote.lane
+    if request.places_points and places_points(request, lane):
         record["cache_points"] = "placed"
-    lane = quote.lane.lane
-    if not decision.translations.is_native(lane):
-        record["translated_to"] = lane.wire_format
+    if request.surface not in lane.native_to:
+        record["translated_to"] = lane.lane.wire_format
     return record
 
 

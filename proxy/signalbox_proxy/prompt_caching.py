@@ -13,7 +13,7 @@ from signalbox_proxy.classification import Facts
 from signalbox_proxy.model_request import CacheWrite, ModelRequest
 from signalbox_proxy.runtime import PreparedLane
 from signalbox_proxy.surfaces.cache_points import has_prefix, with_points, without_points
-from signalbox_proxy.wire_formats import is_native, places_points
+from signalbox_proxy.wire_formats import places_points
 from signalbox_snapshot.policy import EffectivePolicy
 from signalbox_snapshot.snapshot import PromptCaching
 
@@ -66,7 +66,9 @@ def domain_key(fleet: str, domain: str, kind: str, name: str) -> str:
 
 def sent_on(request: ModelRequest, lane: PreparedLane) -> ModelRequest:
     """The request as its own surface sends it to a lane: with the cache points placed there."""
-    if not places_points(request, lane) or not is_native(request, lane.lane):
+    if not request.places_points or request.surface not in lane.native_to:
+        return request
+    if not places_points(request, lane):
         return request
     return msgspec.structs.replace(request, body=with_points(request.body))
 

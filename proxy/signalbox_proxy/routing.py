@@ -208,7 +208,7 @@ def _price(
                 lane,
                 lane.lane.price,
                 None if default is None else default.value,
-                grown_bytes=offer.translations.grown_bytes(lane.lane),
+                grown_bytes=_grown_bytes(offer, lane),
             )
         except Refusal as refusal:
             step: Step = "price" if refusal.code == "no_price" else "bound"
@@ -224,6 +224,12 @@ def _price(
             priced.over.append((quote, cap))
             priced.losses.append(Loss(lane, "cap", f"may cost more than {cap.sentence}"))
     return priced
+
+
+def _grown_bytes(offer: Offer, lane: PreparedLane) -> int:
+    if offer.request.surface in lane.native_to:
+        return 0
+    return offer.translations.grown_bytes(lane.lane)
 
 
 def _ranked(quotes: list[Quote], facts: Facts, objective: Objective) -> list[Quote]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from signalbox_ledger.accounts import BudgetSpec
 from signalbox_proxy.classification import Facts
+from signalbox_proxy.model_request import SurfaceName
+from signalbox_proxy.wire_formats import native_surfaces
 from signalbox_snapshot import policy as policies
 from signalbox_snapshot.snapshot import (
     Agent,
@@ -29,11 +31,18 @@ MAX_COMBINATIONS = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedLane:
-    """One lane of one model: what a request may be sent to. `id` is `namespace/model/lane`."""
+    """One lane of one model: what a request may be sent to. `id` is `namespace/model/lane`.
+
+    Requests of the surfaces in `native_to` go there as they are, all others translated.
+    """
 
     id: str
     model: Model
     lane: Lane
+    native_to: frozenset[SurfaceName] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "native_to", native_surfaces(self.lane))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

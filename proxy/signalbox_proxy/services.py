@@ -65,6 +65,9 @@ class Services:
     async def runtime_in_force(self) -> Runtime:
         """As `current_runtime`; where a revocation was just released, waits a moment for the
         snapshot that is on its way to every proxy, so that a rollout refuses nobody."""
+        runtime = self.runtime
+        if runtime is not None and runtime.generation >= self.ledger.min_generation:
+            return runtime
         if self.is_outdated:
             now = asyncio.get_running_loop().time()
             if self._outdated_since is None:

@@ -3,11 +3,13 @@ reaches the provider. Pure; read by the route decision and by what is held.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from signalbox_proxy.model_request import CacheWrite, ModelRequest, SurfaceName
-from signalbox_proxy.runtime import PreparedLane
 from signalbox_snapshot.snapshot import Lane, WireFormat
+
+if TYPE_CHECKING:
+    from signalbox_proxy.runtime import PreparedLane  # which is prepared with what stands here
 
 NATIVE: Final[Mapping[SurfaceName, WireFormat]] = {
     "chat": "openai",
@@ -34,14 +36,21 @@ CACHES_IF_ASKED: Final[frozenset[WireFormat]] = frozenset({"anthropic", "bedrock
 _CACHES_ONLY_IF_ASKED: Final[frozenset[WireFormat]] = frozenset({"anthropic"})
 
 
-def is_native(request: ModelRequest, lane: Lane) -> bool:
-    """Whether the lane speaks the client's own format.
+def native_surfaces(lane: Lane) -> frozenset[SurfaceName]:
+    """The surfaces whose own format a lane speaks; `PreparedLane` keeps them.
 
     OpenAI's is spoken by many servers, of which few serve responses.
     """
-    if request.surface == "responses" and not lane.responses_api:
-        return False
-    return lane.wire_format == NATIVE[request.surface]
+    return frozenset(
+        surface
+        for surface, wire in NATIVE.items()
+        if wire == lane.wire_format and (surface != "responses" or lane.responses_api)
+    )
+
+
+def is_native(request: ModelRequest, lane: Lane) -> bool:
+    """Whether the lane speaks the client's own format: see `native_surfaces`."""
+    return request.surface in native_surfaces(lane)
 
 
 def is_free(request: ModelRequest) -> bool:
@@ -55,14 +64,15 @@ def is_translated(request: ModelRequest, lane: Lane) -> bool:
     return not is_native(request, lane) and request.surface != "count_tokens"
 
 
-def needs_on(request: ModelRequest, lane: Lane) -> frozenset[str]:
+def needs_on(request: ModelRequest, prepared: "PreparedLane") -> frozenset[str]:
     """The capabilities that a request asks of a lane's model; cache points only where they go."""
-    if lane.wire_format in _WITHOUT_CACHE_POINTS and not is_native(request, lane):
+    is_own = request.surface in prepared.native_to
+    if not is_own and prepared.lane.wire_format in _WITHOUT_CACHE_POINTS:
         return request.needs - {"promptCaching"}
     return request.needs
 
 
-def places_points(request: ModelRequest, prepared: PreparedLane) -> bool:
+def places_points(request: ModelRequest, prepared: "PreparedLane") -> bool:
     """Whether cache points that the client did not set go to a lane: where the policy says so, the
     format has them, the model knows them and what they write has a price."""
     if not request.places_points:
@@ -76,13 +86,13 @@ def places_points(request: ModelRequest, prepared: PreparedLane) -> bool:
     )
 
 
-def cache_write_on(request: ModelRequest, prepared: PreparedLane) -> CacheWrite:
+def cache_write_on(request: ModelRequest, prepared: "PreparedLane") -> CacheWrite:
     """The dearest cache write that a lane's provider may bill for the request."""
-    if places_points(request, prepared):
+    if request.places_points and places_points(request, prepared):
         return "5m"
-    lane = prepared.lane
-    if is_native(request, lane):
+    if request.surface in prepared.native_to:
         return request.cache_write
+    lane = prepared.lane
     if lane.wire_format in _WITHOUT_CACHE_POINTS:
         return "implicit"
     if request.cache_write == "implicit" and lane.wire_format in _CACHES_ONLY_IF_ASKED:

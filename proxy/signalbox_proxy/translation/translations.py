@@ -23,7 +23,7 @@ from signalbox_proxy.translation.contract import (
 from signalbox_proxy.translation.conversation import Conversation, Effort
 from signalbox_proxy.translation.field_names import named_by
 from signalbox_proxy.translation.formats import CLIENT_FORMATS, PROVIDER_FORMATS
-from signalbox_proxy.wire_formats import is_native, is_translated
+from signalbox_proxy.wire_formats import is_translated
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
 
@@ -44,10 +44,6 @@ class Translations:
         self._read: Conversation | Untranslatable | None = None
         self._written: dict[WireFormat, dict[str, Any] | Untranslatable] = {}
         self._grown: dict[WireFormat, int] = {}
-
-    def is_native(self, lane: Lane) -> bool:
-        """Whether a lane speaks the client's own format, and no translation is asked for."""
-        return is_native(self._request, lane)
 
     def exist(self, wire: WireFormat) -> bool:
         """Whether there is a translation to this format at all."""
