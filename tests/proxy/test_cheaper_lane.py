@@ -14,6 +14,7 @@ from signalbox_ledger import drawing
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.store import Store
 from signalbox_proxy.accounts import accounts_for
+from signalbox_proxy.cache_affinity import NOWHERE, CacheHome, Warmth
 from signalbox_proxy.classification import classify
 from signalbox_proxy.declarations import read_declarations
 from signalbox_proxy.quotes import Quoter
@@ -54,20 +55,22 @@ class Desk:
         )
         await self.life.apply(*self.runtime.budget_specs)
 
-    async def reserve(self, headers: dict[str, str] | None = None) -> tuple[Reservation, RunDraft]:
+    async def reserve(
+        self, headers: dict[str, str] | None = None, warmth: Warmth = NOWHERE, text: str = "Hi"
+    ) -> tuple[Reservation, RunDraft]:
         """Raises the refusal."""
         assert self.runtime is not None
         prepared = self.runtime.agents["retail/support"]
         body = {
             "model": "auto",
-            "messages": [{"role": "user", "content": "Hi"}],
+            "messages": [{"role": "user", "content": text}],
             "max_completion_tokens": 3000,
         }
         chat = next(each for each in SURFACES if each.name == "chat")
         request = chat.parse(body, {})
         declared = read_declarations(headers or {}, request.metadata, request.user)
         facts = classify(self.runtime, prepared.agent, declared, NOW)
-        decision = decide(self.runtime, facts, request)
+        decision = decide(self.runtime, facts, request, warmth)
         assert decision.ranking[-1].lane.id == CHEAP
         run = RunDraft(
             run_id="r",
@@ -81,7 +84,8 @@ class Desk:
             facts=facts,
         )
         ledger = self.life.proxies[0]
-        reserver = Reserver(ledger, accounts_for(prepared, facts), Quoter(request), run)
+        accounts = accounts_for(prepared, facts)
+        reserver = Reserver(ledger, accounts, Quoter(request), run, decision.cold)
         return await reserver.reserve(decision.ranking, None), run
 
     async def served(self, **headers: str) -> tuple[str, dict[str, Any]]:
@@ -232,3 +236,20 @@ async def test_who_leaves_while_a_budget_in_dry_run_is_asked_counts_nowhere(desk
         await leaving
     (held,) = ledger._holdings.accounts["retail/calls", ""].slices
     assert (held.open, held.pending) == (0, 0), "no run will ever settle it"
+
+
+async def test_a_session_s_cache_is_no_reason_to_be_refused(desk: Desk) -> None:
+    """The lane that holds it is dearer, and the budget holds the other one only."""
+    await desk.apply(small_usd(usd="0.013"))
+    assert desk.runtime is not None
+    us, eu = desk.runtime.models[f"{PLATFORM}/mini"].lanes
+    warmth = {CacheHome.of(eu): 4000}
+    found, run = await desk.reserve(warmth=warmth, text="A long story. " * 1400)
+    assert found.quote.lane.id == us.id
+    assert run.decision["cache_given_up"] == eu.id
+    found.settle(desk.life.proxies[0], 0, 0)
+    await desk.apply(small_usd(usd="1"))
+    found, run = await desk.reserve(warmth=warmth, text="A long story. " * 1400)
+    assert found.quote.lane.id == eu.id, "with room for it, the session goes where its cache is"
+    assert "cache_given_up" not in run.decision
+    found.settle(desk.life.proxies[0], 0, 0)

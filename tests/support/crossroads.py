@@ -5,7 +5,7 @@ own. `anywhere` has a lane of each format, the cheapest first.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -110,11 +110,17 @@ def manifests(company: Company) -> list[dict[str, Any]]:
     ]
 
 
+def nothing_more(company: Company) -> list[dict[str, Any]]:
+    return []
+
+
 @contextmanager
-def open_crossroads(folder: Path) -> Iterator[Market]:
-    """Opens crossroads with its state under `folder`."""
+def open_crossroads(
+    folder: Path, more: Callable[[Company], list[dict[str, Any]]] = nothing_more
+) -> Iterator[Market]:
+    """Opens crossroads with its state under `folder`, and `more` objects than its own."""
     company = Company(folder / "manifests")
-    company.write("all", *manifests(company))
+    company.write("all", *manifests(company), *more(company))
     behaviour = folder / "behaviour.yaml"
     behaviour.write_text(json.dumps({}))
     options = {"SIGNALBOX_SIMULATOR_BEHAVIOUR": str(behaviour)}
