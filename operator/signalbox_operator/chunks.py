@@ -1,6 +1,6 @@
 """Documents cut into pieces that are named by their content, so that equal pieces are stored once.
 
-Pure. A document is cut after an element of a list wherever a checksum of what follows says so, not
+Pure. A document is cut after an element of a list wherever a checksum of that element says so, not
 at fixed distances: a change moves only the cuts around it, and releases that differ in one object
 share all other chunks. A chunk is stored compressed (RFC 1950) and named by the first 32 hex digits
 of the sha256 of its content.
@@ -20,9 +20,8 @@ MAX_STORED: Final = 512 * 1024
 """Largest chunk as it is stored."""
 
 _ONE_IN: Final = 64
-"""Of how many elements one begins a chunk, once the chunk before is large enough."""
+"""Of how many elements one ends a chunk, once the chunk is large enough."""
 
-_SEEN: Final = 48
 _BETWEEN: Final = re.compile(rb"\},\{")
 _NAME: Final = 32
 _LEVEL: Final = 6
@@ -30,14 +29,14 @@ _LEVEL: Final = 6
 
 def cut(document: bytes) -> list[bytes]:
     """The pieces of a document, in order; none for an empty one."""
-    pieces, start = [], 0
+    pieces, start, before = [], 0, 0
     for match in _BETWEEN.finditer(document):
         end = match.end() - 1
+        element, before = document[before:end], end
         while end - start > LARGEST:
             pieces.append(document[start : start + LARGEST])
             start += LARGEST
-        following = document[end : end + _SEEN]
-        if end - start >= SMALLEST and zlib.crc32(following) % _ONE_IN == 0:
+        if end - start >= SMALLEST and zlib.crc32(element) % _ONE_IN == 0:
             pieces.append(document[start:end])
             start = end
     while start < len(document):
