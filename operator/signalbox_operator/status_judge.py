@@ -128,7 +128,8 @@ class Judge:
         item = report.objects.get(key)
         uid = (item.metadata.uid or "") if item is not None else ""
         there = _status(item)
-        before = self._shown[key][1] if self._shown.get(key, ("", None))[0] == uid else there
+        shown = self._shown.get(key)
+        before = shown[1] if shown is not None and shown[0] == uid else there
         if item is not None:
             generation = item.metadata.generation or 0
         elif key in report.unreadable:
