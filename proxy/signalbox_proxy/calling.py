@@ -270,7 +270,10 @@ def _failed(lane: PreparedLane, what: str, wait: float | None = None) -> Refusal
 
 def _name(attempt: AttemptInFlight, headers: Mapping[str, str]) -> None:
     """Keep the provider's own name of the request, where a header tells it."""
-    attempt.named(next((headers[name] for name in _REQUEST_IDS if headers.get(name)), ""))
+    for name in _REQUEST_IDS:
+        if told := headers.get(name):
+            attempt.named(told)
+            return
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -65,13 +65,13 @@ def charges(usage: Usage, lane: Lane, attempt: int) -> list[Charge]:
     """
     if lane.price is None:
         raise ValueError(f"lane {lane.name} has no price")
-    total = sum(_quantity(usage, meter) for meter in INPUT_METERS)
-    tier = _tier(lane.price, total)
-    listed = _tier(lane.list_price or lane.price, total)
+    quantities = [_quantity(usage, meter) for meter in METERS]
+    total = sum(quantities[: len(INPUT_METERS)])
+    tiers = (_tier(lane.price, total), _tier(lane.list_price or lane.price, total))
     return [
-        _charge(lane, attempt, meter, quantity, (tier, listed))
-        for meter in METERS
-        if (quantity := _quantity(usage, meter))
+        _charge(lane, attempt, meter, quantity, tiers)
+        for meter, quantity in zip(METERS, quantities, strict=True)
+        if quantity
     ]
 
 

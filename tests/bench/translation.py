@@ -8,6 +8,8 @@ evaluation alone. Last lines are `name=value`, microseconds of CPU:
     translate_answer_us    a whole answer read and written, the dearest pair
     translate_chunk_us     one chunk of a stream read and written, the dearest pair
     native_request_us, native_answer_us, native_chunk_us   the same without translation
+    added_request_us, added_answer_us, added_chunk_us      what the dearest translation adds to what
+                           the same client's request costs on a lane of its own format
 """
 
 import statistics
@@ -137,22 +139,26 @@ def measured(surface: Surface, body: Callable[..., dict[str, Any]], there: Lane)
 
 def main() -> None:
     """Measure and print."""
-    native, translated = [0.0] * 3, [0.0] * 3
+    native, translated, added = [0.0] * 3, [0.0] * 3, [0.0] * 3
     bodies = ((CHAT, chat_body), (MESSAGES, message_body))
     print(f"{'client':10} {'lane':10} {'request':>10} {'answer':>10} {'chunk':>10}   us of CPU")
     with SimulatorProcess(credentials={"bench": KEY}) as simulator:
         for surface, body in bodies:
+            own = [0.0] * 3
+            dearest_here = [0.0] * 3
             for wire in HOSTS:
                 if wire not in LANES:
                     continue
                 there = lane_of(wire, simulator.url)
                 found = measured(surface, body, there)
                 is_own = is_native(surface.parse(body(stream=False), {}), there)
-                dearest = native if is_own else translated
-                dearest[:] = [max(pair) for pair in zip(dearest, found, strict=True)]
+                for dearest in (native, own) if is_own else (translated, dearest_here):
+                    dearest[:] = [max(pair) for pair in zip(dearest, found, strict=True)]
                 cells = "".join(f" {value:10.1f}" for value in found)
                 print(f"{surface.name:10} {wire:10}{cells}" + ("   native" if is_own else ""))
-    for kind, values in (("native", native), ("translate", translated)):
+            more = [there - here for there, here in zip(dearest_here, own, strict=True)]
+            added[:] = [max(pair) for pair in zip(added, more, strict=True)]
+    for kind, values in (("native", native), ("translate", translated), ("added", added)):
         for name, value in zip(("request", "answer", "chunk"), values, strict=True):
             print(f"{kind}_{name}_us={value:.1f}")
 

@@ -37,6 +37,10 @@ class EventSplitter:
         """Take the next bytes, give the events that they complete. Raises EventTooLargeError."""
         if not self._has_cr and b"\r" in data:
             self._has_cr = True
+        if not (self._buffer or self._has_cr) and data.endswith(b"\n\n"):  # whole events, mostly
+            events = [event + b"\n\n" for event in data[:-2].split(b"\n\n")]
+            self._searched = 0
+            return events
         self._buffer += data
         events = self._split_any() if self._has_cr else self._split_lf()
         if len(self._buffer) > MAX_EVENT:

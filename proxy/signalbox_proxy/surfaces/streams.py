@@ -59,6 +59,8 @@ class BaseStreamReader(ABC):
             raise Refusal(
                 "provider_failed", f"The provider's stream cannot be read: {error}."
             ) from None
+        if len(events) == 1:
+            return self._pass(events[0])
         return b"".join([self._pass(event) for event in events])
 
     def end(self) -> bytes:
