@@ -3,6 +3,7 @@
 The program is built once from its Go module (tests/cluster/tools) and kept in the user's cache.
 """
 
+import copy
 import json
 import os
 import shutil
@@ -148,7 +149,11 @@ class Objects:
             if one["kind"] == "Pod":
                 found[name] = one
             elif one["kind"] in {"Deployment", "StatefulSet"}:
-                template = one["spec"]["template"]
+                template = copy.deepcopy(one["spec"]["template"])
+                template["spec"]["volumes"] += [
+                    {"name": claim["metadata"]["name"], "persistentVolumeClaim": {"claimName": "c"}}
+                    for claim in one["spec"].get("volumeClaimTemplates", [])
+                ]
                 found[name] = {"apiVersion": "v1", "kind": "Pod", **template}
         return found
 
@@ -247,7 +252,7 @@ COMBINATIONS: dict[str, Values] = {
             "nodeSelector": {"pool": "ai"},
             "tolerations": [{"key": "ai", "operator": "Exists"}],
             "affinity": {"nodeAffinity": {}},
-            "priorityClassName": "high",
+            "priorityClassName": "system-cluster-critical",
             "topologySpreadConstraints": [],
             "persistence": {
                 "storageClass": "fast",
