@@ -52,22 +52,24 @@ class Authority:
         )
         return cls(_pem(made), made, key)
 
-    def issue(self, common_name: str, names: Sequence[str]) -> Pair:
-        """A certificate for DNS names and addresses."""
+    def issue(
+        self, common_name: str, names: Sequence[str] = (), *, organizations: Sequence[str] = ()
+    ) -> Pair:
+        """A certificate for DNS names and addresses, or with none of a client: Kubernetes reads
+        `common_name` as the user and `organizations` as its groups."""
         key = ec.generate_private_key(ec.SECP256R1())
         shown = [
             x509.IPAddress(ip_address(name)) if name[0].isdigit() else x509.DNSName(name)
             for name in names
         ]
-        made = (
-            _begun(_name(common_name), self._certificate.subject, key.public_key())
-            .add_extension(x509.SubjectAlternativeName(shown), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
-                critical=False,
-            )
-            .sign(self._key, hashes.SHA256())
+        subject = _name(common_name, organizations)
+        begun = _begun(subject, self._certificate.subject, key.public_key()).add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+            critical=False,
         )
+        if shown:
+            begun = begun.add_extension(x509.SubjectAlternativeName(shown), critical=False)
+        made = begun.sign(self._key, hashes.SHA256())
         return Pair(_pem(made), _private_pem(key))
 
 
@@ -84,8 +86,9 @@ def _private_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+def _name(text: str, organizations: Sequence[str] = ()) -> x509.Name:
+    groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, each) for each in organizations]
+    return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def _begun(

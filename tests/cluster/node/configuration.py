@@ -30,7 +30,7 @@ _API_NAMES = (
 
 def write() -> Kube:
     """Write every file into the cluster's folders; the administrator's client."""
-    authority = Authority.new("signalbox test cluster")
+    authority = Authority.new()
     _write("ca.crt", authority.pem)
     _write("service-accounts.key", rsa_key())
     server = authority.issue("kube-apiserver", _API_NAMES)

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from cluster.node import layout
@@ -24,6 +25,7 @@ RELEASE = "bookworm"
 TIMESTAMP = "1767225600"
 """SOURCE_DATE_EPOCH of every image: equal sources give equal bytes."""
 KEPT = 4
+STORED_MIB = 4096
 _LEFT_OUT = ("doc", "man", "locale", "info", "lintian")
 BASES: dict[str, tuple[str, ...]] = {
     "python": ("python3", "python3-venv", "ca-certificates"),
@@ -185,13 +187,30 @@ def _dockerfile(
         command += ["--build-arg", f"{name}={value}"]
     _buildah(*command, "--tag", tag, str(folder))
     _buildah("push", "--quiet", tag, f"docker-archive:{archive}:{tag}")
+    storage = layout.cache(f"storage-{_driver()}")
+    if int(_run(["du", "-sm", str(storage)]).split()[0]) > STORED_MIB:
+        _buildah("rmi", "--all", "--force")  # layers of former builds only save time
 
 
 def _buildah(*arguments: str) -> str:
-    """Layers are kept between builds, until they take more room than they are worth."""
-    storage = layout.cache("storage")
-    options = ["--root", str(storage), "--runroot", f"{storage}-run", "--storage-driver", "vfs"]
-    return _run(["buildah", *options, *arguments])
+    storage = layout.cache(f"storage-{_driver()}")
+    options = ["--root", str(storage), "--runroot", f"{storage}-run"]
+    return _run(["buildah", *options, "--storage-driver", _driver(), *arguments])
+
+
+@cache
+def _driver() -> str:
+    """overlay, or vfs where this file system is no base for one: it copies all for each layer."""
+    with tempfile.TemporaryDirectory(dir=layout.cache("images")) as folder:
+        for name in ("lower", "upper", "work", "merged"):
+            (Path(folder) / name).mkdir()
+        folders = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"
+        target = f"{folder}/merged"
+        mount = ["mount", "-t", "overlay", "overlay", "-o", folders, target]
+        if subprocess.run(mount, capture_output=True).returncode:
+            return "vfs"
+        subprocess.run(["umount", target], check=True)
+    return "overlay"
 
 
 def _archive(name: str, parts: Iterable[str], make: Callable[[Path], None]) -> Path:

@@ -28,7 +28,7 @@ _running: dict[str, subprocess.Popen[bytes]] = {}
 def main() -> int:
     """Run the cluster until a signal says stop or one of its programs ends."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    _run("mount", "--make-rshared", "/")
+    _mounts()
     _network()
     programs = configuration.programs()
     for name in ("etcd", "kube-apiserver"):
@@ -42,8 +42,17 @@ def main() -> int:
     return _reap()
 
 
+def _mounts() -> None:
+    """What programs write at fixed places goes to memory; pods' volumes are seen by the kubelet."""
+    _run("mount", "--make-rshared", "/")
+    for folder in ("/run", "/var/log", "/var/lib/cni"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        _run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
+
+
 def _network() -> None:
-    _wait("the link to the machine", lambda: Path("/sys/class/net/eth0").exists())
+    """/proc knows whose interfaces they are; /sys was mounted by the machine and shows its own."""
+    _wait("the link to the machine", lambda: "eth0:" in Path("/proc/self/net/dev").read_text())
     _run("ip", "link", "set", "lo", "up")
     _run("ip", "address", "add", f"{layout.INSIDE}/30", "dev", "eth0")
     _run("ip", "link", "set", "eth0", "up")
