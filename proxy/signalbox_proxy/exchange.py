@@ -12,6 +12,9 @@ from signalbox_proxy.services import Services
 from signalbox_proxy.surfaces import Surface
 
 MAX_BODY = 10 * 1024 * 1024
+MAX_UPLOAD = 26 * 1024 * 1024
+"""Of a form with a file: 25 MiB, as OpenAI states it, and room for the rest of the form."""
+
 BODY_DEADLINE_S = 30.0
 """From the end of the headers to the end of the body, whatever trickles in between."""
 
@@ -35,6 +38,7 @@ class Exchange:
     headers: Mapping[str, str] = field(repr=False)
     declared: Mapping[str, str] = field(repr=False)
     run_id: str = ""
+    _room: int = 0
 
     @property
     def client_left(self) -> bool:
@@ -48,21 +52,40 @@ class Exchange:
         if transport is not None:
             transport.abort()
 
+    @property
+    def max_body(self) -> int:
+        """Most bytes of the body."""
+        return MAX_UPLOAD if self.surface.name == "transcriptions" else MAX_BODY
+
+    def leave(self) -> None:
+        """The request is over: give back the room that its file took."""
+        self.services.uploads.leave(self._room)
+        self._room = 0
+
+    def _enter(self, length: int | None) -> None:
+        """Take room for a file before any of it is read."""
+        if self.surface.name == "transcriptions" and not self._room:
+            self._room = self.services.uploads.enter(
+                self.max_body if length is None else min(length, self.max_body)
+            )
+
     async def body(self) -> bytes:
         """The raw body. Raises `Refusal("too_large")` or, when it is late, `invalid_request`."""
         content = self.request.content
         length = self.request.content_length
-        if length is not None and length > MAX_BODY:
-            raise _too_large()
-        if content.is_eof() and (length is None or length <= MAX_BODY):
+        most = self.max_body
+        if length is not None and length > most:
+            raise _too_large(most)
+        self._enter(length)
+        if content.is_eof() and (length is None or length <= most):
             raw = content.read_nowait(-1)
         else:
-            raw = await self._slow_body()
-        if len(raw) > MAX_BODY:
-            raise _too_large()
+            raw = await self._slow_body(most)
+        if len(raw) > most:
+            raise _too_large(most)
         return raw
 
-    async def _slow_body(self) -> bytes:
+    async def _slow_body(self, most: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
         try:
@@ -71,8 +94,8 @@ class Exchange:
                 while piece := await self.request.content.readany():
                     pieces.append(piece)
                     size += len(piece)
-                    if size > MAX_BODY:
-                        raise _too_large()
+                    if size > most:
+                        raise _too_large(most)
         except TimeoutError:
             raise Refusal(
                 "invalid_request",
@@ -111,7 +134,7 @@ def declared_in(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.startswith(_PREFIX)}
 
 
-def _too_large() -> Refusal:
+def _too_large(most: int) -> Refusal:
     return Refusal(
-        "too_large", f"The body is larger than {MAX_BODY} bytes. Send less, or in several requests."
+        "too_large", f"The body is larger than {most} bytes. Send less, or in several requests."
     )

@@ -26,6 +26,7 @@ from signalbox_proxy.routing import decide
 from signalbox_proxy.run_draft import RunDraft
 from signalbox_proxy.services import Services
 from signalbox_proxy.surfaces.decoding import decode_body
+from signalbox_proxy.surfaces.multipart import read_form
 
 
 async def serve(exchange: Exchange) -> StreamResponse:
@@ -94,7 +95,8 @@ async def understand(exchange: Exchange) -> ModelRequest:
     """Read, decode and parse the body."""
     headers = exchange.headers
     raw = await exchange.body()
-    body = decode_body(raw, headers.get("content-type", ""), headers.get("content-encoding", ""))
+    decode = read_form if exchange.surface.name == "transcriptions" else decode_body
+    body = decode(raw, headers.get("content-type", ""), headers.get("content-encoding", ""))
     return exchange.surface.parse(body, headers)
 
 

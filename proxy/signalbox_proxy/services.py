@@ -12,6 +12,7 @@ from signalbox_proxy.quarantine import Quarantine
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.runtime import Runtime
 from signalbox_proxy.signin.identities import Identities
+from signalbox_proxy.upload_room import UploadRoom
 from signalbox_proxy.upstream import Upstream
 
 CATCH_UP_S = 1.0
@@ -37,6 +38,7 @@ class Services:
     runtime: Runtime | None = None
     stopping: bool = False
     in_flight: set["asyncio.Task[object]"] = field(default_factory=set)
+    uploads: UploadRoom = field(default_factory=UploadRoom)
     _renewed: asyncio.Event = field(default_factory=asyncio.Event)
     _outdated_since: float | None = None
 

@@ -14,8 +14,11 @@ def streamed_type(request: ModelRequest, told: str) -> str:
     """The Content-Type that the client gets, by the provider's; "" where that is not what was
     asked for, and so no answer.
 
-    Whatever a provider calls a stream of events is passed on as one.
+    Whatever a provider calls a stream of events is passed on as one; a transcript comes whole from
+    models that do not stream.
     """
+    if request.surface == "transcriptions" and told.startswith("application/json"):
+        return "application/json"
     if request.surface != "speech":
         return EVENT_STREAM
     kind = told.partition(";")[0].strip().lower()

@@ -58,7 +58,10 @@ class Traffic:
             if surface is not None:
                 declared = declared_in(headers)
                 exchange = Exchange(self._services, surface, request, headers, declared)
-                return await serve(exchange)
+                try:
+                    return await serve(exchange)
+                finally:
+                    exchange.leave()
             return _document(await self._look_up(request.method, path, headers))
         except Refusal as raised:
             refusal = raised

@@ -22,6 +22,7 @@ from .responses_surface import ResponsesSurface
 from .sheet import HostSheet
 from .speech_surface import SpeechSurface
 from .surface import Surface
+from .transcriptions_surface import TranscriptionsSurface
 
 CHAT = ChatSurface()
 EMBEDDINGS = EmbeddingsSurface()
@@ -36,6 +37,7 @@ PATHS: dict[str, tuple[str, Surface]] = {
     "/v1/responses": ("responses", ResponsesSurface()),
     "/v1/audio/speech": ("speech", SpeechSurface()),
     "/v1/images/generations": ("images", ImagesSurface()),
+    "/v1/audio/transcriptions": ("transcriptions", TranscriptionsSurface()),
     "/v1/rerank": ("rerank", RERANK),
     "/v2/rerank": ("rerank", RERANK),
     "/v1/messages": ("messages", MESSAGES),

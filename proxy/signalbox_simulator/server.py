@@ -30,6 +30,7 @@ from .refusals import Refusal
 from .sheet import HostSheet, Sheet, Usage, amount_pico_usd
 from .strict import decode
 from .surface import Context, Pending, Surface
+from .transcriptions_surface import read_form
 
 MAX_BODY_BYTES = 32 * 2**20
 MODELS_PATH = "/v1/models"
@@ -136,7 +137,8 @@ class Simulator:
         credential = self._credential(call, body)
         if kind == "messages":
             check_headers(call.request.headers)
-        check_content_type(call.request)
+        if kind != "transcriptions":
+            check_content_type(call.request)
         context = Context(
             sheet=self.sheet,
             host=call.host,
@@ -151,7 +153,11 @@ class Simulator:
         if isinstance(surface, CountTokensSurface):
             counted = surface.count(decode(body), context)
             return web.Response(body=counted, headers=call.headers, content_type="application/json")
-        pending = surface.read(decode(body), context)
+        if kind == "transcriptions":
+            document = read_form(body, call.request.headers.get("Content-Type", ""))
+        else:
+            document = decode(body)
+        pending = surface.read(document, context)
         return await self._deliver(call, pending, credential)
 
     def _credential(self, call: Call, body: bytes) -> str:

@@ -15,6 +15,7 @@ from signalbox_proxy.surfaces.messages_types import CLIENT_TOOL_TOKENS, MESSAGES
 from signalbox_proxy.surfaces.rerank import TABLE as RERANK
 from signalbox_proxy.surfaces.responses_types import RESPONSES
 from signalbox_proxy.surfaces.speech import TABLE as SPEECH
+from signalbox_proxy.surfaces.transcriptions import TABLE as TRANSCRIPTIONS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "surfaces.md").read_text()
 
@@ -34,6 +35,7 @@ def section(path: str) -> list[str]:
         ("/v1/audio/speech", SPEECH),
         ("/v1/images/generations", IMAGES),
         ("/v1/rerank", RERANK),
+        ("/v1/audio/transcriptions", TRANSCRIPTIONS),
     ],
 )
 def test_every_field_stands_in_the_documentation_as_it_acts(path: str, table: FieldTable) -> None:

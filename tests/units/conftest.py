@@ -62,6 +62,27 @@ MODELS = [
         limits={"contextTokens": 65536, "maxOutputTokens": 6240},
     ),
     model(
+        "whisper-1",
+        "transcription",
+        {"perMinute": "0.006"},
+        lane("us", OPENAI, "US", "whisper-1"),
+        lane("eu", OPENAI_EU, "IE", "whisper-1", **DEARER),
+    ),
+    model(
+        "whisper-bounded",
+        "transcription",
+        {"perMinute": "0.006"},
+        lane("us", OPENAI, "US", "whisper-1"),
+        limits={"contextTokens": 4096, "audioSeconds": 1500},
+    ),
+    model(
+        "gpt-4o-transcribe",
+        "transcription",
+        {"input": "2.5", "audioInput": "6", "output": "10"},
+        lane("us", OPENAI, "US", "gpt-4o-transcribe"),
+        limits={"contextTokens": 16000, "maxOutputTokens": 2000},
+    ),
+    model(
         "rerank-v3.5",
         "rerank",
         {"perThousandSearches": "2"},

@@ -15,10 +15,11 @@ from signalbox_proxy.surfaces.messages import MESSAGES
 from signalbox_proxy.surfaces.rerank import RERANK
 from signalbox_proxy.surfaces.responses import RESPONSES
 from signalbox_proxy.surfaces.speech import SPEECH
+from signalbox_proxy.surfaces.transcriptions import TRANSCRIPTIONS
 
 SURFACES: Final[tuple[Surface, ...]] = (
     *(CHAT, MESSAGES, EMBEDDINGS, RESPONSES, COUNT_TOKENS),
-    *(IMAGES, RERANK, SPEECH),
+    *(IMAGES, RERANK, SPEECH, TRANSCRIPTIONS),
 )
 """All surfaces that take model calls."""
 
@@ -35,6 +36,7 @@ __all__ = [
     "RESPONSES",
     "SPEECH",
     "SURFACES",
+    "TRANSCRIPTIONS",
     "AnswerFacts",
     "Carrier",
     "StreamReader",
