@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from signalbox_api import data_asset, scalars
 from signalbox_api.base import API_VERSION
 from signalbox_api.crd_schema import structural
-from signalbox_api.kinds import KINDS, Kind
+from signalbox_api.kinds import ALL_KINDS, Kind
 from signalbox_api.status import Status
 
 _Schema = dict[str, Any]
@@ -53,7 +53,8 @@ _PLURAL: Final[Mapping[str, str]] = {
 _PREFACE: Final = f"""\
 # Resources
 
-Everything that people write, field by field. Group and version are `{API_VERSION}`; every kind is
+Everything that people write, field by field, and at the end the one kind that only the operator
+writes. Group and version are `{API_VERSION}`; every kind is
 namespaced. Amounts, prices, factors and shares are decimal text (`"0.20"`) or whole numbers,
 never floats. A reference is `name`, in the object's own namespace, or `namespace/name`; nothing is
 searched. Instants are RFC 3339 (`2027-05-01T00:00:00Z`). Unknown fields are refused.
@@ -126,10 +127,7 @@ def section(kind: Kind) -> str:
             "",
             f"Plural `{kind.plural}`, short `{kind.short}`.",
             "",
-            _line("spec", "type", "default", "what it does"),
-            "|---|---|---|---|",
-            *spec,
-            "",
+            *_table(spec),
             _line("status", "type", "what it says"),
             "|---|---|---|",
             *status,
@@ -138,9 +136,15 @@ def section(kind: Kind) -> str:
     )
 
 
+def _table(spec: Sequence[str]) -> list[str]:
+    """The fields of a spec; nothing for a kind that nobody writes."""
+    heading = _line("spec", "type", "default", "what it does")
+    return [heading, "|---|---|---|---|", *spec, ""] if spec else []
+
+
 def render() -> str:
     """The whole page."""
-    return "\n".join([_PREFACE, *(section(kind) for kind in KINDS.values())]).rstrip() + "\n"
+    return "\n".join([_PREFACE, *(section(kind) for kind in ALL_KINDS)]).rstrip() + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,11 +20,12 @@ NONE: Final = "<none>"
 
 _STEP: Final = re.compile(r"\.(?P<field>\w+)|\[\?\(@\.(?P<by>\w+)=='(?P<value>[^']*)'\)\]")
 _SPARE: Final = {
-    "Age": 8,
+    "Age": 9,
+    "Reason": 8,
     "Programmed": 7,
     "Accepted": 6,
     "Enforcement": 5,
-    "Window": 4,
+    "Resets": 4,
     "Unit": 3,
     "Context": 2,
     "Objective": 1,

@@ -123,34 +123,37 @@ class StatusPlan:
         return found
 
     def next_at(self, now: float) -> float | None:
-        """When to ask for what is due again; None with nothing to write."""
+        """When to ask for what is due again, unless a write is answered before; None with nothing
+        to write till then."""
         times = [
-            max(_begins_at(self._entries[key], urgency), self._leaves.free_at(now, urgency))
+            max(_begins_at(self._entries[key], urgency), free_at)
             for key, urgency in self._different.items()
             if not self._entries[key].under_way
+            and (free_at := self._leaves.free_at(now, urgency)) is not None
         ]
         return min(times, default=None)
 
     def written(self, write: Write, now: float) -> None:
         """The API server has it."""
-        entry = self._same(write)
+        entry = self._answered(write, now)
         if entry is not None:
             entry.there, entry.written_at = write.status, now
             self._judge(write.key, entry, now)
 
     def failed(self, write: Write, now: float) -> None:
         """It was not written, as far as known; it is tried again, what is there being unknown."""
-        entry = self._same(write)
+        entry = self._answered(write, now)
         if entry is not None:
             entry.not_before = now + RETRY_S
             self._judge(write.key, entry, now)
 
-    def gone(self, write: Write) -> None:
+    def gone(self, write: Write, now: float) -> None:
         """There is no such object any more."""
-        if self._same(write) is not None:
+        if self._answered(write, now) is not None:
             self._forget(write.key)
 
-    def _same(self, write: Write) -> _Entry | None:
+    def _answered(self, write: Write, now: float) -> _Entry | None:
+        self._leaves.answered(now)
         entry = self._entries.get(write.key)
         if entry is None or entry.uid != write.uid:
             return None
@@ -172,25 +175,38 @@ class StatusPlan:
 
 
 class Leaves:
-    """Counts what leaves: at most RATE in any second, whenever it begins."""
+    """Counts what leaves: at most RATE in any second, by the clock of who gets it.
+
+    A write counts from its beginning until a second after its answer: in between it took effect, at
+    an instant that only the API server knows.
+    """
 
     def __init__(self) -> None:
-        self._taken: deque[float] = deque()
+        self._under_way = 0
+        self._ended: deque[float] = deque()
 
     def take(self, now: float, *, kept: int) -> bool:
         """Whether one more may leave, of RATE less `kept`; counts it if so."""
-        while self._taken and now - self._taken[0] >= SECOND:
-            self._taken.popleft()
-        if len(self._taken) >= RATE - kept:
+        while self._ended and now - self._ended[0] >= SECOND:
+            self._ended.popleft()
+        if self._under_way + len(self._ended) >= RATE - kept:
             return False
-        self._taken.append(now)
+        self._under_way += 1
         return True
 
-    def free_at(self, now: float, urgency: Urgency) -> float:
-        """When the next may leave."""
+    def answered(self, now: float) -> None:
+        """One that left was answered, in whatever way."""
+        self._under_way -= 1
+        self._ended.append(now)
+
+    def free_at(self, now: float, urgency: Urgency) -> float | None:
+        """When the next may leave; None: not before another one is answered."""
         most = RATE - (KEPT if urgency is Urgency.NUMBERS else 0)
-        recent = [at for at in self._taken if now - at < SECOND]
-        return now if len(recent) < most else recent[len(recent) - most] + SECOND
+        recent = [at for at in self._ended if now - at < SECOND]
+        surplus = self._under_way + len(recent) - most
+        if surplus < 0:
+            return now
+        return recent[surplus] + SECOND if surplus < len(recent) else None
 
 
 def urgency_of(there: StatusDocument | None, wanted: StatusDocument) -> Urgency | None:

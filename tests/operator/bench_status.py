@@ -143,7 +143,7 @@ def show(delays: list[float], watch: Watch, cpu_s: float) -> None:
     delays.sort()
     seconds = Counter(int(at) for at in watch.writes)
     print(f"exhausted after the refusing request: median {statistics.median(delays):.2f} s,")
-    print(f"  least {delays[0]:.2f} s, most {delays[-1]:.2f} s, of {len(delays)}")
+    print("  all:", " ".join(f"{delay:.2f}" for delay in delays))
     print(f"status writes: {len(watch.writes)} in {len(seconds)} s,")
     print(f"  most in any second {watch.most_in_a_second()}")
     print(f"CPU of the operator: {cpu_s:.1f} s")

@@ -196,7 +196,7 @@ def test_columns_answer_at_a_glance(platform: Platform, tmp_path: Path) -> None:
         table = kubectl(platform, "get", "budgets")
         print(table)
         heading, *rows = table.splitlines()
-        for title in ("LIMIT", "SETTLED", "REMAINING", "USED%", "RESETS", "EXHAUSTED", "REASON"):
+        for title in ("LIMIT", "SPENT", "REMAINING", "USED%", "RESETS", "EXHAUSTED", "REASON"):
             assert title in heading.split()
         (tight,) = (row for row in rows if row.startswith("tight"))
         assert "True" in tight.split()

@@ -139,6 +139,23 @@ def test_forty_conditions_that_change_at_once_are_written_within_a_second() -> N
     assert bench.most_in_a_second() == RATE
 
 
+def test_a_write_counts_until_a_second_after_its_answer() -> None:
+    """When it takes effect in between, nobody here knows."""
+    bench = Bench()
+    for number in range(2 * RATE):
+        bench.want(budget(number), status(exhausted="True"), status())
+    first = bench.plan.due(bench.now)
+    assert len(first) == RATE
+    bench.now += 5
+    assert bench.plan.due(bench.now) == []
+    assert bench.plan.next_at(bench.now) is None
+    for write in first:
+        bench.plan.written(write, bench.now)
+    assert bench.plan.due(bench.now + 0.99) == []
+    assert bench.plan.next_at(bench.now) == bench.now + 1.0
+    assert len(bench.plan.due(bench.now + 1.0)) == RATE
+
+
 def test_numbers_leave_room_for_conditions() -> None:
     bench = Bench()
     for number in range(500):
@@ -230,7 +247,7 @@ def test_an_object_that_is_gone_or_another_one_is_forgotten() -> None:
     bench = Bench()
     bench.want(budget(0), status(percent=1))
     (write,) = bench.plan.due(bench.now)
-    bench.plan.gone(write)
+    bench.plan.gone(write, bench.now)
     assert bench.plan.next_at(bench.now) is None
     bench.want(budget(1), status(percent=1))
     (late,) = bench.plan.due(bench.now)

@@ -156,7 +156,7 @@ class StatusWriter:
             await self._api.patch_status(_path(write.key), _patch(write), uid=write.uid)
         except ApiError as error:
             if error.status in _GONE and write.key != self._fleet:
-                self._plan.gone(write)
+                self._plan.gone(write, time.monotonic())
             else:
                 self._plan.failed(write, time.monotonic())
                 _log.warning("cannot write the status of %s: %s", write.key, error)
