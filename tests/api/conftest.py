@@ -58,6 +58,13 @@ _AZURE = {
     "client": "0b1c2d3e",
     "scope": "https://cognitiveservices.azure.com/.default",
 }
+_UNITS: dict[str, Any] = {
+    "audioInput": "6",
+    "perImage": [{"size": "1024x1024", "quality": "hd", "price": "0.08"}],
+    "perThousandSearches": "2",
+    "perMinute": "0.006",
+    "perMillionCharacters": "15",
+}
 _LANE_PRICE = {
     "multiplier": "0.5",
     "regionalPremium": "0.10",
@@ -66,6 +73,7 @@ _LANE_PRICE = {
     "cacheWrite": {"5m": "3.75", "1h": "6"},
     "output": "15",
     "longContext": _LONG_CONTEXT,
+    **_UNITS,
 }
 COMPLETE: dict[str, dict[str, Any]] = {
     "Domain": {
@@ -110,6 +118,7 @@ COMPLETE: dict[str, dict[str, Any]] = {
             "maxOutputTokens": 64_000,
             "defaultOutputTokens": 1024,
             "tokensPerImage": 5000,
+            "audioSeconds": 1500,
             "overhead": {"perRequest": 600, "perMessage": 8, "perTool": 16},
         },
         "quality": {"default": "0.88", "byWorkload": {"advice": "0.91"}},
@@ -119,6 +128,7 @@ COMPLETE: dict[str, dict[str, Any]] = {
             "cacheWrite": {"5m": "3.75", "1h": "6"},
             "output": "15",
             "longContext": _LONG_CONTEXT,
+            **_UNITS,
         },
         "lanes": [
             _LANE,

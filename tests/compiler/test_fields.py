@@ -32,11 +32,19 @@ DIGEST = "a" * 64
 KEY = {"name": "k", "sha256": DIGEST}
 
 
+HD = {"perImage": [{"size": "1024x1024", "quality": "hd", "price": "0.08"}]}
+
+
+def painter(price: dict[str, Any]) -> dict[str, Any]:
+    return {"capabilities": ["imageGeneration", "transcription"], "price": price}
+
+
 def rich(*more: Resource) -> list[Resource]:
     return fleet(
         asset("faq"),
         model("mini", price={"input": "1", "output": "2", "longContext": LONG}),
         model("next"),
+        model("studio", **painter(HD)),
         agent("search", credentials={"keys": [KEY]}),
         policy("p"),
         *more,
@@ -105,6 +113,10 @@ EDITS: list[Resource] = [
     mini(lanes=[lane(maxSensitivity="public", serviceTier="x", typicalFirstChunkMs=5)]),
     mini(lanes=[lane(price={"multiplier": "0.5", "regionalPremium": "0.1"})]),
     mini(displayName="Mini"),
+    mini(**limits(audioSeconds=5)),
+    model("studio", **painter({"perImage": [{"price": "0.04"}]})),
+    model("studio", **painter({"perMinute": "0.08"})),
+    model("studio", **painter({"input": "1", "output": "1"})),
     mini(lanes=[lane(outputLimitField="max_completion_tokens")]),
     mini(lanes=[lane(responsesApi=True)]),
     mini(lanes=[lane(apiVersion="2024-10-21")]),

@@ -109,10 +109,11 @@ def lane(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def base() -> dict[str, Any]:
-    """Two tenants, four models, one budget of five dollars a day.
+    """Two tenants, five models, one budget of five dollars a day.
 
     `mini` costs 1 and 2 dollars per million tokens on the lane `us`, ten per cent more on `de`;
-    `pro` is better and dearer, `claude` speaks Anthropic's wire format, `embed` embeds.
+    `pro` is better and dearer, `claude` speaks Anthropic's wire format, `embed` embeds; `studio`
+    is billed by units.
     """
     limits = {"contextTokens": 100_000, "maxOutputTokens": 10_000}
     chat = ["chat", "tools", "structuredOutput", "reasoning"]
@@ -164,6 +165,17 @@ def base() -> dict[str, Any]:
             "capabilities": ["embeddings"],
             "limits": {"contextTokens": 8191},
             "price": {"input": "1"},
+            "lanes": [lane("us")],
+        },
+        f"Model/{PLATFORM}/studio": {
+            "capabilities": ["imageGeneration", "rerank", "speech", "transcription"],
+            "limits": {"contextTokens": 4096},
+            "price": {
+                "perImage": [{"size": "1024x1024", "quality": "hd", "price": "0.08"}],
+                "perThousandSearches": "2",
+                "perMinute": "0.006",
+                "perMillionCharacters": "15",
+            },
             "lanes": [lane("us")],
         },
         f"Budget/{PLATFORM}/day": {

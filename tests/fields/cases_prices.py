@@ -6,6 +6,7 @@ from fields.cases import ABSENT, Case
 from fields.cases_models import MODEL
 from fields.chain import PLATFORM, Ask
 from signalbox_ledger.records import Usage
+from signalbox_proxy.surfaces.multipart import Upload
 
 MILLION = 1_000_000
 READ = Usage(input=MILLION)
@@ -158,4 +159,77 @@ LANE_PRICES = [
     ),
 ]
 
-CASES = [*MODEL_PRICES, *LANE_PRICES]
+STUDIO = f"Model/{PLATFORM}/studio"
+DRAWN, RANKED, SPOKEN, HEARD = (
+    Ask(model="studio", surface=surface)
+    for surface in ("images", "rerank", "speech", "transcriptions")
+)
+HD = {"size": "1024x1024", "quality": "hd", "price": "0.08"}
+
+
+def holds(ask: Ask, expect: tuple[int, int], *change: Any, **given: Any) -> Case:
+    """A price by the unit; `change` is the field, the story, and the two values."""
+    field, story, was, now = change
+    places = {f"{STUDIO}: {path.replace('__', '.')}": value for path, value in given.items()}
+    see = lambda it: it.bound(ask).worst_nano  # noqa: E731
+    return Case(f"Model.{field}", story, STUDIO, was, now, see, expect, given=places)
+
+
+def prices_of_units(at: str, **given: Any) -> list[Case]:
+    """The same fields of a model's price and of a lane's."""
+    image = f"{at}price.perImage[]"
+    hears = {"price__perMinute": ABSENT, "price__input": "1", "limits__maxOutputTokens": 10}
+    return [
+        holds(DRAWN, (80_000_000, 90_000_000), f"{image}.price", "costs more", "0.08", "0.09", **given),
+        *(
+            Case(
+                f"Model.{image}.{name}",
+                "what the client leaves open is what has a price",
+                STUDIO,
+                was,
+                now,
+                lambda it, name=name: it.call(DRAWN)["body"][name],
+                (was, now),
+                given={f"{STUDIO}: {path.replace('__', '.')}": each for path, each in given.items()},
+            )
+            for name, was, now in (("size", "1024x1024", "512x512"), ("quality", "hd", "standard"))
+        ),
+        holds(RANKED, (2_000_000, 4_000_000), f"{at}price.perThousandSearches", "more", "2", "4"),
+        holds(HEARD, (6_000_000, 9_000_000), f"{at}price.perMinute", "more", "0.006", "0.009"),
+        holds(
+            SPOKEN, (15_000_000, 30_000_000), f"{at}price.perMillionCharacters", "more", "15", "30"
+        ),
+        holds(
+            HEARD,
+            # 4096 tokens, 10 out at nothing, and three or one of rounding
+            (4096_000 + 3, 4096 * 6_000 + 1),
+            f"{at}price.audioInput",
+            "sound is dearer than text",
+            ABSENT,
+            "6",
+            **hears,
+        ),
+    ]
+
+
+UNIT_PRICES = [
+    *prices_of_units("", price__perImage=[HD]),
+    *prices_of_units("lanes[].", lanes__0__price={"perImage": [HD]}),
+    Case(
+        "Model.limits.audioSeconds",
+        "bounds what does not tell its length",
+        STUDIO,
+        ABSENT,
+        1500,
+        lambda it: it.lanes(
+            Ask(
+                model="studio",
+                surface="transcriptions",
+                body={"file": Upload("mp3", "audio/mpeg", memoryview(b"ID3"))},
+            )
+        ),
+        ("no_bound", ["studio/us"]),
+    ),
+]
+
+CASES = [*MODEL_PRICES, *LANE_PRICES, *UNIT_PRICES]

@@ -4,7 +4,9 @@ Nothing here decides or computes: it hands what one part says to the next, as th
 """
 
 import copy
+import io
 import json
+import wave
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -37,11 +39,34 @@ from signalbox_proxy.run_draft import AttemptDraft, RunDraft
 from signalbox_proxy.runtime import Runtime
 from signalbox_proxy.shortages import Short, may_go_cheaper, shortage_refusal
 from signalbox_proxy.surfaces import SURFACES
+from signalbox_proxy.surfaces.multipart import Upload
 from signalbox_snapshot import codec
 
 PLATFORM = "signalbox-system"
+
+
+def minute_of_silence() -> Upload:
+    """Plain WAV: 60 seconds, at the lowest rate that will do."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as written:
+        written.setnchannels(1)
+        written.setsampwidth(1)
+        written.setframerate(100)
+        written.writeframes(bytes(6000))
+    return Upload("wav", "audio/wav", memoryview(file.getvalue()))
+
+
 NOON = 1_777_636_800
 """2026-05-01 12:00:00 UTC, a Friday."""
+
+UNITS: Mapping[str, Mapping[str, Any]] = {
+    "images": {"prompt": "A lighthouse"},
+    "rerank": {"query": "Who pays?", "documents": ["The sender.", "Nobody."]},
+    "speech": {"input": "a" * 1000, "voice": "alloy"},
+    "transcriptions": {"file": minute_of_silence()},
+}
+"""A plain request of each surface that is billed by units: one image, one search, 1000 characters,
+60 seconds."""
 
 Specs = Mapping[str, Mapping[str, Any]]
 """Specs by `Kind/namespace/name`."""
@@ -61,6 +86,8 @@ class Ask:
     @property
     def whole_body(self) -> dict[str, Any]:
         plain: dict[str, Any] = {"model": self.model}
+        if self.surface in UNITS:
+            return plain | UNITS[self.surface] | dict(self.body)
         if self.surface in ("embeddings", "responses"):
             plain["input"] = "Hello"
         else:

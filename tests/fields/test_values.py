@@ -36,6 +36,10 @@ NEEDING = {
     "documents": said_to("claude", PAPER),
     "promptCaching": said_to("claude", CACHED),
     "embeddings": Ask(model="embed", surface="embeddings"),
+    "imageGeneration": Ask(model="studio", surface="images"),
+    "rerank": Ask(model="studio", surface="rerank"),
+    "speech": Ask(model="studio", surface="speech"),
+    "transcription": Ask(model="studio", surface="transcriptions"),
 }
 
 
