@@ -63,7 +63,11 @@ class Credentials(Part):
     """How requests prove that they come from this agent."""
 
     keys: Annotated[tuple[AgentKey, ...], Field(max_length=16)] = ()
-    """API keys by digest. An agent without any cannot be used."""
+    """API keys by digest."""
+    service_accounts: Annotated[tuple[Label, ...], Field(max_length=16), UNIQUE] = ()
+    """ServiceAccounts of the agent's own namespace, by name. In a cluster their projected tokens
+    (audience `signalbox`) are accepted like keys; one ServiceAccount stands for one agent. An
+    agent without keys and ServiceAccounts cannot be used."""
 
     @model_validator(mode="after")
     def _named_apart(self) -> Self:

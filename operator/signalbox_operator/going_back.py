@@ -82,6 +82,8 @@ def content_for_now(old: wire.Snapshot, now: wire.Snapshot) -> wire.Snapshot:
         agents=_sorted(agents.values()),
         models=models,
         policies=_sorted(policies),
+        schema=now.schema,
+        issuers=now.issuers,
     )
 
 
@@ -148,7 +150,9 @@ def _agents(
         agent = current.get(before.id)
         if agent is None:
             continue
-        form = msgspec.structs.replace(before, keys=agent.keys)
+        form = msgspec.structs.replace(
+            before, keys=agent.keys, service_accounts=agent.service_accounts
+        )
         if not is_within(_lock_of(form, domains, assets), locks[before.id]):
             form = msgspec.structs.replace(
                 form,

@@ -16,6 +16,7 @@ def taken_away(old: wire.Snapshot, new: wire.Snapshot) -> list[str]:
     """What `new` no longer permits of what `old` did: one phrase each, for people."""
     return [
         *_agents_and_keys(old, new),
+        *_issuer_keys(old, new),
         *_narrowed(_locks(old), _locks(new)),
         *_policies(old, new),
         *_moved_lanes(old, new),
@@ -30,6 +31,10 @@ def _agents_and_keys(old: wire.Snapshot, new: wire.Snapshot) -> Iterator[str]:
         if agent is None:
             yield f"Agent {before.id} is deleted"
             continue
+        accounts = {(account.name, account.uid) for account in agent.accounts}
+        for account in before.accounts:
+            if (account.name, account.uid) not in accounts:
+                yield f"Agent {before.id}: ServiceAccount {account.name} is revoked"
         keys = {key.sha256: key for key in agent.keys}
         for key in before.keys:
             now = keys.get(key.sha256)
@@ -39,6 +44,19 @@ def _agents_and_keys(old: wire.Snapshot, new: wire.Snapshot) -> Iterator[str]:
                 key.expires_at is None or now.expires_at < key.expires_at
             ):
                 yield f"Agent {before.id}: key {key.name} expires earlier"
+
+
+def _issuer_keys(old: wire.Snapshot, new: wire.Snapshot) -> Iterator[str]:
+    """A key that signs tokens no more, or tokens that have to be meant for somebody else now."""
+    kept = {
+        (issuer.issuer, issuer.audience, key.spki)
+        for issuer in new.token_issuers
+        for key in issuer.keys
+    }
+    for issuer in old.token_issuers:
+        for key in issuer.keys:
+            if (issuer.issuer, issuer.audience, key.spki) not in kept:
+                yield f"Issuer {issuer.issuer}: key {key.id} is revoked"
 
 
 def _locks(snapshot: wire.Snapshot) -> dict[str, Lock]:

@@ -4,7 +4,8 @@ First step of the request path. Pure: the clock comes in as a value. A key names
 (`sbx.<namespace>.<agent>.<secret>`) and its digest covers that name, so that a digest copied to
 another agent opens nothing. Adopted keys (an application's existing key) name nobody; they are
 found by `lookup`, a prefix of a digest of its own, and then proven by a digest that covers the
-agent. Digests are SHA-256 over the canonical JSON of a list whose first item names the purpose.
+agent. Tokens of ServiceAccounts name theirs, which an agent lists (`workload_tokens`). Digests are
+SHA-256 over the canonical JSON of a list whose first item names the purpose.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from signalbox_proxy.refusals import Refusal
+from signalbox_proxy.workload_tokens import MAX_TOKEN, Workload, WorkloadTokens, is_token
 from signalbox_snapshot.snapshot import Agent, Key
 
 KEY_PREFIX = "sbx."
@@ -36,6 +38,10 @@ class Credentials(Protocol):
     @property
     def keys_by_lookup(self) -> Mapping[str, Sequence[tuple[Agent, Key]]]:
         """Adopted keys, by `Key.lookup`."""
+
+    @property
+    def workloads(self) -> WorkloadTokens:
+        """Tokens of ServiceAccounts."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -73,6 +79,12 @@ def identify(credentials: Credentials, authorization: str, api_key: str, now_s: 
     says which part was wrong, save that a proven key has expired.
     """
     presented = _presented(authorization, api_key)
+    if is_token(presented):
+        workload = credentials.workloads.verified(presented, now_s)
+        if workload is not None:
+            return _workload_caller(workload, now_s)
+    if len(presented) > MAX_KEY_LENGTH:
+        raise Refusal("unauthorized", "The API key is not one of this gateway.")
     if presented.startswith(KEY_PREFIX):
         found = _by_name(credentials, presented)
     else:
@@ -100,9 +112,19 @@ def _presented(authorization: str, api_key: str) -> str:
             "unauthorized",
             "No API key was sent. Send one as `Authorization: Bearer …` or `x-api-key: …`.",
         )
-    if len(presented) > MAX_KEY_LENGTH or not presented.isascii() or not presented.isprintable():
+    if len(presented) > MAX_TOKEN or not presented.isascii() or not presented.isprintable():
         raise Refusal("unauthorized", "The API key is not one of this gateway.")
     return presented
+
+
+def _workload_caller(workload: Workload, now_s: int) -> Caller:
+    if workload.expires_at <= now_s:
+        raise Refusal(
+            "unauthorized",
+            f"The token of ServiceAccount {workload.account} has expired. Read its file again: "
+            "kubelet renews it in time.",
+        )
+    return Caller(workload.agent, f"serviceAccount/{workload.account}")
 
 
 def _by_name(credentials: Credentials, presented: str) -> tuple[Agent, Key] | None:

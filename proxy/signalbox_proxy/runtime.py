@@ -12,6 +12,7 @@ from signalbox_ledger.accounts import BudgetSpec
 from signalbox_proxy.classification import Facts
 from signalbox_proxy.model_request import SurfaceName
 from signalbox_proxy.wire_formats import native_surfaces
+from signalbox_proxy.workload_tokens import WorkloadTokens
 from signalbox_snapshot import policy as policies
 from signalbox_snapshot.snapshot import (
     Agent,
@@ -83,6 +84,7 @@ class Runtime:
     budget_specs: tuple[BudgetSpec, ...]
     matched_workloads: frozenset[str]
     matched_tasks: frozenset[str]
+    workloads: WorkloadTokens
     fleet: str = ""
     _combined: dict[policies.Facts, policies.EffectivePolicy] = field(default_factory=dict)
 
@@ -111,6 +113,7 @@ class Runtime:
             budget_specs=tuple(_spec(budget) for budget in snapshot.budgets),
             matched_workloads=_mentioned(snapshot.policies, "workloads"),
             matched_tasks=_mentioned(snapshot.policies, "tasks"),
+            workloads=WorkloadTokens(snapshot.token_issuers, snapshot.agents),
             fleet=fleet,
         )
 

@@ -12,6 +12,10 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from signalbox_snapshot import snapshot as wire
+from signalbox_snapshot.faults import SnapshotError
+from signalbox_snapshot.workload_check import check_workloads
+
+__all__ = ["MAX_INTEGER", "SnapshotError", "check"]
 
 MAX_INTEGER: Final = 2**63 - 1
 """Every integer of a snapshot is stored in signed 64 bits somewhere."""
@@ -23,15 +27,6 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _LOOKUP: Final = re.compile(r"([0-9a-f]{16})?")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _ENDPOINT: Final = re.compile(r"https?://[^\s?#@]+")
-
-
-class SnapshotError(ValueError):
-    """Something that is not a snapshot. `path` is a JSON path, `reason` the fault there."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
 
 
 class _Identified(Protocol):
@@ -58,6 +53,7 @@ def check(snapshot: wire.Snapshot) -> None:
         _refer_all(f"{path}.models", agent.models, models)
         _refer_all(f"{path}.budgets", agent.budgets, budgets)
         _check_keys(path, agent)
+    check_workloads(snapshot)
     _check_models(snapshot.models, models)
     for path, budget in _items(snapshot.budgets, "$.budgets"):
         _check_budget(path, budget)

@@ -12,13 +12,14 @@ from typing import Final
 import msgspec
 
 from signalbox_snapshot.check import SnapshotError, check
+from signalbox_snapshot.schemas import SCHEMA_1, beyond
 from signalbox_snapshot.snapshot import SCHEMA, Snapshot
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Largest snapshot that is decoded."""
 
-ACCEPTED_SCHEMAS: Final = (SCHEMA,)
-"""Schemas that this release decodes: its own and, once there is one, the one before."""
+ACCEPTED_SCHEMAS: Final = (SCHEMA, SCHEMA_1)
+"""Schemas that this release decodes: its own and the one before."""
 
 _AT = re.compile(r"(?s)(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?")
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
@@ -57,6 +58,9 @@ def decode(payload: bytes) -> Snapshot:
         raise _as_snapshot_error(error) from None
     except (UnicodeDecodeError, RecursionError):
         raise SnapshotError("$", "is not JSON in UTF-8 of bounded depth") from None
+    if schema == SCHEMA_1:
+        for found in beyond(snapshot):
+            raise SnapshotError(found.path, "is not known in schema 1")
     check(snapshot)
     if encode(snapshot) != payload:
         raise SnapshotError("$", "is not canonical: a key is repeated, unsorted or spelled freely")

@@ -12,11 +12,21 @@ from typing import Literal
 import msgspec
 
 from signalbox_snapshot.prices import LongContext, PriceTable, Tier, UnitMeter, UnitPrice, Wire
+from signalbox_snapshot.workloads import Issuer, ServiceAccount
 
-__all__ = ["LongContext", "PriceTable", "Tier", "UnitMeter", "UnitPrice", "Wire"]
+__all__ = [
+    "Issuer",
+    "LongContext",
+    "PriceTable",
+    "ServiceAccount",
+    "Tier",
+    "UnitMeter",
+    "UnitPrice",
+    "Wire",
+]
 """What stands in a module of its own, and is read from here."""
 
-SCHEMA = 1
+SCHEMA = 2
 """The schema that this release writes. A proxy accepts this one and the one before."""
 
 Sensitivity = Literal[0, 1, 2, 3]
@@ -173,7 +183,10 @@ class Key(Wire, frozen=True):
 
 
 class Agent(Wire, frozen=True):
-    """What asks. `budgets` lists every budget that may apply to it, workload scopes included."""
+    """What asks. `budgets` lists every budget that may apply to it, workload scopes included.
+
+    `service_accounts` prove it by their tokens; left out where there are none.
+    """
 
     id: str
     domain: str
@@ -184,6 +197,12 @@ class Agent(Wire, frozen=True):
     models: list[str] | None
     tools: list[str] | None
     budgets: list[str]
+    service_accounts: list[ServiceAccount] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def accounts(self) -> list[ServiceAccount]:
+        """The ServiceAccounts that stand for it."""
+        return [] if self.service_accounts is msgspec.UNSET else self.service_accounts
 
 
 class Window(Wire, frozen=True):
@@ -264,7 +283,10 @@ class Policy(Wire, frozen=True):
 
 
 class Snapshot(Wire, frozen=True):
-    """The whole configuration of a fleet. Lists are sorted by id; see `codec` for its bytes."""
+    """The whole configuration of a fleet. Lists are sorted by id; see `codec` for its bytes.
+
+    `issuers` sign the tokens of workloads; left out where there are none.
+    """
 
     schema: int
     platform_namespace: str
@@ -274,3 +296,9 @@ class Snapshot(Wire, frozen=True):
     models: list[Model]
     budgets: list[Budget]
     policies: list[Policy]
+    issuers: list[Issuer] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def token_issuers(self) -> list[Issuer]:
+        """Who signs tokens of workloads."""
+        return [] if self.issuers is msgspec.UNSET else self.issuers

@@ -105,7 +105,8 @@ COMPLETE: dict[str, dict[str, Any]] = {
                     "lookup": _DIGEST[:16],
                     "expiresAt": "2027-05-01T00:00:00Z",
                 },
-            ]
+            ],
+            "serviceAccounts": ["advisor"],
         },
     },
     "Model": {

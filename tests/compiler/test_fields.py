@@ -163,11 +163,17 @@ def wire_types() -> list[type[msgspec.Struct]]:
     ]
 
 
+CLUSTERS = {"Issuer", "IssuerKey", "ServiceAccount"}
+
+
 def test_every_field_of_the_snapshot_can_be_moved_by_something_written() -> None:
     before = compiled(rich()).snapshot
     found = {name for edit in EDITS for name in moved(before, compiled(rich(edit)).snapshot)}
     fields = {f"{item.__name__}.{name}" for item in wire_types() for name in item.__struct_fields__}
     fixed = {"Snapshot.schema", "Snapshot.platform_namespace"}
+    # What the cluster says, and nobody writes: tests/compiler/test_workloads.py
+    fixed |= {"Snapshot.issuers", "Agent.service_accounts"}
+    fixed |= {name for name in fields if name.partition(".")[0] in CLUSTERS}
     assert fields - fixed - found == set()
 
 

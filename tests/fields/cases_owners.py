@@ -3,7 +3,7 @@
 from typing import Any
 
 from fields.cases import ABSENT, Case
-from fields.chain import PLATFORM, Ask
+from fields.chain import NOON, PLATFORM, SIGNER, Ask
 from signalbox_api.keys import adopt_key, new_key
 
 DOMAIN, AGENT, ASSET = "Domain/retail/retail", "Agent/retail/search", "DataAsset/retail/ledger"
@@ -216,6 +216,15 @@ CASES = [
         lambda it: it.caller(FRESH.key),
         ("retail/search by k", EXPIRED),
         given={KEYS: [{"name": "k", "sha256": FRESH.sha256}]},
+    ),
+    Case(
+        "Agent.credentials.serviceAccounts",
+        "the token of a ServiceAccount that is listed opens like a key",
+        AGENT,
+        ["another"],
+        ["runner"],
+        lambda it: it.caller(SIGNER.token("retail", "runner", now=NOON)),
+        (UNKNOWN, "retail/search by serviceAccount/runner"),
     ),
     Case(
         "DataAsset.domain",

@@ -20,6 +20,7 @@ from signalbox_ledger.client import Shortage
 from signalbox_ledger.documents import run_document
 from signalbox_ledger.records import Usage
 from signalbox_operator.compiler import Compilation, compile_objects
+from signalbox_operator.compiler.workloads import WorkloadIdentity
 from signalbox_operator.facts import AccountFacts, FleetFacts
 from signalbox_operator.status import Report, with_status
 from signalbox_proxy.accounts import accounts_for
@@ -41,6 +42,7 @@ from signalbox_proxy.shortages import Short, may_go_cheaper, shortage_refusal
 from signalbox_proxy.surfaces import SURFACES
 from signalbox_proxy.surfaces.multipart import Upload
 from signalbox_snapshot import codec
+from support.workload_tokens import UID, TokenIssuer, issuer_of
 
 PLATFORM = "signalbox-system"
 
@@ -106,12 +108,19 @@ class Answer:
     decision: Decision
 
 
+SIGNER = TokenIssuer("cluster")
+CLUSTER = WorkloadIdentity((issuer_of(SIGNER),), {"retail/runner": UID})
+"""The cluster in which the company lives: one ServiceAccount, and who signs its tokens."""
+
+
 class Company:
     """Objects in force."""
 
     def __init__(self, objects: list[Resource]) -> None:
         self.objects = objects
-        self.compilation: Compilation = compile_objects(objects, platform_namespace=PLATFORM)
+        self.compilation: Compilation = compile_objects(
+            objects, platform_namespace=PLATFORM, identity=CLUSTER
+        )
         payload = codec.encode(self.compilation.snapshot)
         self.version = codec.version(payload)
         self.runtime = Runtime.build(codec.decode(payload), version=self.version, generation=7)

@@ -228,7 +228,7 @@ def test_a_fault_is_refused_with_its_path(snapshot: wire.Snapshot, fault: str) -
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"null", b"[]", b"{}", b'{"schema":1}', b"\xff\xfe", b'{"schema":1', b"[" * 200_000],
+    [b"", b"null", b"[]", b"{}", b'{"schema":2}', b"\xff\xfe", b'{"schema":2', b"[" * 200_000],
     ids=["empty", "null", "list", "no fields", "too few", "no UTF-8", "cut", "deep"],
 )
 def test_what_is_no_snapshot_at_all_is_refused(payload: bytes) -> None:
@@ -245,8 +245,8 @@ def test_deep_nesting_in_a_field_is_refused(snapshot: wire.Snapshot) -> None:
 @pytest.mark.parametrize(
     "respell",
     [
-        lambda payload: payload.replace(b'"schema":1', b'"schema": 1'),
-        lambda payload: payload.replace(b'"schema":1', b'"schema":1,"schema":1'),
+        lambda payload: payload.replace(b'"schema":2', b'"schema": 2'),
+        lambda payload: payload.replace(b'"schema":2', b'"schema":2,"schema":2'),
         lambda payload: payload.replace(b"mini", b"\\u006dini"),
         lambda payload: payload + b"\n",
     ],

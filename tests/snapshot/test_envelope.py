@@ -156,7 +156,7 @@ def test_every_truncation_is_refused(snapshot: wire.Snapshot) -> None:
 
 def test_a_signed_snapshot_is_checked_all_the_same() -> None:
     """The signature says who wrote it, not that it is right; the path leads into the snapshot."""
-    payload = b'{"schema":2}'
+    payload = b'{"schema":3}'
     data = envelope.encode(envelope.seal(KEY, fleet="prod", generation=1, payload=payload))
     with pytest.raises(EnvelopeError) as caught:
         envelope.open_sealed(data, TRUSTED, "prod")

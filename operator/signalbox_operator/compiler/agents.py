@@ -11,13 +11,15 @@ from signalbox_api.agent import AgentKey
 from signalbox_operator.compiler.conversion import epoch_seconds, sensitivity
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.references import World, find, find_model
+from signalbox_operator.compiler.workloads import build_accounts
 from signalbox_snapshot import snapshot as wire
 
 
 def build_agent(world: World, written: Agent, agent: Agent, case: Case) -> wire.Agent | None:
     """The agent without its budgets; None where its domain is not in force: nobody pays for it.
 
-    `agent` is the form to build, `written` the one that people see: keys must stand in both.
+    `agent` is the form to build, `written` the one that people see: keys and ServiceAccounts must
+    stand in both.
 
     A model that does not exist is left out of its list. With a default data asset that does not
     exist no model remains: without it, requests would be classified too low.
@@ -39,6 +41,9 @@ def build_agent(world: World, written: Agent, agent: Agent, case: Case) -> wire.
         models=models if complete else [],
         tools=None if spec.tools is None else sorted(spec.tools.allow),
         budgets=[],
+        service_accounts=build_accounts(
+            world.identity, world.account_holders, (agent, written), case
+        ),
     )
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from signalbox_api import (
     Agent,
     Budget,
@@ -39,6 +41,7 @@ from signalbox_operator.compiler.forms import (
 from signalbox_operator.compiler.models import settle_models
 from signalbox_operator.compiler.policies import build_policy
 from signalbox_operator.compiler.references import World
+from signalbox_operator.compiler.workloads import WorkloadIdentity, holders
 from signalbox_snapshot import snapshot as wire
 
 _Kind = TypeVar("_Kind", bound=Resource)
@@ -74,12 +77,14 @@ def compile_objects(
     platform_namespace: str,
     simulate_url: str | None = None,
     previous: Mapping[ResourceKey, Resource] | None = None,
+    identity: WorkloadIdentity | None = None,
 ) -> Compilation:
     """Compiles objects into the snapshot of a fleet.
 
     `previous` are the accepted forms of the compilation before (`Compilation.in_force`): an
     update that cannot act leaves them in force. `simulate_url` sends every lane to a simulated
-    provider. Objects under deletion count as deleted. Never raises for what an object says.
+    provider. `identity` is what the cluster says of ServiceAccounts and their tokens, None where
+    there is none. Objects under deletion count as deleted. Never raises for what an object says.
     """
     before = previous or {}
     written, copies = _unique(objects)
@@ -87,6 +92,7 @@ def compile_objects(
         platform=platform_namespace,
         simulate_url=simulate_url,
         declared=frozenset(resource.key for resource in written),
+        identity=identity,
     )
     fleet = _settle(world, written, before)
     states = {state.key: _with_copies(state, copies) for state in fleet.states()}
@@ -101,6 +107,7 @@ def compile_objects(
             models=_sorted(fleet.models.wires),
             budgets=_sorted(fleet.budgets.wires),
             policies=_sorted(fleet.policies.wires),
+            issuers=msgspec.UNSET if identity is None else identity.wire_issuers(),
         ),
         findings=tuple(sorted(findings, key=order)),
         states={key: states[key] for key in sorted(states)},
@@ -142,6 +149,7 @@ def _settle(
     )
     world.data_assets = assets.wires
     as_written = _of_kind(written, Agent)
+    world.account_holders = holders(as_written, before)
     agents = _settle_all(
         as_written,
         before,

@@ -14,6 +14,7 @@ from typing import Final
 from signalbox_api import ResourceKey, resolve_ref
 from signalbox_api.conditions import Reason
 from signalbox_operator.compiler.findings import Case
+from signalbox_operator.compiler.workloads import WorkloadIdentity
 from signalbox_snapshot import snapshot as wire
 
 _MANY_NAMES: Final = 1000
@@ -33,6 +34,8 @@ class World:
     allowed_namespaces: dict[str, frozenset[str]] = field(default_factory=dict)
     data_assets: dict[str, wire.DataAsset] = field(default_factory=dict)
     agents: dict[str, wire.Agent] = field(default_factory=dict)
+    identity: WorkloadIdentity | None = None
+    account_holders: dict[str, str] = field(default_factory=dict)
     suggestions: int = 50
     """How many more similar names are searched for: a search costs more than all the rest."""
 
