@@ -78,6 +78,9 @@ def watch_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.peering.standalone = True
+    # Kinds are there before an operator is (the chart sees to it): the right to watch every CRD of
+    # the cluster is not needed. Where they came later, the canary ends the process.
+    settings.scanning.disabled = True
     settings.watching.server_timeout = SERVER_TIMEOUT_S
     settings.watching.inactivity_timeout = INACTIVITY_S
     settings.watching.connect_timeout = CONNECT_S
