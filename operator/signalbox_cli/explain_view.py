@@ -10,10 +10,18 @@ from signalbox_cli.explaining import AccountView, Explanation
 from signalbox_cli.terminal import Cell, Heading, print_table, styled
 from signalbox_ledger.money import format_usd
 from signalbox_proxy.classification import Facts
+from signalbox_proxy.prompt_caching import caching_of
 from signalbox_proxy.routing import Decision
-from signalbox_snapshot.snapshot import SENSITIVITY_NAMES
+from signalbox_proxy.wire_formats import cache_write_on, places_points
+from signalbox_snapshot.snapshot import SENSITIVITY_NAMES, PromptCaching
 
 _WIDTH: Final = 11
+
+CACHING: Final[dict[PromptCaching, str]] = {
+    "Keep": "the client's own cache points are kept",
+    "Place": "cache points are placed where the client set none",
+    "Off": "cache points are taken out",
+}
 
 
 def print_explanation(console: Console, explanation: Explanation) -> None:
@@ -47,6 +55,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
         "modelAsked": decision.asked if decision else None,
         "objective": decision.objective if decision else None,
         "policies": list(decision.policy.policies) if decision else [],
+        "promptCaching": caching_of(decision.policy) if decision else None,
         "candidates": _candidates(decision) if decision else [],
         "dryRunRefusals": list(decision.dry_run_refusals) if decision else [],
         "budgets": [_budget(view) for view in explanation.accounts],
@@ -78,6 +87,7 @@ def _decision(console: Console, decision: Decision) -> None:
     policies = ", ".join(decision.policy.policies) or "none that match"
     _line(console, "Policies", policies)
     _line(console, "Asked for", f"{decision.asked}; the {decision.objective} acceptable lane wins")
+    _line(console, "Caching", _caching(decision))
     rows: list[list[Cell]] = [
         [
             styled("won", "green") if rank == 1 else f"{rank}.",
@@ -107,6 +117,17 @@ def _decision(console: Console, decision: Decision) -> None:
         print_table(console, [*titles, *money, Heading("WHY", wraps=True)], rows)
     for sentence in decision.dry_run_refusals:
         _line(console, "Dry run", styled(f"would be refused by {sentence}", "yellow"))
+
+
+def _caching(decision: Decision) -> str:
+    """What becomes of cache points, by whose word, and where they go."""
+    chosen = decision.policy.preferences.caching
+    by = "" if chosen is None else f", by {chosen.policy}"
+    text = f"{CACHING[caching_of(decision.policy)]}{by}"
+    placed = [quote for quote in decision.ranking if places_points(decision.request, quote.lane)]
+    if not placed:
+        return text
+    return f"{text}; on " + ", ".join(_short(quote.lane.id) for quote in placed)
 
 
 def _accounts(console: Console, accounts: list[AccountView]) -> None:
@@ -166,6 +187,8 @@ def _candidates(decision: Decision) -> list[dict[str, Any]]:
             "expectedUsd": format_usd(quote.expected_nano),
             "boundUsd": format_usd(quote.worst_nano),
             "boundTokens": {"input": quote.bound.input, "output": quote.bound.output},
+            "cachePoints": "placed" if places_points(decision.request, quote.lane) else "kept",
+            "cacheWriteHeld": cache_write_on(decision.request, quote.lane),
         }
         for rank, quote in enumerate(decision.ranking, 1)
     ]

@@ -101,7 +101,7 @@ def _decide(
     decision = explanation.decision = decide(runtime, facts, request)
     accounts = accounts_for(agent, facts)
     best = decision.ranking[0] if decision.ranking else None
-    quoter = Quoter(request)
+    quoter = Quoter(decision.request)
     explanation.accounts = [
         _view(account, best, quoter, _left(account, left)) for account in accounts
     ]

@@ -125,6 +125,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     hidden = ("bound_nano", "expected_nano", "cost_nano", "duration_us", "first_chunk_us")
     return {
         **_without(document, *hidden),
+        "wire_format": attempt.wire_format or "",
         "started_at": timestamp_text(attempt.started_at),
         "duration_ms": _milliseconds(attempt.duration_us),
         "first_chunk_ms": _milliseconds(attempt.first_chunk_us),

@@ -10,7 +10,7 @@ from pathlib import Path
 from signalbox_ledger.database import Database, DatabaseError
 from signalbox_ledger.migrations import tables
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision: what `migrations.tables` makes and what `migrations/versions` lead to."""
 
 VERSION_TABLE = "ledger_revision"

@@ -77,7 +77,11 @@ class HoldPart(Record, frozen=True):
 
 
 class Attempt(Record, frozen=True):
-    """One call of a provider. `number` counts from 1 within the run."""
+    """One call of a provider. `number` counts from 1 within the run.
+
+    `wire_format` is what was spoken to the lane; nothing in records from before it was kept, which
+    so keep their digests.
+    """
 
     number: int
     model: str
@@ -102,6 +106,7 @@ class Attempt(Record, frozen=True):
     holds: list[HoldPart] = []
     provider_request_id: str = ""
     detail: str = ""
+    wire_format: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Verdict(Record, frozen=True):

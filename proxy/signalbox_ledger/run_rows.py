@@ -32,7 +32,7 @@ ATTEMPT_COLUMNS = (
     *("status", "outcome", "settlement", "bound_nano_usd", "bound_tokens", "expected_nano_usd"),
     *("cost_nano_usd", "tokens_input", "tokens_cached", "tokens_cache_write_5m"),
     *("tokens_cache_write_1h", "tokens_output", "tokens_reasoning", "holds"),
-    *("provider_request_id", "detail"),
+    *("provider_request_id", "detail", "wire_format"),
 )
 CHARGE_COLUMNS = (
     *("timestamp", "run_id", "attempt", "meter", "kind", "quantity", "unit_price"),
@@ -110,6 +110,7 @@ def _attempt_cells(attempt: Attempt) -> Row:
         *(attempt.first_chunk_us, attempt.status, attempt.outcome, attempt.settlement),
         *(attempt.bound_nano, attempt.bound_tokens, attempt.expected_nano, attempt.cost_nano),
         *(*used, _text(attempt.holds), attempt.provider_request_id, attempt.detail),
+        "" if attempt.wire_format is msgspec.UNSET else attempt.wire_format,
     )
 
 
@@ -203,6 +204,7 @@ def _read_attempt(row: Mapping[str, Any]) -> Attempt:
         "expected_nano": row["expected_nano_usd"],
         "cost_nano": row["cost_nano_usd"],
         "usage": usage,
+        "wire_format": row["wire_format"] or msgspec.UNSET,
         "holds": msgspec.json.decode(row["holds"], type=list[HoldPart]),
     }
     return Attempt(**_same_names(Attempt, row, renamed))

@@ -32,10 +32,11 @@ class Quote(msgspec.Struct, frozen=True):
 
     `output_limit` is what the provider will be told; None where the surface has no output.
     `grown_bytes` is by how much the text that is sent exceeds the client's: see `token_bound`.
-    `is_free` says that nobody bills it: it counts in no budget, and its expected cost only ranks
-    the model that it asks about. `cached_tokens` of its input are expected to be read from the
-    cache of its session, and priced so in `expected_nano` alone. `units` are set where the lane
-    bills by units: then no tokens. `heard` is the input as audio, where that may be dearer.
+    `is_free` says that nobody bills it: it counts as a request and costs nothing, and its expected
+    cost only ranks the model that it asks about. `cached_tokens` of its input are expected to be
+    read from the cache of its session, and priced so in `expected_nano` alone. `units` are set
+    where the lane bills by units: then no tokens. `heard` is the input as audio, where that may be
+    dearer.
     """
 
     lane: PreparedLane
@@ -61,7 +62,7 @@ class Quote(msgspec.Struct, frozen=True):
             return self.worst_nano
         if unit == "tokens":
             return self.bound_tokens
-        return 0 if self.is_free else 1
+        return 1
 
 
 class Quoter:

@@ -70,6 +70,7 @@ class AttemptDraft:
             holds=self.holds,
             provider_request_id=self.provider_request_id,
             detail=self.detail,
+            wire_format=lane.wire_format,
         )
 
 

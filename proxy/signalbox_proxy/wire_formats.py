@@ -25,7 +25,8 @@ NATIVE: Final[Mapping[SurfaceName, WireFormat]] = {
 """The format of each surface: lanes that speak it are sent what the client wrote."""
 
 FREE: Final[frozenset[SurfaceName]] = frozenset({"count_tokens"})
-"""Surfaces that no provider bills: nothing is held for them, and they count in no budget."""
+"""Surfaces that no provider bills: no money and no tokens are held for them. Each is a request all
+the same: who limits requests limits what a provider is asked."""
 
 _WITHOUT_CACHE_POINTS: Final[frozenset[WireFormat]] = frozenset({"openai", "gemini"})
 """Formats that a translation writes no cache points into: their providers cache by themselves."""

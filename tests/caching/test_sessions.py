@@ -96,6 +96,7 @@ def test_the_second_request_reads_what_the_first_one_wrote_and_is_charged_what_i
     assert written > 4096
     assert usage(second)["cached_input"] == written
     assert "cache_write_5m" not in usage(second)
+    assert [each["wire_format"] for each in second["attempts"]] == [wire]
     (line,) = [each for each in second["charges"] if each["meter"] == "cached_input"]
     saved = float(line["cache_saving_usd"])
     assert saved == pytest.approx(written * 0.9e-6), "reading costs a tenth of the input's price"

@@ -404,6 +404,19 @@ def route_price_cap(it: Company) -> None:
 
 
 @claim
+def route_prompt_caching(it: Company) -> None:
+    long = {"system": "Answer as the guide says. " * 50}
+    asked = Ask("shop/bot", "claude-haiku-4-5", surface="messages", body=long)
+    (block,) = it.call(asked)["body"]["system"]
+    assert block["cache_control"] == {"type": "ephemeral"}
+    quote = it.bound(asked)
+    # each token that may be read at 1.25 dollars a million, 1000 out at 5, 3 of rounding
+    assert quote.worst_nano == quote.bound.input * 1250 + 5_000_000 + 3
+    charges = it.record(asked, Usage(cached_input=8000))["charges"]
+    assert [line["cache_saving_usd"] for line in charges] == ["0.0072"]
+
+
+@claim
 def route_quality_floor(it: Company) -> None:
     assert it.lanes(ask("auto")) == ["llama-3.3-70b-instruct/own", "gpt-5/us"]
     assert it.lanes(ask("auto", x_workload="advice")) == ["gpt-5/us"]

@@ -17,6 +17,7 @@ from signalbox_proxy.calling import carrier_for, upstream_call
 from signalbox_proxy.classification import Facts
 from signalbox_proxy.decision_record import decision_record
 from signalbox_proxy.routing import Decision, decide
+from signalbox_proxy.run_draft import AttemptDraft
 from signalbox_proxy.runtime import Runtime
 from signalbox_proxy.surfaces import SURFACES
 from signalbox_snapshot.snapshot import Lane, Model, Snapshot
@@ -308,3 +309,15 @@ def test_a_lane_that_a_newer_snapshot_points_elsewhere_holds_nothing() -> None:
     ]
     one, other = (CacheHome.of(each.models[f"{PLATFORM}/mini"].lanes[0]) for each in found)
     assert one != other
+
+
+def test_a_count_of_tokens_is_held_for_nothing() -> None:
+    body = {"model": "mini", "system": GUIDE, "messages": message()["messages"]}
+    quote = decided(given("Place", claude()), "count_tokens", body).ranking[0]
+    assert [quote.amount(unit) for unit in ("usd", "tokens", "requests")] == [0, 0, 1]
+
+
+def test_an_attempt_says_which_format_was_spoken() -> None:
+    quote = decided(given(None, claude()), "messages", message()).ranking[0]
+    attempt = AttemptDraft(number=1, quote=quote, started_at=NOW, holds=[]).record()
+    assert attempt.wire_format == "anthropic"

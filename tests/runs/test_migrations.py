@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 from alembic.config import Config
@@ -24,7 +25,15 @@ from signalbox_ledger.read_store import LedgerUnreadableError
 from signalbox_ledger.reading import LedgerReader
 from signalbox_ledger.run_store import RecordRefusedError
 from support.postgres import PostgresServer
-from support.recorded_runs import NOON, correct, make_charge, make_run, record, refused_run
+from support.recorded_runs import (
+    NOON,
+    correct,
+    make_attempt,
+    make_charge,
+    make_run,
+    record,
+    refused_run,
+)
 
 BEFORE = Path(__file__).with_name("before_migrations.sql")
 FACTS = ("inference_run", "attempt", "charge_record", "eval_result", "run_data_asset")
@@ -250,6 +259,39 @@ def test_a_ledger_that_knew_tokens_only_records_images_now(
         assert found == "images"
         with pytest.raises(RecordRefusedError):
             correct(upgraded, "r_1", [make_charge(meter="gold", kind="correction")], NOON)
+
+
+def test_a_ledger_without_the_format_of_attempts_gets_it_and_keeps_its_rows(
+    nowhere: Path | str,
+) -> None:
+    with closing(open_database(nowhere)) as new:
+        record(new, [make_run("r_1")])
+        wide = described(new)
+        new.execute("ALTER TABLE attempt DROP COLUMN wire_format")
+        new.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0002'")
+    with closing(open_database(nowhere)) as upgraded:
+        assert described(upgraded) == wide
+        run = make_run("r_2", attempts=[make_attempt(1, wire_format="bedrock")])
+        record(upgraded, [run])
+        found = upgraded.query("SELECT run_id, wire_format FROM attempt ORDER BY run_id")
+        assert found == [("r_1", ""), ("r_2", "bedrock")]
+        without = [name for name in run_rows.ATTEMPT_COLUMNS if name != "wire_format"]
+        columns = ", ".join(name for name in without if name not in ("run_id", "number"))
+        upgraded.execute(
+            f"INSERT INTO attempt (run_id, number, {columns}) SELECT run_id, 2, {columns} "
+            "FROM attempt WHERE run_id = 'r_2'"
+        )
+        ((written,),) = upgraded.query("SELECT wire_format FROM attempt WHERE number = 2")
+        assert written == "", "the release before still writes while a fleet is renewed"
+
+
+def test_a_record_from_before_formats_were_kept_has_the_digest_that_it_had() -> None:
+    old = make_run("r_1")
+    assert b"wire_format" not in msgspec.json.encode(old)
+    assert (
+        run_rows.storable(old)[1]
+        != run_rows.storable(make_run("r_1", attempts=[make_attempt(1, wire_format="openai")]))[1]
+    )
 
 
 def test_the_release_before_refuses_a_ledger_that_was_upgraded(old: Path) -> None:

@@ -60,11 +60,23 @@ def test_a_model_of_another_format_is_counted_here_and_that_is_said(
     assert market.attempts_of([headers["x-signalbox-run-id"]]) == []
 
 
-def test_a_count_counts_in_no_budget_of_requests(market: Market) -> None:
-    with anthropic.Anthropic(base_url=market.url, api_key=market.key("counted")) as client:
-        for _ in range(3):
+def test_a_count_that_is_sent_is_a_request_to_who_limits_requests(market: Market) -> None:
+    """The agent has one an hour. A count that nobody is asked for is none."""
+    with anthropic.Anthropic(
+        base_url=market.url, api_key=market.key("counted"), max_retries=0
+    ) as client:
+        for _ in range(2):
+            assert "x-signalbox-counted-by" in counted(client, "gpt-5-mini")[1]
+        _, headers = counted(client)
+        seen = market.requests()
+        with pytest.raises(anthropic.RateLimitError, match="counted") as refused:
             counted(client)
-        client.messages.create(model=CLAUDE, max_tokens=10, messages=ASK)
+        with pytest.raises(anthropic.RateLimitError):
+            client.messages.create(model=CLAUDE, max_tokens=10, messages=ASK)
+    assert market.requests() == seen
+    assert market.run(headers["x-signalbox-run-id"])["cost_usd"] == "0.00"
+    refusal = market.run(refused.value.response.headers["x-signalbox-run-id"])
+    assert (refusal["outcome"], refusal["refusal"]["code"]) == ("refused", "rate_limited")
 
 
 def test_a_prompt_that_may_not_leave_is_not_sent_to_be_counted(market: Market) -> None:

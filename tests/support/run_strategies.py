@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+import msgspec
 from hypothesis import strategies as st
 
 from signalbox_ledger import records
@@ -77,6 +78,7 @@ def attempts(draw: st.DrawFn, number: int) -> Attempt:
         holds=draw(st.lists(HOLDS, max_size=2)),
         provider_request_id=draw(TEXTS),
         detail=draw(TEXTS),
+        wire_format=draw(st.sampled_from([msgspec.UNSET, "openai", "bedrock"])),
     )
 
 

@@ -81,7 +81,7 @@ CREATE TABLE run_data_asset (
   PRIMARY KEY (asset, timestamp, run_id)
 ) STRICT, WITHOUT ROWID;
 
--- One call of a provider. Token columns are NULL where no usage record came: missing is not zero.
+-- One call of a provider. wire_format is '' in records from before it was kept. Token columns are NULL where no usage record came: missing is not zero.
 CREATE TABLE attempt (
   run_id                TEXT    NOT NULL REFERENCES inference_run (run_id),
   number                INTEGER NOT NULL CHECK (number >= 1),
@@ -116,7 +116,7 @@ CREATE TABLE attempt (
   tokens_reasoning      INTEGER CHECK (tokens_reasoning >= 0),
   holds                 TEXT    NOT NULL,
   provider_request_id   TEXT    NOT NULL,
-  detail                TEXT    NOT NULL,
+  detail                TEXT    NOT NULL, wire_format TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (run_id, number)
 ) STRICT, WITHOUT ROWID;
 

@@ -232,7 +232,9 @@ CHAT: Final = FieldTable(
         "reasoning_effort": _neutral(Effort, "reasoning counts towards the output limit"),
         "verbosity": _neutral(Literal["low", "medium", "high"], "output stays within its limit"),
         "store": _neutral(bool, "not billed"),
-        "prompt_cache_key": _neutral(str, "can only make input cheaper"),
+        "prompt_cache_key": Field(
+            "governed", str, "becomes the domain's own: two domains share no cache"
+        ),
         "prompt_cache_retention": _neutral(
             Literal["in_memory", "24h"], "can only make input cheaper"
         ),

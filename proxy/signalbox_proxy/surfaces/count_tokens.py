@@ -1,7 +1,8 @@
 """Anthropic's count of a message's tokens: `POST /v1/messages/count_tokens`.
 
-Providers do not bill it. What is sent is a whole prompt all the same, so it passes the same steps
-as the message itself; only nothing is held for it, and it counts in no budget.
+Providers do not bill it. What is sent is a whole prompt all the same, and it uses up their limits
+of requests, so it passes the same steps as the message itself: permission, residency, sensitivity,
+budgets of requests. No money and no tokens are held for it.
 """
 
 from collections.abc import Mapping

@@ -143,7 +143,9 @@ RESPONSES: Final = FieldTable(
         "top_p": _neutral(Share, "sampling"),
         "top_logprobs": _neutral(Annotated[int, Meta(ge=0, le=20)], "returned, not billed"),
         "truncation": _neutral(Literal["auto", "disabled"], "can only shorten the input"),
-        "prompt_cache_key": _neutral(str, "can only make input cheaper"),
+        "prompt_cache_key": Field(
+            "governed", str, "becomes the domain's own: two domains share no cache"
+        ),
         "prompt_cache_retention": _neutral(
             Literal["in_memory", "24h"], "can only make input cheaper"
         ),
