@@ -180,7 +180,9 @@ def prices_of_units(at: str, **given: Any) -> list[Case]:
     image = f"{at}price.perImage[]"
     hears = {"price__perMinute": ABSENT, "price__input": "1", "limits__maxOutputTokens": 10}
     return [
-        holds(DRAWN, (80_000_000, 90_000_000), f"{image}.price", "costs more", "0.08", "0.09", **given),
+        holds(
+            DRAWN, (80_000_000, 90_000_000), f"{image}.price", "costs more", "0.08", "0.09", **given
+        ),
         *(
             Case(
                 f"Model.{image}.{name}",
@@ -190,7 +192,9 @@ def prices_of_units(at: str, **given: Any) -> list[Case]:
                 now,
                 lambda it, name=name: it.call(DRAWN)["body"][name],
                 (was, now),
-                given={f"{STUDIO}: {path.replace('__', '.')}": each for path, each in given.items()},
+                given={
+                    f"{STUDIO}: {path.replace('__', '.')}": each for path, each in given.items()
+                },
             )
             for name, was, now in (("size", "1024x1024", "512x512"), ("quality", "hd", "standard"))
         ),

@@ -14,6 +14,7 @@ from signalbox_api import Resource
 from signalbox_api.keys import adopt_key, new_key
 from signalbox_api.load import read_paths, read_text
 from signalbox_ledger.records import Usage
+from signalbox_proxy.surfaces.multipart import Upload
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 SAMPLES = sorted((MANIFESTS / "samples").glob("*.yaml"))
@@ -254,6 +255,41 @@ def model_embeddings(it: Company) -> None:
     assert it.record(embedding, Usage(input=MILLION))["cost_usd"] == "0.02"
     assert it.bound(embedding).bound.output == 0
     assert it.lanes(ask("text-embedding-3-small")) == "no_capable_lane"
+
+
+@claim
+def model_images_generation(it: Company) -> None:
+    def drawn(**asked: Any) -> Ask:
+        return Ask("shop/bot", "dall-e-3", "images", asked)
+
+    assert it.bound(drawn()).worst_nano == 40_000_000
+    assert it.call(drawn())["body"]["size"] == "1024x1024"
+    assert it.bound(drawn(quality="hd", n=2)).worst_nano == 160_000_000
+    assert it.lanes(drawn(size="512x512")) == "no_price"
+    by_tokens = it.bound(Ask("shop/bot", "gpt-image-1", "images"))
+    assert by_tokens.bound.output == 6240
+    assert it.lanes(ask("dall-e-3")) == "no_capable_lane"
+
+
+@claim
+def model_audio(it: Company) -> None:
+    heard = Ask("shop/bot", "whisper-1", "transcriptions")
+    mp3 = {"file": Upload("mp3", "audio/mpeg", memoryview(b"ID3"))}
+    assert it.bound(heard).worst_nano == 6_000_000
+    assert it.lanes(Ask("shop/bot", "whisper-1", "transcriptions", mp3)) == "no_bound"
+    assert it.bound(Ask("shop/bot", "gpt-4o-transcribe", "transcriptions", mp3)).bound_tokens == 18_000
+    assert it.bound(Ask("shop/bot", "tts-1", "speech")).worst_nano == 15_000_000
+
+
+@claim
+def model_rerank(it: Company) -> None:
+    asked = Ask("shop/bot", "rerank-v3.5", "rerank")
+    assert it.bound(asked).worst_nano == 2_000_000
+    assert it.call(asked)["url"] == "https://api.cohere.com/v2/rerank"
+    many = Ask("shop/bot", "rerank-v3.5", "rerank", {"documents": ["a"] * 101})
+    assert it.bound(many).worst_nano == 4_000_000
+    own = it.bound(Ask("shop/bot", "bge-reranker", "rerank"))
+    assert own.units is None
 
 
 @claim

@@ -1,0 +1,64 @@
+"""What is held before anything is sent: every image, every search that bytes may make, room."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signalbox_proxy.model_request import ModelRequest
+from signalbox_proxy.refusals import Refusal
+from signalbox_proxy.surfaces import IMAGES, RERANK
+from signalbox_proxy.upload_room import UploadRoom
+
+
+def rank(documents: list[Any], query: str = "Who pays?", **more: Any) -> ModelRequest:
+    body = {"model": "rerank", "query": query, "documents": documents}
+    return RERANK.parse(body | more, {})
+
+
+def searches(request: ModelRequest) -> int:
+    assert request.units is not None
+    assert request.units.quantity is not None
+    return request.units.quantity
+
+
+def test_each_image_is_held() -> None:
+    request = IMAGES.parse({"model": "painter", "prompt": "Fog", "n": 7}, {})
+    assert request.units is not None
+    assert (request.units.quantity, request.choices) == (7, 7)
+
+
+@given(
+    sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=300),
+    query=st.integers(1, 1200),
+    most=st.none() | st.integers(1, 5000),
+)
+def test_searches_are_held_by_what_the_bytes_may_make(
+    sizes: list[int], query: int, most: int | None
+) -> None:
+    """A byte is a token at worst; a chunk has 500 of them, with the query or beside it."""
+    more = {} if most is None else {"max_tokens_per_doc": most}
+    held = searches(rank(["a" * size for size in sizes], "q" * query, **more))
+    chunks = 0
+    for size in sizes:
+        tokens = size if most is None else min(size, most)
+        together = -(-(query + tokens) // 500)
+        beside = -(-tokens // (500 - query)) if query < 500 else tokens
+        chunks += max(1, together, beside)
+    assert held >= -(-chunks // 100)
+
+
+def test_by_tokens_each_document_is_read_with_the_query() -> None:
+    request = rank(["abc", "de", {"text": "f"}], "qq")
+    assert request.text_bytes == 3 * 2 + 6
+
+
+def test_room_for_files_is_bounded_and_given_back() -> None:
+    room = UploadRoom(100)
+    assert room.enter(60) == 60
+    with pytest.raises(Refusal) as refused:
+        room.enter(41)
+    assert (refused.value.code, refused.value.retry_after_s) == ("not_ready", 2)
+    room.leave(60)
+    assert room.enter(100) == 100
