@@ -33,8 +33,9 @@ RUN /opt/signalbox/bin/pip install --no-deps --no-build-isolation --no-index . \
 
 FROM ${BASE}
 COPY --from=build /opt/signalbox /opt/signalbox
-ENV PATH=/opt/signalbox/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
-# A number, so that a cluster can see that it is not root's; it needs no name and no home.
+# USER: who asks for the name of a user that /etc/passwd does not know (kopf does) is answered, whatever its number.
+ENV PATH=/opt/signalbox/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp USER=signalbox
+# A number, so that a cluster can see that it is not root's.
 USER 65532:65532
 WORKDIR /tmp
 EXPOSE 8080 8081 9090 9443

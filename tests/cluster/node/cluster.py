@@ -39,8 +39,6 @@ def up() -> None:
     down()
     for name in build.GROUPS["node"]:
         build.program(name)
-    for name in ("pause", "coredns"):  # before the clock of the cluster's own start runs
-        getattr(images, name)()
     kube = _start()
     archives = [getattr(images, name)() for name in _IMAGES]
     with _told("the node is ready"):
@@ -69,6 +67,8 @@ def down() -> None:
             Path("/proc/sys", name).write_text(value)
     _remove_cgroups()
     shutil.rmtree(layout.DATA, ignore_errors=True)
+    with contextlib.suppress(OSError):  # a place for a mount, unless somebody uses it
+        Path("/var/lib/cni").rmdir()
     _RUNNING.unlink(missing_ok=True)
 
 
