@@ -5,6 +5,7 @@ status are the same. It runs at the start, whenever a file changes, and once a s
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from signalbox_cli.manifest_folder import Compiled, compiled
 from signalbox_cli.settings import UpSettings
 from signalbox_operator.control_port import ControlPort, ProxyAddress, ProxyStatus, Rejected
 from signalbox_operator.difference import difference
+from signalbox_operator.going_back import RollbackError, next_pin
 from signalbox_operator.head import HeadError, HeadMovedError
 from signalbox_operator.history import Record
 from signalbox_operator.publish import Publisher, Rollout
+from signalbox_operator.target import Targets
 from signalbox_snapshot import codec
 from signalbox_snapshot.check import SnapshotError
 
@@ -50,6 +53,7 @@ class Controller:
         self._fleet = fleet
         self._publisher = publisher
         self._control = control
+        self._targets = Targets(publisher.fetch)
         self.catalogue = Catalogue(settings)
         self.applied: Applied | None = None
         self._one_at_a_time = asyncio.Lock()
@@ -115,6 +119,19 @@ class Controller:
             if behind and address.name not in refused and not rollout.pending:
                 await self._publisher.push_to(address)
 
+    async def keep_pin(self) -> None:
+        """Releases anew where somebody asked to go back, or where that is over."""
+        head = await self._publisher.head()
+        with contextlib.suppress(RollbackError):
+            pin = head.pin if head is not None else None
+            if head is not None and next_pin(pin, self._rollback(), int(time.time())) != pin:
+                await self.apply()
+
+    def _rollback(self) -> str:
+        """What `signalbox rollback` asked for last."""
+        path = self._settings.state.rollback
+        return path.read_text() if path.exists() else ""
+
     async def _release(self, reading: Reading, whole: Compiled) -> Applied:
         try:
             return await self._publish(reading, whole)
@@ -125,9 +142,15 @@ class Controller:
         head = await self._publisher.head()
         before = codec.decode(head.envelope.snapshot.encode()) if head else None
         snapshot = whole.compilation.snapshot
-        changes = tuple(difference(before, snapshot))
-        record = Record(at=int(time.time()), changes=changes)
-        rollout = await self._publisher.release(snapshot, self._fleet.addresses, record)
+        version = codec.version(codec.encode(snapshot))
+        target = await self._targets.choose(snapshot, version, head, self._rollback())
+        changes = tuple(difference(before, target.snapshot))
+        restores = target.pin.generation if target.pin else 0
+        record = Record(int(time.time()), changes=changes, restores=restores, pin=target.pin)
+        anew = head is not None and head.pin != target.pin
+        rollout = await self._publisher.release(
+            target.snapshot, self._fleet.addresses, record, anew=anew
+        )
         problem = "; ".join(
             f"{each.proxy} refuses the snapshot: {each.path}: {each.reason}"
             for each in rollout.rejections

@@ -15,6 +15,8 @@ _COMMANDS: Final = {
     "explain": ("signalbox_cli.explain", "Show what would happen to a request."),
     "key": ("signalbox_cli.key", "Make or adopt API keys of agents."),
     "runs": ("signalbox_cli.runs", "List runs, or show one whole."),
+    "history": ("signalbox_cli.history", "List releases and what each changed."),
+    "rollback": ("signalbox_cli.rollback", "Go back to an earlier release for a while."),
     "report": ("signalbox_cli.report", "Answer questions from the ledger."),
     "reconcile": ("signalbox_cli.reconcile", "Compare a provider's bill with the ledger."),
     "prices": ("signalbox_cli.prices", "Take public prices into Models; compare."),

@@ -28,6 +28,20 @@ platform_namespace_option = click.option(
     help="Namespace that Models and shared Domains live in.",
 )
 
+cluster_option = click.option(
+    "--cluster",
+    is_flag=True,
+    help="Ask the cluster of the kubeconfig (KUBECONFIG, ~/.kube/config), not a state folder.",
+)
+
+fleet_option = click.option(
+    "--fleet",
+    envvar="SIGNALBOX_FLEET",
+    show_envvar=True,
+    default="",
+    help="Name of the Fleet in the cluster; the only one where it is not given.",
+)
+
 manifests_argument = click.argument(
     "manifests", metavar="DIR", type=click.Path(exists=True, path_type=Path)
 )

@@ -62,6 +62,11 @@ class StateFolder:
         return self.root / "head.json"
 
     @property
+    def rollback(self) -> Path:
+        """What `signalbox rollback` asked for last."""
+        return self.root / "rollback.json"
+
+    @property
     def signing_key(self) -> Path:
         """Private key that snapshots are signed with."""
         return self.root / "signing.key"

@@ -96,6 +96,7 @@ class StatusLoop:
         rejected = {each.proxy: each for each in rollout.rejections}
         statuses = await self._controller.statuses()
         await self._controller.catch_up(statuses)
+        await self._controller.keep_pin()
         proxies = tuple(
             ProxyFacts(address.name, ready=False)
             if status is None

@@ -9,7 +9,7 @@ have been the reason.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 from signalbox_operator.control_port import (
@@ -51,6 +51,7 @@ class FleetView:
         self._changed = changed
         self._head: Head | None = None
         self._refused_at: dict[str, float] = {}
+        self._heard: dict[str, ProxyStatus] = {}
         self._rolling_out = False
 
     async def run(self) -> None:
@@ -95,6 +96,12 @@ class FleetView:
             self._refused_at.clear()
         self._head = head
 
+    @property
+    def heard(self) -> Collection[ProxyStatus]:
+        """What each proxy said last, of all that are there: one that does not answer for a while is
+        of the release that it was."""
+        return self._heard.values()
+
     def ahead(self) -> int:
         """The highest generation that a proxy runs above the head, 0 where none does."""
         head = self._head.generation if self._head is not None else 0
@@ -122,6 +129,9 @@ class FleetView:
             for each, status in zip(asked, found, strict=True)
             if isinstance(status, ProxyStatus)
         }
+        names = {each.name for each in asked}
+        heard = self._heard | self.statuses
+        self._heard = {name: status for name, status in heard.items() if name in names}
 
     async def _catch_up(self) -> None:
         head = self._head

@@ -96,6 +96,10 @@ class Publisher:
             self._head = await self._store.read()
         return self._head
 
+    async def fetch(self, names: Sequence[str]) -> bytes:
+        """The content of chunks that the head names; see HeadStore."""
+        return await self._store.fetch(names)
+
     async def refresh(self) -> Head | None:
         """What is released, read anew."""
         self._head = None

@@ -4,11 +4,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from signalbox_operator.going_back import RollbackError, content_for_now, next_pin
 from signalbox_operator.head import Head, Pin
 from signalbox_operator.history import entry_of
 from signalbox_snapshot import codec
+from signalbox_snapshot import snapshot as wire
 from signalbox_snapshot.check import SnapshotError
+from signalbox_snapshot.schemas import lower
 from signalbox_snapshot.snapshot import Snapshot
 
 Fetch = Callable[[Sequence[str]], Awaitable[bytes]]
@@ -81,7 +85,8 @@ class Targets:
 
 def _fitted(old: Snapshot, written: Snapshot, pin: Pin) -> Target:
     """Raises RollbackError where the two do not go together in a form that proxies accept."""
-    snapshot = content_for_now(old, written)
+    whole = msgspec.structs.replace(content_for_now(old, written), schema=wire.SCHEMA)
+    snapshot = lower(whole, written.schema).snapshot
     payload = codec.encode(snapshot)
     try:
         codec.decode(payload)

@@ -134,6 +134,16 @@ class FaultyLink:
 
         self._do(now)
 
+    def freeze(self) -> None:
+        """Every open connection is half open from now on: nothing passes, nothing ends it. New
+        ones are as they should be."""
+
+        async def now() -> None:
+            for connection in self.open:
+                connection.frozen = True
+
+        self._do(now)
+
     def _arm(self, cut: Cut) -> None:
         async def now() -> None:
             self.cut = cut
@@ -205,6 +215,7 @@ class _Connection:
         self, link: FaultyLink, client: asyncio.StreamWriter, task: "asyncio.Task[Any]"
     ) -> None:
         self.task = task
+        self.frozen = False
         self._link = link
         self._client = client
         self._server: asyncio.StreamWriter | None = None
@@ -264,6 +275,8 @@ class _Connection:
 
     async def _pass_silence(self) -> None:
         """Wait as long as the link is silent; end the connection where that has an end."""
+        while self.frozen:
+            await self._link.changed.wait()
         while self._link.faults.silent:
             try:
                 async with asyncio.timeout(self._link.faults.timeout_s):

@@ -16,6 +16,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +33,7 @@ from support.company import chat_model
 from support.fleet import FLEET, Fleet, ProxyProcess, eventually
 from support.kube_client import Kube, KubeError
 from support.running import child_environment
-from support.snapshots import SECRET, key_digest
+from support.snapshots import SECRET, key_digest, key_of
 
 API_VERSION = "signalbox.dev/v1alpha1"
 RELEASE = "signalbox"
@@ -133,8 +135,15 @@ class Platform:
         return self._asked(proxy, "status")
 
     def snapshot(self, proxy: ProxyProcess) -> dict[str, Any]:
-        """The snapshot that a proxy runs."""
-        found: dict[str, Any] = json.loads(self._asked(proxy, "snapshot")["snapshot"])
+        """The snapshot that a proxy runs; one without objects where it has none."""
+        try:
+            sealed = self._asked(proxy, "snapshot")["snapshot"]
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 404:
+                    return {"agents": [], "budgets": []}
+            raise
+        found: dict[str, Any] = json.loads(sealed)
         return found
 
     def company(self, agents: Sequence[str] = ("assistant",)) -> None:
@@ -174,6 +183,7 @@ class OperatorProcess:
     name: str = field(default_factory=lambda: f"operator-{secrets.token_hex(3)}")
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
+    plain: bool = True
     _process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -194,7 +204,8 @@ class OperatorProcess:
 
     def start(self) -> None:
         command = [
-            *(sys.executable, "-m", "signalbox_operator", "--control-plain"),
+            *(sys.executable, "-m", "signalbox_operator"),
+            *(["--control-plain"] if self.plain else []),
             *("--namespace", self.platform.namespace, "--fleet", self.platform.name),
             *("--release", RELEASE, "--host", "127.0.0.1"),
             *("--metrics-port", "0", "--webhook-port", "0"),
@@ -213,11 +224,19 @@ class OperatorProcess:
         self.port = int(line.split("metrics-port=")[1].split()[0])
 
     def is_ready(self) -> bool:
+        return self.readiness() == "ok"
+
+    def readiness(self) -> str:
+        """What /readyz says."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=60):
-                return True
-        except OSError:
-            return False
+            return self._read("readyz")
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.read().decode().strip()
+
+    def _read(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=60) as answer:
+            return str(answer.read().decode().strip())
 
     def pause(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
@@ -272,3 +291,53 @@ def everywhere(platform: Platform, *, within_s: float = 90.0) -> int:
         return generation if generation and set(platform.generations()) == {generation} else 0
 
     return int(eventually(reached, within_s=within_s))
+
+
+def ask(proxy: ProxyProcess, agent: str, *, text: str = "hello") -> int:
+    """One chat request as an agent; the HTTP status of the answer."""
+    body = {"model": "small", "messages": [{"role": "user", "content": text}], "max_tokens": 16}
+    request = urllib.request.Request(
+        f"{proxy.url}/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {key_of(agent)}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            answer.read()
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+class Traffic:
+    """Requests one after the other to every proxy, until it is left; `answers` are their statuses,
+    0 where nobody answered."""
+
+    def __init__(self, platform: Platform, agent: str = "assistant") -> None:
+        self.answers: list[int] = []
+        self._agent = f"{platform.namespace}/{agent}"
+        self._proxies = list(platform.fleet.proxies)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="traffic")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def goes_on(self, requests: int = 10) -> None:
+        """Waits until so many more were answered."""
+        wanted = len(self.answers) + requests
+        eventually(lambda: len(self.answers) >= wanted)
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            for proxy in self._proxies:
+                try:
+                    self.answers.append(ask(proxy, self._agent))
+                except OSError:
+                    self.answers.append(0)

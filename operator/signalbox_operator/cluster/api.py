@@ -77,9 +77,9 @@ class ClusterApi:
     def __init__(self, client_: client.ApiClient) -> None:
         self._client = client_
 
-    async def get(self, path: str) -> Object:
+    async def get(self, path: str, *, accept: str = _JSON) -> Object:
         """One object. Raises ApiError, `is_missing` where there is none."""
-        return await self._call("GET", path)
+        return await self._call("GET", path, accept=accept)
 
     async def create(self, path: str, body: Object) -> Object:
         """Creates an object. Raises ApiError, `is_conflict` where it exists."""
@@ -199,14 +199,15 @@ def _decoded(method: str, path: str, status: int, data: bytes) -> Object:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[ClusterApi]:
-    """An API server: that of the pod this runs in, otherwise the kubeconfig's."""
+async def connected(kubeconfig: str | None = None) -> AsyncIterator[ClusterApi]:
+    """An API server: that of the pod this runs in, otherwise that of a kubeconfig, which is found
+    by KUBECONFIG where none is named."""
     configuration = client.Configuration()
     try:
         config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
     except config.ConfigException:
         await config.load_kube_config(  # type: ignore[no-untyped-call]
-            client_configuration=configuration
+            config_file=kubeconfig, client_configuration=configuration
         )
     configuration.retries = None
     async with client.ApiClient(configuration) as made:
