@@ -5,13 +5,16 @@ from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 STUCK_S: Final = 120.0
 """A loop whose last pass began longer ago hangs."""
 
 
 def health_application(beat_at: Callable[[], float], unready: Callable[[], str]) -> web.Application:
-    """`/livez` (the loop passes) and `/readyz` (it knows all it needs; otherwise what it lacks)."""
+    """`/livez` (the loop passes), `/readyz` (it knows all it needs; otherwise what it lacks) and
+    `/metrics`."""
+    registry = _metrics(beat_at, unready)
 
     async def live(request: web.Request) -> web.Response:
         del request
@@ -27,7 +30,29 @@ def health_application(beat_at: Callable[[], float], unready: Callable[[], str])
         lacks = unready()
         return web.Response(text=f"{lacks or 'ok'}\n", status=503 if lacks else 200)
 
+    async def metrics(request: web.Request) -> web.Response:
+        del request
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return web.Response(body=generate_latest(registry), headers={"content-type": kind})
+
     application = web.Application()
+    application.router.add_get("/metrics", metrics)
     application.router.add_get("/livez", live)
     application.router.add_get("/readyz", ready)
     return application
+
+
+def _metrics(beat_at: Callable[[], float], unready: Callable[[], str]) -> CollectorRegistry:
+    """What Prometheus sees of an operator; looked at when it asks."""
+    registry = CollectorRegistry()
+    Gauge(
+        "signalbox_operator_ready",
+        "1 where the operator knows all it needs to release.",
+        registry=registry,
+    ).set_function(lambda: float(not unready()))
+    Gauge(
+        "signalbox_operator_pass_age_seconds",
+        "Time since the loop began its last pass.",
+        registry=registry,
+    ).set_function(lambda: time.monotonic() - beat_at())
+    return registry

@@ -7,8 +7,10 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 
 from signalbox_ledger.records import AttemptOutcome, Settlement
+from signalbox_operator import health
 from signalbox_proxy.metrics import Metrics
 from signalbox_proxy.refusals import STATUS
 from support.charts import CHART, MONITORED, NAMESPACE, RELEASE, Objects
@@ -31,12 +33,14 @@ KNOWN = {
 
 
 def _metrics() -> set[str]:
-    """Every name that a proxy can tell, as Prometheus stores it."""
+    """Every name that a proxy or an operator can tell, as Prometheus stores it."""
+    operator = generate_latest(health._metrics(lambda: 0.0, lambda: ""))
     metrics = Metrics()
     metrics.run_ended(surface="chat", outcome="answered", cost_nano=1, duration_us=1, overhead_us=1)
     metrics.attempt_ended("answered", "usage")
     metrics.refused("no_lane")
-    return {line.split("{")[0].split(" ")[0] for line in metrics.text().decode().splitlines()}
+    text = (metrics.text() + operator).decode()
+    return {line.split("{")[0].split(" ")[0] for line in text.splitlines()}
 
 
 def _targets() -> list[tuple[str, str]]:
