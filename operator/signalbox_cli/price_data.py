@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-METERS: Final = ("input", "cachedInput", "cacheWrite.5m", "cacheWrite.1h", "output")
+METERS: Final = (
+    *("input", "cachedInput", "cacheWrite.5m", "cacheWrite.1h", "output", "audioInput"),
+    *("perThousandSearches", "perMinute", "perMillionCharacters"),
+)
 """What is priced, by the names of a Model's price."""
 
 Rates = Mapping[str, Decimal]
-"""USD per million tokens by meter; a meter without a price is absent."""
+"""USD per million tokens, or for what the name says, by meter; one without a price is absent."""
 
 
 class UnbelievableError(ValueError):

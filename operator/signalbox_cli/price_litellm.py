@@ -25,17 +25,34 @@ _CAPABILITIES: Final = {
     "supports_reasoning": "reasoning",
     "supports_prompt_caching": "promptCaching",
 }
-_MODES: Final = {"chat": "chat", "responses": "chat", "embedding": "embeddings"}
+_MODES: Final = {
+    "chat": "chat",
+    "responses": "chat",
+    "embedding": "embeddings",
+    "rerank": "rerank",
+    "audio_speech": "speech",
+    "audio_transcription": "transcription",
+}
+_UNITS: Final[Mapping[str, Mapping[str, tuple[str, int]]]] = {
+    "rerank": {"input_cost_per_query": ("perThousandSearches", 1000)},
+    "audio_speech": {"input_cost_per_character": ("perMillionCharacters", _MILLION)},
+    "audio_transcription": {
+        "input_cost_per_second": ("perMinute", 60),
+        "input_cost_per_audio_token": ("audioInput", _MILLION),
+    },
+}
+"""Prices by other units, by mode. A second of sound costs once, though both ways are listed."""
 
 
 def litellm_prices(file: str, document: Mapping[str, Any]) -> Iterator[PublicPrice]:
-    """All models that are priced by the token. Raises `UnbelievableError`."""
+    """All models that are priced by the token, or by another unit that a Model has a price for.
+    Raises `UnbelievableError`."""
     if not any(isinstance(each, dict) and "litellm_provider" in each for each in document.values()):
         raise UnbelievableError(f"{file}: neither of the formats that are understood")
     for key, entry in document.items():
         if key == _SAMPLE or not isinstance(entry, dict) or "litellm_provider" not in entry:
             continue
-        if entry.get("input_cost_per_token") is not None:
+        if entry.get("input_cost_per_token") is not None or _units(f"{file}: {key}", entry):
             yield _price(f"{file}: {key}", key, entry)
 
 
@@ -43,7 +60,13 @@ def _price(where: str, key: str, entry: Mapping[str, Any]) -> PublicPrice:
     provider = str(entry["litellm_provider"])
     above = sorted({int(match[1]) for field in entry if (match := _ABOVE.search(field))})
     used = set(_FIELDS)
+    by_unit = _units(where, entry)
     rates = _rates(where, entry, "")
+    if by_unit and not any(rates.values()):
+        rates = {}
+    rates |= by_unit
+    if by_unit:
+        used |= {*_UNITS[entry["mode"]], "output_cost_per_second"}
     tiers: dict[str, Rates] = {}
     for suffix, tier in _TIERS.items():
         if found := _rates(where, entry, f"_{suffix}"):
@@ -80,6 +103,15 @@ def _rates(where: str, entry: Mapping[str, Any], suffix: str) -> dict[str, Decim
         if value is not None:
             rates[meter] = number(f"{where}: {field}{suffix}", value) * _MILLION
     return rates
+
+
+def _units(where: str, entry: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Prices by units other than tokens of text."""
+    return {
+        meter: number(f"{where}: {field}", entry[field]) * factor
+        for field, (meter, factor) in _UNITS.get(str(entry.get("mode")), {}).items()
+        if entry.get(field)
+    }
 
 
 def _billed(entry: Mapping[str, Any]) -> set[str]:

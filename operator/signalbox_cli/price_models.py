@@ -208,6 +208,6 @@ def _flat(price: Mapping[str, Any], prefix: str = "") -> dict[str, Decimal]:
     for key, value in price.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
-        elif key not in ("multiplier", "regionalPremium"):
+        elif key not in ("multiplier", "regionalPremium", "perImage"):  # no data tells images so
             flat[f"{prefix}{key}"] = Decimal(value)
     return flat

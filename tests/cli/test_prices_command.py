@@ -132,6 +132,53 @@ def test_flex_priority_and_batch_are_lanes_of_their_own(command: Command, data: 
     assert lanes["batch"]["class"] == "batch"
 
 
+UNITS = """{
+ "tts-1": {"litellm_provider": "openai", "mode": "audio_speech", "max_input_tokens": 4096,
+  "input_cost_per_character": 1.5e-05},
+ "whisper-1": {"litellm_provider": "openai", "mode": "audio_transcription", "max_input_tokens": 448,
+  "input_cost_per_second": 0.0001, "output_cost_per_second": 0.0001},
+ "gpt-4o-transcribe": {"litellm_provider": "openai", "mode": "audio_transcription",
+  "max_input_tokens": 16000, "max_output_tokens": 2000, "input_cost_per_audio_token": 6e-06,
+  "input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05},
+ "rerank-v3.5": {"litellm_provider": "cohere", "mode": "rerank", "max_input_tokens": 4096,
+  "input_cost_per_query": 0.002, "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "capability", "price"),
+    [
+        ("openai/tts-1", "speech", {"perMillionCharacters": "15"}),
+        ("openai/whisper-1", "transcription", {"perMinute": "0.006"}),
+        (
+            "openai/gpt-4o-transcribe",
+            "transcription",
+            {"input": "2.5", "output": "10", "audioInput": "6"},
+        ),
+        ("cohere/rerank-v3.5", "rerank", {"perThousandSearches": "2"}),
+    ],
+)
+def test_prices_by_the_unit_are_imported(
+    command: Command, tmp_path: Path, name: str, capability: str, price: dict[str, str]
+) -> None:
+    file = tmp_path / "units.json"
+    file.write_text(UNITS)
+    place = ["--region", "us-east", "--jurisdiction", "US", "--max-sensitivity", "internal"]
+    where = ["--endpoint", "https://api.example.com/v1", "--wire-format", "openai"]
+    (made,) = imported(command, str(file), "--new", name, *where, *place)
+    assert (made["spec"]["capabilities"], made["spec"]["price"]) == ([capability], price)
+
+
+def test_prices_of_images_are_left_alone(command: Command, tmp_path: Path) -> None:
+    file, folder = tmp_path / "units.json", tmp_path / "models"
+    file.write_text(UNITS)
+    folder.mkdir()
+    spec = _model("tts-1").replace("price: {", "price: {perImage: [{price: '0.04'}], ")
+    (folder / "model.yaml").write_text(spec)
+    told = command("prices", "diff", str(file), str(folder), exit_code=1)
+    assert "perImage" not in told.out
+
+
 def test_a_place_is_never_guessed(command: Command, data: Path) -> None:
     result = command("prices", "import", str(data), "--new", "openai/gpt-5-mini")
     assert result.exit_code == 2
