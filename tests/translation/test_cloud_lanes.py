@@ -274,3 +274,40 @@ def test_no_secret_of_any_cloud_is_in_what_the_installation_wrote(clouds: Market
         data = path.read_bytes()
         for secret in (each.encode() for each in (*SECRETS.values(), robot[5])):
             assert secret not in data, f"{path.name} has a secret"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_google_s_signature_goes_with_its_call_through_a_client_of_chat_completions(
+    chat: openai.OpenAI, stream: bool
+) -> None:
+    """As in Google's own interface for such clients: beside the call, sent back with it."""
+    tool: Any = {
+        "type": "function",
+        "function": {"name": TOOL["name"], "parameters": TOOL["input_schema"]},
+    }
+    asked: list[Any] = [{"role": "user", "content": "And the weather? [[tool]]"}]
+    if stream:
+        chunks = chat.chat.completions.create(
+            model="studio", messages=asked, tools=[tool], stream=True
+        )
+        deltas = [each.choices[0].delta for each in chunks if each.choices]
+        pieces = [call.model_dump() for delta in deltas for call in delta.tool_calls or ()]
+        call = pieces[0] | {"function": pieces[0]["function"] | {"arguments": ""}}
+        for piece in pieces:
+            call["function"]["arguments"] += piece["function"]["arguments"] or ""
+        del call["index"]
+    else:
+        whole = chat.chat.completions.create(model="studio", messages=asked, tools=[tool])
+        (found,) = whole.choices[0].message.tool_calls or ()
+        call = found.model_dump()
+    signature = call["extra_content"]["google"]["thought_signature"]
+    assert base64.b64decode(signature).startswith(b"signed ")
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "Rain."}
+    said = [*asked, {"role": "assistant", "content": None, "tool_calls": [call]}, result]
+    assert chat.chat.completions.create(model="studio", messages=said, tools=[tool]).choices
+    elsewhere = chat.chat.completions.create(model="azure-deployment", messages=said, tools=[tool])
+    assert elsewhere.choices, "a strict server of another vendor is sent the call without it"
+    forged = base64.b64encode(b"forged").decode()
+    call["extra_content"]["google"]["thought_signature"] = forged
+    with pytest.raises(openai.BadRequestError, match="Thought signature is not valid"):
+        chat.chat.completions.create(model="studio", messages=said, tools=[tool])

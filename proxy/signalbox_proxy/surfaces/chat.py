@@ -1,7 +1,7 @@
 """OpenAI's chat completions: `POST /v1/chat/completions`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from signalbox_proxy.model_request import CacheWrite, ModelRequest, SurfaceName
 from signalbox_proxy.refusals import Refusal
@@ -13,6 +13,9 @@ from signalbox_proxy.surfaces.decoding import encode_body
 from signalbox_proxy.surfaces.fields import invalid, no_bound
 from signalbox_proxy.surfaces.texts import Texts
 from signalbox_snapshot.snapshot import Lane, WireFormat
+
+GOOGLES: Final = frozenset({"google", "vertex"})
+"""Providers of lanes that are sent what Google signed; to others it means nothing."""
 
 
 class ChatSurface:
@@ -54,6 +57,7 @@ class ChatSurface:
             output_schema=schema,
             user=asked.safety_identifier or asked.user or "",
             metadata=metadata,
+            has_sealed=any(map(_is_signed, asked.messages)),
         )
 
     def upstream_path(self, lane: Lane) -> str:
@@ -71,6 +75,8 @@ class ChatSurface:
     def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
         """The body for one lane."""
         body = dict(request.body)
+        if request.has_sealed and lane.provider not in GOOGLES:
+            body["messages"] = [_without_signatures(message) for message in body["messages"]]
         limit = output_limit if output_limit is not None else request.output_limit
         governed.write_openai_lane(body, lane, output_limit=limit, stream=request.stream)
         governed.write_cache_key(body, lane, request.cache_key)
@@ -140,6 +146,7 @@ def _collect_message(texts: Texts, message: types.Message, path: str) -> None:
         if isinstance(call, types.FunctionCall):
             texts.add(call.function.name)
             texts.add(call.function.arguments)
+            texts.add(call.googles_signature)
         else:
             texts.add(call.custom.name)
             texts.add(call.custom.input)
@@ -150,6 +157,23 @@ def _collect_message(texts: Texts, message: types.Message, path: str) -> None:
     texts.add(message.tool_call_id)
     if message.annotations:
         texts.add_json(message.annotations)
+
+
+def _is_signed(message: types.Message) -> bool:
+    return any(
+        isinstance(call, types.FunctionCall) and call.extra_content is not None
+        for call in message.tool_calls or ()
+    )
+
+
+def _without_signatures(message: dict[str, Any]) -> dict[str, Any]:
+    calls = message.get("tool_calls")
+    if not calls:
+        return message
+    bare = [
+        {name: each for name, each in call.items() if name != "extra_content"} for call in calls
+    ]
+    return message | {"tool_calls": bare}
 
 
 def _collect_part(texts: Texts, part: types.ContentPart) -> None:

@@ -57,12 +57,31 @@ class CalledFunction(Part):
     arguments: str
 
 
+class GooglesExtra(Part):
+    """What a Gemini thought before it called, signed by Google."""
+
+    thought_signature: str
+
+
+class ExtraContent(Part):
+    """What a vendor wants back with a call, by the vendor's name."""
+
+    google: GooglesExtra | None = None
+
+
 class FunctionCall(Part, tag_field="type", tag="function"):
     """A function call of an earlier answer."""
 
     id: str
     function: CalledFunction
     index: int | None = None
+    extra_content: ExtraContent | None = None
+
+    @property
+    def googles_signature(self) -> str:
+        """Google's signature of what was thought before the call, "" without one."""
+        google = None if self.extra_content is None else self.extra_content.google
+        return "" if google is None else google.thought_signature
 
 
 class CalledCustomTool(Part):

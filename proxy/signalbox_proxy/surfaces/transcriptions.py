@@ -38,9 +38,7 @@ TABLE: Final = FieldTable(
         "stream": Field("governed", Literal["true", "false"], "decides how the answer is read"),
         "language": Field("neutral", Annotated[str, Meta(max_length=16)], "not billed"),
         "temperature": Field("neutral", _Decimal, "sampling"),
-        "timestamp_granularities": Field(
-            "neutral", list[Literal["word", "segment"]], "not billed"
-        ),
+        "timestamp_granularities": Field("neutral", list[Literal["word", "segment"]], "not billed"),
         "include": Field("neutral", list[Literal["logprobs"]], "returned, not billed"),
         "chunking_strategy": Field(
             "neutral", Annotated[str, Meta(max_length=1024)], "cuts the sound, adds none"

@@ -1,10 +1,12 @@
 """Writes answers as chat completions, whole and as a stream of chunks.
 
-Reasoning goes out as `reasoning_content`, as open-weight servers return it. Signatures and
-encrypted reasoning have no place in this format. Both forms say the same, field by field.
+Reasoning goes out as `reasoning_content`, as open-weight servers return it. Of signatures the
+format has a place for Google's alone, beside the call that follows (`extra_content`, "Thought
+signatures", OpenAI compatibility); encrypted reasoning has none. Both forms say the same, field by
+field.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +26,9 @@ FINISH: Final[Mapping[FinishReason, str]] = {
     "content_filter": "content_filter",
     "refusal": "content_filter",
 }
+
+GOOGLES: Final = "gemini"
+"""The origin of signatures that this format has a place for (`Thinking.origin`)."""
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -49,7 +54,8 @@ def write_chat_answer(request: ModelRequest, answer: Answer, answer_id: str) -> 
     elif calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": _called(call.name, call.arguments)}
-            for call in calls
+            | _beside(signature)
+            for call, signature in _signed(answer)
         ]
     document = _head("chat.completion", request, answer_id)
     finish = _finish(answer.finish, has_refused=bool(refusals), is_old=is_old)
@@ -95,6 +101,7 @@ class ChatEventWriter:
         self._opening: dict[str, Any] = {"role": "assistant"}
         self._kind = ""
         self._calls = 0
+        self._origin = self._signature = ""
         self._has_refused = False
         self._usage: Usage | None = None
         self._is_over = False
@@ -112,6 +119,8 @@ class ChatEventWriter:
                 return self._begin(event)
             case neutral.PartGrows(piece=piece):
                 return self._grow(piece) if piece else b""
+            case neutral.PartSigned(signature=signature):
+                self._signature = signature if self._origin == GOOGLES else ""
             case neutral.Finished(finish=finish):
                 return self._finished(finish)
             case neutral.Counted(usage=usage, is_final=is_final):
@@ -125,7 +134,8 @@ class ChatEventWriter:
         return b""
 
     def _begin(self, event: neutral.PartBegins) -> bytes:
-        self._kind = event.kind
+        self._kind, self._origin = event.kind, event.origin
+        signature, self._signature = self._signature, ""
         if event.kind == "refusal":
             self._has_refused = True
         if event.kind != "tool_call":
@@ -133,7 +143,7 @@ class ChatEventWriter:
         self._calls += 1
         if self._is_old_form and self._calls == 1:
             return self._chunk({"function_call": _called(event.name, "")})
-        call = {"index": self._calls - 1, "id": event.id, "type": "function"}
+        call = {"index": self._calls - 1, "id": event.id, "type": "function"} | _beside(signature)
         return self._chunk({"tool_calls": [{**call, "function": _called(event.name, "")}]})
 
     def _grow(self, piece: str) -> bytes:
@@ -188,6 +198,20 @@ def _finish(finish: FinishReason, *, has_refused: bool, is_old: bool) -> str:
 
 def _is_old_form(request: ModelRequest) -> bool:
     return bool(request.body.get("functions")) and not request.body.get("tools")
+
+
+def _signed(answer: Answer) -> Iterator[tuple[ToolCall, str]]:
+    """The calls, each with Google's signature that stands right before it, or ""."""
+    signature = ""
+    for part in answer.parts:
+        if isinstance(part, ToolCall):
+            yield part, signature
+        is_googles = isinstance(part, Thinking) and part.origin == GOOGLES
+        signature = part.signature if isinstance(part, Thinking) and is_googles else ""
+
+
+def _beside(signature: str) -> dict[str, Any]:
+    return {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
 
 
 def _called(name: str, arguments: str) -> dict[str, str]:

@@ -84,6 +84,8 @@ class ChatMessages:
         for index, call in enumerate(message.tool_calls or ()):
             if isinstance(call, types.CustomCall):
                 raise custom_tool(f"{path}.tool_calls[{index}]")
+            if call.googles_signature:
+                yield Thinking(signature=call.googles_signature, origin="gemini")
             yield self._call(call.id, call.function)
         if message.function_call is not None:
             yield self._call(f"call_{len(self._names)}", message.function_call)
