@@ -210,4 +210,6 @@ def _read(key: ResourceKey, data: Data) -> Resource | Unreadable:
         generation=generation if isinstance(generation, int) else 0,
         resource_version=str(metadata.get("resourceVersion", "")),
         problems=result[:MAX_PROBLEMS],
+        uid=str(metadata.get("uid", "")),
+        status=status if isinstance(status := data.get("status"), dict) else {},
     )

@@ -7,7 +7,7 @@ status, Events and metrics in its own time. It gets values only, and never block
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from signalbox_api import Resource, ResourceKey
 from signalbox_api.problems import Problem
@@ -21,13 +21,16 @@ from signalbox_operator.head import Head
 class Unreadable:
     """An object that the API server has and that is none of Signalbox's: why, and its metadata.
 
-    Each problem names the field. The form accepted last stays in force.
+    Each problem names the field. The form accepted last stays in force. `uid` and `status` are what
+    the API server has.
     """
 
     key: ResourceKey
     generation: int
     resource_version: str
     problems: tuple[Problem, ...]
+    uid: str = ""
+    status: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

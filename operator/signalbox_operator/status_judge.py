@@ -4,19 +4,21 @@ Pure but for what it remembers: the newest report and the newest facts of the le
 goes into a `StatusPlan`, what is worth an Event comes back.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from signalbox_api import Resource, ResourceKey
+from pydantic import ValidationError
+
+from signalbox_api import KINDS, Resource, ResourceKey
 from signalbox_api.budget import Budget
 from signalbox_api.fleet import FleetMember, FleetStatus
 from signalbox_api.status import Status
 from signalbox_operator.facts import AccountFacts
 from signalbox_operator.fleet_status import fleet_status
 from signalbox_operator.releases import ReleaseMemory
-from signalbox_operator.reporter import Report
+from signalbox_operator.reporter import Report, Unreadable
 from signalbox_operator.status import Releases, Statuses
 from signalbox_operator.status import Report as Known
 from signalbox_operator.status_notes import About, Note, degraded, few_of_each, notes
@@ -125,17 +127,12 @@ class Judge:
         return degraded(self._fleet, before, told)
 
     def _judge(self, report: Report, key: ResourceKey, wall: datetime, now: float) -> list[Note]:
-        item = report.objects.get(key)
-        uid = (item.metadata.uid or "") if item is not None else ""
-        there = _status(item)
+        item = report.objects.get(key) or report.unreadable.get(key)
+        if item is None:
+            return []
+        uid, generation, there = _told(item)
         shown = self._shown.get(key)
         before = shown[1] if shown is not None and shown[0] == uid else there
-        if item is not None:
-            generation = item.metadata.generation or 0
-        elif key in report.unreadable:
-            generation = report.unreadable[key].generation
-        else:
-            return []
         told = self._known(report, wall).status_of(key, generation, before)
         self._shown[key] = uid, told
         self._plan.want(key, uid, document(told), None if there is None else document(there), now)
@@ -178,6 +175,17 @@ def _budget_key(name: str) -> ResourceKey:
     return ResourceKey("Budget", namespace, own)
 
 
-def _status(item: Resource | None) -> Status | None:
+def _told(item: Resource | Unreadable) -> tuple[str, int, Status | None]:
+    """UID, generation and status that the API server has."""
+    if isinstance(item, Unreadable):
+        return item.uid, item.generation, _read(KINDS[item.key.kind].status, item.status)
     found = getattr(item, "status", None)
-    return found if isinstance(found, Status) else None
+    status = found if isinstance(found, Status) else None
+    return item.metadata.uid or "", item.metadata.generation or 0, status
+
+
+def _read(kind: type[Status], status: Mapping[str, Any]) -> Status | None:
+    try:
+        return kind.model_validate(status, by_alias=True, by_name=False) if status else None
+    except ValidationError:
+        return None

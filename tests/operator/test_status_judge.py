@@ -175,10 +175,13 @@ def test_an_object_that_cannot_be_read_is_told_what_is_wrong() -> None:
     operator = Operator(company())
     report = operator.report()
     key = ResourceKey("Agent", "retail", "broken")
-    unreadable = Unreadable(key, 3, "1", ())
+    unreadable = Unreadable(key, 3, "1", (), uid="u-9")
     operator.settle(replace(report, unreadable={key: unreadable}))
     (write,) = (write for write in operator.writes if write.key == key)
-    assert write.status["observedGeneration"] == 3
+    assert (write.status["observedGeneration"], write.uid) == (3, "u-9")
+    second = Operator(operator.stored.values())
+    there = replace(unreadable, status=write.status)
+    assert second.settle(replace(second.report(), unreadable={key: there})) == []
 
 
 def test_the_fleet_is_not_written_before_it_was_read_and_remembers_members() -> None:
