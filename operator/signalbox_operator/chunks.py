@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-SMALLEST: Final = 16 * 1024
+SMALLEST: Final = 64 * 1024
 LARGEST: Final = 384 * 1024
 """Bounds of a chunk's content in bytes, save for the last one's lower bound."""
 
