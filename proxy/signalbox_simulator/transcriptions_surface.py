@@ -118,7 +118,7 @@ def _seconds(filename: str, content: bytes) -> float:
         return len(content) / COMPRESSED_BYTES_PER_SECOND
     try:
         with wave.open(io.BytesIO(content)) as sound:
-            return sound.getnframes() / sound.getframerate()
+            return float(sound.getnframes() / sound.getframerate())
     except (wave.Error, EOFError):
         raise Refusal(400, "The audio file could not be decoded.", param="file") from None
 

@@ -163,9 +163,8 @@ def test_prices_by_the_unit_are_imported(
 ) -> None:
     file = tmp_path / "units.json"
     file.write_text(UNITS)
-    place = ["--region", "us-east", "--jurisdiction", "US", "--max-sensitivity", "internal"]
     where = ["--endpoint", "https://api.example.com/v1", "--wire-format", "openai"]
-    (made,) = imported(command, str(file), "--new", name, *where, *place)
+    (made,) = imported(command, str(file), "--new", name, *where, *PLACE)
     assert (made["spec"]["capabilities"], made["spec"]["price"]) == ([capability], price)
 
 
@@ -174,9 +173,11 @@ def test_prices_of_images_are_left_alone(command: Command, tmp_path: Path) -> No
     file.write_text(UNITS)
     folder.mkdir()
     spec = _model("tts-1").replace("price: {", "price: {perImage: [{price: '0.04'}], ")
-    (folder / "model.yaml").write_text(spec)
-    told = command("prices", "diff", str(file), str(folder), exit_code=1)
-    assert "perImage" not in told.out
+    (folder / "model.yaml").write_text(spec.replace("provider: anthropic", "provider: openai"))
+    told = command("prices", "diff", str(file), str(folder))
+    assert told.exit_code == 1
+    assert "perMillionCharacters: no price, in the data 15" in told.stdout
+    assert "perImage" not in told.stdout
 
 
 def test_a_place_is_never_guessed(command: Command, data: Path) -> None:
