@@ -277,7 +277,9 @@ def model_audio(it: Company) -> None:
     mp3 = {"file": Upload("mp3", "audio/mpeg", memoryview(b"ID3"))}
     assert it.bound(heard).worst_nano == 6_000_000
     assert it.lanes(Ask("shop/bot", "whisper-1", "transcriptions", mp3)) == "no_bound"
-    assert it.bound(Ask("shop/bot", "gpt-4o-transcribe", "transcriptions", mp3)).bound_tokens == 18_000
+    assert (
+        it.bound(Ask("shop/bot", "gpt-4o-transcribe", "transcriptions", mp3)).bound_tokens == 18_000
+    )
     assert it.bound(Ask("shop/bot", "tts-1", "speech")).worst_nano == 15_000_000
 
 
