@@ -60,6 +60,8 @@ class Reason(StrEnum):
     """It contradicts another object or its own parts."""
     NO_PRICE = "NoPrice"
     """A model or lane lacks a price that its capabilities need."""
+    UNSUPPORTED_BY_FLEET = "UnsupportedByFleet"
+    """Some proxies are of the release before and cannot be told all of it yet; the rest acts."""
     CYCLE = "Cycle"
     """Its parents lead back to itself."""
     PROGRAMMED = "Programmed"
@@ -112,6 +114,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[ConditionStatus, frozenset[Reason]
                 Reason.DUPLICATE,
                 Reason.CONFLICT,
                 Reason.NO_PRICE,
+                Reason.UNSUPPORTED_BY_FLEET,
                 Reason.CYCLE,
             }
         ),

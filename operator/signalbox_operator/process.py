@@ -26,6 +26,7 @@ from signalbox_operator.cluster.trust_keeper import FleetTrust
 from signalbox_operator.cluster.trust_task import TrustTask
 from signalbox_operator.cluster.watches import Watches
 from signalbox_operator.cluster.webhook import Webhook
+from signalbox_operator.cluster.workload_identity import WorkloadIdentities
 from signalbox_operator.control_port import ControlPort, ProxyAddress
 from signalbox_operator.fleet_view import FleetView
 from signalbox_operator.going_back import ANNOTATION as ROLLBACK
@@ -75,6 +76,7 @@ class Operator:
             api, namespace=settings.namespace, release=settings.release, fleet=settings.fleet
         )
         self._trust.known = self._known_trust
+        self._identities = WorkloadIdentities(api, self._wake)
         self._fleet: FleetView | None = None
         self._lacks = "the API server was not heard yet"
 
@@ -128,6 +130,7 @@ class Operator:
             relist=self._lists.everything,
             fetch=store.fetch,
             simulate_url=self._settings.simulate_url,
+            identity=lambda: self._identities.known,
         )
         return self._loop, fleet
 
@@ -172,6 +175,7 @@ class Operator:
         """What runs, by name; the watches last, because kopf ends what was started after it."""
         return [
             ("lists", self._lists.run()),
+            ("identities", self._identities.run()),
             ("proxies", fleet.run()),
             ("loop", loop.run()),
             ("status", self._status.run(lambda: fleet.control)),

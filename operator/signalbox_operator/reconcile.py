@@ -15,12 +15,14 @@ from typing import Final
 
 from signalbox_api import Resource, ResourceKey
 from signalbox_operator.compiler import Compilation, compile_objects
+from signalbox_operator.compiler.workloads import WorkloadIdentity
 from signalbox_operator.difference import difference
 from signalbox_operator.fleet_view import FleetView
 from signalbox_operator.head import Head, HeadError, HeadMovedError
 from signalbox_operator.history import Record, attributed
 from signalbox_operator.inventory import Inventory
 from signalbox_operator.losses import Loss, LossGuard
+from signalbox_operator.lowering import lowered, lowest_schema
 from signalbox_operator.publish import Publisher
 from signalbox_operator.reporter import Report, Reporter
 from signalbox_operator.target import Fetch, Target, Targets
@@ -61,12 +63,13 @@ class _Compiled:
     compilation: Compilation
     version: str
     loss: Loss | None
-    made_of: tuple[int, str]
+    made_of: tuple[object, ...]
 
 
 @dataclass(slots=True)
 class Reconciler:
-    """The loop of one operator. `relist` lists every kind anew; `beat` tells that it lives."""
+    """The loop of one operator. `relist` lists every kind anew; `beat` tells that it lives;
+    `identity` is what the cluster says of ServiceAccounts, None before it was asked."""
 
     inventory: Inventory
     publisher: Publisher
@@ -77,6 +80,7 @@ class Reconciler:
     relist: Callable[[], Awaitable[None]]
     fetch: Fetch
     simulate_url: str | None = None
+    identity: Callable[[], WorkloadIdentity | None] = WorkloadIdentity
     wishes: Wishes = field(default_factory=Wishes)
     in_force: dict[ResourceKey, Resource] = field(default_factory=dict)
     beat_at: float = field(default_factory=time.monotonic)
@@ -116,7 +120,7 @@ class Reconciler:
     async def one_pass(self) -> None:
         """One pass. Nothing is compiled before every kind was listed."""
         self.beat_at = time.monotonic()
-        if not self.inventory.is_complete:
+        if not self.inventory.is_complete or self.identity() is None:
             return
         if not self._is_known:
             await self._begin()
@@ -145,28 +149,35 @@ class Reconciler:
         if head is not None:
             self.in_force = read_forms(await self.fetch(head.accepted)) if head.accepted else {}
         self.fleet.take(head)
+        await self.fleet.look()
         self._compiled = None
         self._is_known = True
 
     async def _compile(self) -> _Compiled:
-        made_of = (self.inventory.revision, self.wishes.confirmed_loss)
+        schema = lowest_schema(self.fleet.heard)
+        identity = self.identity()
+        made_of = (self.inventory.revision, self.wishes.confirmed_loss, schema, identity)
         if self._compiled is not None and self._compiled.made_of == made_of:
             return self._compiled
         known = self.inventory.known()
         loss = self._guard.held(self.in_force, known, self.wishes.confirmed_loss, time.monotonic())
         objects = objects_to_compile(known, self.in_force, loss)
-        compilation, version = await asyncio.to_thread(self._compile_now, objects)
+        compilation, version = await asyncio.to_thread(self._compile_now, objects, identity, schema)
         compilation = with_unreadable(compilation, unreadable_of(known))
         self._compiled = _Compiled(compilation, version, loss, made_of)
         return self._compiled
 
-    def _compile_now(self, objects: list[Resource]) -> tuple[Compilation, str]:
+    def _compile_now(
+        self, objects: list[Resource], identity: WorkloadIdentity | None, schema: int
+    ) -> tuple[Compilation, str]:
         compilation = compile_objects(
             objects,
             platform_namespace=self.platform_namespace,
             simulate_url=self.simulate_url,
             previous=self.in_force,
+            identity=identity,
         )
+        compilation = lowered(compilation, schema)
         return compilation, codec.version(codec.encode(compilation.snapshot))
 
     async def _publish(self, compiled: _Compiled) -> None:
@@ -198,7 +209,8 @@ class Reconciler:
         _log.info("generation %d is released", rollout.head.generation)
 
     def _record(self, head: Head | None, compilation: Compilation, target: Target) -> Record:
-        sentences = difference(_content(head), target.snapshot)
+        before = _content(head)
+        sentences = difference(before, target.snapshot) if before is not None else ["first release"]
         return Record(
             at=int(time.time()),
             accepted=written_forms(compilation.in_force),

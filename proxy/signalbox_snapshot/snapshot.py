@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from signalbox_snapshot.prices import LongContext, PriceTable, Tier, UnitMeter, UnitPrice, Wire
-from signalbox_snapshot.workloads import Issuer, ServiceAccount
+from signalbox_snapshot.workloads import Issuer, OfWorkloads, ServiceAccount, WithIssuers
 
 __all__ = [
     "Issuer",
@@ -182,11 +182,8 @@ class Key(Wire, frozen=True):
     expires_at: int | None = None
 
 
-class Agent(Wire, frozen=True):
-    """What asks. `budgets` lists every budget that may apply to it, workload scopes included.
-
-    `service_accounts` prove it by their tokens; left out where there are none.
-    """
+class Agent(OfWorkloads, frozen=True, kw_only=True):
+    """What asks. `budgets` lists every budget that may apply to it, workload scopes included."""
 
     id: str
     domain: str
@@ -197,12 +194,6 @@ class Agent(Wire, frozen=True):
     models: list[str] | None
     tools: list[str] | None
     budgets: list[str]
-    service_accounts: list[ServiceAccount] | msgspec.UnsetType = msgspec.UNSET
-
-    @property
-    def accounts(self) -> list[ServiceAccount]:
-        """The ServiceAccounts that stand for it."""
-        return [] if self.service_accounts is msgspec.UNSET else self.service_accounts
 
 
 class Window(Wire, frozen=True):
@@ -282,11 +273,8 @@ class Policy(Wire, frozen=True):
         return None if self.prompt_caching is msgspec.UNSET else self.prompt_caching
 
 
-class Snapshot(Wire, frozen=True):
-    """The whole configuration of a fleet. Lists are sorted by id; see `codec` for its bytes.
-
-    `issuers` sign the tokens of workloads; left out where there are none.
-    """
+class Snapshot(WithIssuers, frozen=True, kw_only=True):
+    """The whole configuration of a fleet. Lists are sorted by id; see `codec` for its bytes."""
 
     schema: int
     platform_namespace: str
@@ -296,9 +284,3 @@ class Snapshot(Wire, frozen=True):
     models: list[Model]
     budgets: list[Budget]
     policies: list[Policy]
-    issuers: list[Issuer] | msgspec.UnsetType = msgspec.UNSET
-
-    @property
-    def token_issuers(self) -> list[Issuer]:
-        """Who signs tokens of workloads."""
-        return [] if self.issuers is msgspec.UNSET else self.issuers

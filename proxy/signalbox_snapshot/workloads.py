@@ -6,6 +6,8 @@ base64, with the algorithm that it is used with and no other.
 
 from typing import Literal
 
+import msgspec
+
 from signalbox_snapshot.prices import Wire
 
 TokenAlgorithm = Literal["RS256", "ES256"]
@@ -35,3 +37,26 @@ class Issuer(Wire, frozen=True):
     issuer: str
     audience: str
     keys: list[IssuerKey]
+
+
+class OfWorkloads(Wire, frozen=True):
+    """Part of `Agent`. `service_accounts` prove it by their tokens; left out where there are
+    none."""
+
+    service_accounts: list[ServiceAccount] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def accounts(self) -> list[ServiceAccount]:
+        """The ServiceAccounts that stand for it."""
+        return [] if self.service_accounts is msgspec.UNSET else self.service_accounts
+
+
+class WithIssuers(Wire, frozen=True):
+    """Part of `Snapshot`. `issuers` sign the tokens of workloads; left out where there are none."""
+
+    issuers: list[Issuer] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def token_issuers(self) -> list[Issuer]:
+        """Who signs tokens of workloads."""
+        return [] if self.issuers is msgspec.UNSET else self.issuers

@@ -163,7 +163,7 @@ def wire_types() -> list[type[msgspec.Struct]]:
     ]
 
 
-CLUSTERS = {"Issuer", "IssuerKey", "ServiceAccount"}
+CLUSTERS = {"Issuer", "IssuerKey", "ServiceAccount", "OfWorkloads", "WithIssuers"}
 
 
 def test_every_field_of_the_snapshot_can_be_moved_by_something_written() -> None:

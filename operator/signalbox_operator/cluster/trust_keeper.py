@@ -14,8 +14,8 @@ from typing import Final
 
 from signalbox_operator.cluster.api import ApiError
 from signalbox_operator.cluster.certificates import Pair, is_good, issue, pairs
+from signalbox_operator.cluster.release_secrets import Change, SecretApi, StoredSecret, read, write
 from signalbox_operator.cluster.rings import KINDS, Data, RingKind
-from signalbox_operator.cluster.secrets import Change, SecretApi, StoredSecret, read, write
 from signalbox_operator.cluster.webhook_trust import WebhookTrust, webhook_change
 from signalbox_operator.control_port import ProxyStatus
 from signalbox_operator.trust import Ring, Seen, Step, Waits, next_step

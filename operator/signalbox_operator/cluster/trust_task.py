@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from signalbox_operator.cluster.api import ApiError, ClusterApi, custom
-from signalbox_operator.cluster.secrets import NOTE
+from signalbox_operator.cluster.release_secrets import NOTE
 from signalbox_operator.cluster.trust_keeper import FleetTrust, TrustKeeper, TrustLook
 from signalbox_operator.trust import RINGS
 

@@ -18,7 +18,7 @@ from signalbox_operator.cluster.certificates import (
     new_authority,
     pairs,
 )
-from signalbox_operator.cluster.secrets import Change
+from signalbox_operator.cluster.release_secrets import Change
 
 
 @dataclass(frozen=True, slots=True)

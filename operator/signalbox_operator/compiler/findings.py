@@ -11,7 +11,7 @@ from signalbox_api.conditions import Reason
 
 Severity = Literal["error", "warning", "info"]
 
-_KEPT: Final = frozenset({Reason.NO_PRICE, Reason.CONFLICT})
+_KEPT: Final = frozenset({Reason.NO_PRICE, Reason.CONFLICT, Reason.UNSUPPORTED_BY_FLEET})
 """Errors with which the written form still acts: what they speak of is refused at the request."""
 
 
