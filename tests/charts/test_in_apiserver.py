@@ -177,6 +177,22 @@ def _is_there(kube: Kube, path: str) -> bool:
     return True
 
 
+def test_keys_of_providers_come_by_the_command_of_the_notes_and_outlive_upgrades(
+    installed: Bare, tmp_path: Path
+) -> None:
+    key, name = tmp_path / "key", f"{RELEASE}-credentials"
+    key.write_text("sk-made-up")
+    text = installed.kubectl(
+        *("create", "secret", "generic", name, f"--from-file=openai={key}"),
+        *("--namespace", NAMESPACE, "--dry-run=client", "-o", "yaml"),
+    )
+    installed.kubectl("apply", "--server-side", "-f", "-", text=text)
+    installed.upgrade({"image": {"tag": "next"}})
+    secret = installed.admin.get("Secret", NAMESPACE, name)
+    assert base64.b64decode(secret["data"]["openai"]) == b"sk-made-up"
+    assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
 def test_a_second_release_in_the_cluster_is_refused_by_name(installed: Bare) -> None:
     installed.make_namespace("other")
     ran = helm("install", "another", CHART, "--namespace", "other", kubeconfig=installed.kubeconfig)
