@@ -5,6 +5,7 @@ import json
 import wave
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -204,4 +205,29 @@ def test_a_file_beyond_the_limit_is_refused_before_it_is_sent(
     with pytest.raises(openai.APIStatusError) as refused:
         hear(client, file=("long.wav", bytes(27 * 2**20)))
     assert (refused.value.status_code, refused.value.code) == (413, "too_large")
+    assert market.requests() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        ("application/json", b'{"model": "whisper-1"}', 415),
+        ("multipart/form-data", b"--a--", 415),
+        ("multipart/form-data; boundary=a", b"", 400),
+        ("multipart/form-data; boundary=a", b"--a\r\n" * 5000, 400),
+        ("multipart/form-data; boundary=a", b"--a\r\n\r\n\r\n--a--", 400),
+        ("multipart/form-data; boundary=a", bytes(8 * 2**20), 400),
+        ("multipart/form-data; boundary=a", b"--a\r\nx: " + b"y" * 2**20, 400),
+    ],
+    ids=["json", "no-boundary", "nothing", "heads", "no-head", "zeros", "endless-head"],
+)
+def test_forms_that_are_none_are_refused_at_once_and_reach_nobody(
+    market: Market, kind: str, body: bytes, status: int
+) -> None:
+    before = market.requests()
+    headers = {"authorization": f"Bearer {market.key('buyer')}", "content-type": kind}
+    url = f"{market.openai_url}/audio/transcriptions"
+    answer = httpx2.post(url, content=body, headers=headers, timeout=30)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
     assert market.requests() == before

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.refusals import Refusal
-from signalbox_proxy.surfaces import IMAGES, RERANK
+from signalbox_proxy.surfaces import IMAGES, RERANK, SPEECH, TRANSCRIPTIONS
+from signalbox_proxy.surfaces.openai_shape import OpenAIShape
 from signalbox_proxy.upload_room import UploadRoom
+from support.snapshots import lane
 
 
 def rank(documents: list[Any], query: str = "Who pays?", **more: Any) -> ModelRequest:
@@ -62,3 +64,21 @@ def test_room_for_files_is_bounded_and_given_back() -> None:
     assert (refused.value.code, refused.value.retry_after_s) == ("not_ready", 2)
     room.leave(60)
     assert room.enter(100) == 100
+
+
+@pytest.mark.parametrize("surface", [IMAGES, SPEECH, TRANSCRIPTIONS], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("endpoint", "version", "path"),
+    [
+        ("https://api.openai.com/v1", "", ""),
+        ("https://contoso.openai.azure.com/openai/v1", "", ""),
+        ("http://vllm.inference.svc", "", "/v1"),
+        ("https://contoso.openai.azure.com", "2024-10-21", "/openai/deployments/up"),
+    ],
+)
+def test_paths_are_openai_s_below_the_endpoint_or_azure_s_by_deployment(
+    surface: OpenAIShape, endpoint: str, version: str, path: str
+) -> None:
+    there = lane("up", endpoint=endpoint, api_version=version, upstream_model="up")
+    query = f"?api-version={version}" if version else ""
+    assert surface.upstream_path(there) == f"{path}{surface.resource}{query}"
