@@ -7,14 +7,12 @@ it was sent and can be told to refuse.
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signalbox_operator.control_port import (
     Accepted,
@@ -30,75 +28,14 @@ from signalbox_operator.publish import Publisher
 from signalbox_snapshot import codec, envelope
 from signalbox_snapshot import snapshot as wire
 from signalbox_snapshot.check import SnapshotError
+from support.control_ports import KEY, TOKEN, FleetProxy, listening
 from support.whole_snapshot import whole_snapshot
-
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-TOKEN = "canary-control-token"
-
-
-@dataclass
-class FleetProxy:
-    """A proxy's control port. `log` is shared by the fleet: who was asked, in order."""
-
-    name: str
-    log: list[str]
-    refuses: str = ""
-    answer: web.Response | None = None
-    generations: list[int] = field(default_factory=list)
-    url: str = ""
-
-    @property
-    def address(self) -> ProxyAddress:
-        return ProxyAddress(self.name, self.url)
-
-    async def put(self, request: web.Request) -> web.Response:
-        self.log.append(self.name)
-        if self.answer is not None:
-            return self.answer
-        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return web.Response(status=401)
-        trusted = envelope.trust(KEY.public_key())
-        opened, _ = envelope.open_sealed(await request.read(), trusted, "prod")
-        if self.refuses:
-            verdict = {"accepted": False, "reason": self.refuses, "path": "$.snapshot.agents"}
-            return web.json_response(verdict, status=422)
-        self.generations.append(opened.generation)
-        verdict = {"accepted": True, "generation": opened.generation, "version": opened.version}
-        return web.json_response(verdict)
-
-    async def status(self, request: web.Request) -> web.Response:
-        return web.json_response(
-            {
-                "name": self.name,
-                "holder": "h",
-                "ready": bool(self.generations),
-                "generation": self.generations[-1] if self.generations else None,
-                "version": None,
-                "since": 5,
-                "last_rejection": None,
-            }
-        )
 
 
 @pytest.fixture
 async def proxies() -> AsyncIterator[list[FleetProxy]]:
-    log: list[str] = []
-    fleet = [FleetProxy(f"proxy-{number}", log) for number in range(3)]
-    runners = []
-    for proxy in fleet:
-        app = web.Application(client_max_size=2**24)
-        app.router.add_put("/control/v1/snapshot", proxy.put)
-        app.router.add_get("/control/v1/status", proxy.status)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        proxy.url = f"http://{host}:{port}"
-        runners.append(runner)
-    yield fleet
-    for runner in runners:
-        await runner.cleanup()
+    async with listening(3) as fleet:
+        yield fleet
 
 
 @pytest.fixture
@@ -232,8 +169,10 @@ async def test_the_status_of_a_proxy_is_read(
         before = await control.status_of(proxies[0].address)
         await publisher.release(changed(1), addresses(proxies))
         after = await control.status_of(proxies[0].address)
-    assert before == ProxyStatus(name="proxy-0", ready=False, holder="h")
-    assert after == ProxyStatus(name="proxy-0", ready=True, holder="h", generation=1)
+    schemas = codec.ACCEPTED_SCHEMAS
+    heard = ProxyStatus(name="proxy-0", ready=False, holder="h", schemas=schemas)
+    assert before == heard
+    assert after == msgspec.structs.replace(heard, ready=True, generation=1)
 
 
 async def test_the_token_shows_nowhere(proxies: list[FleetProxy]) -> None:

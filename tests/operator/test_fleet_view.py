@@ -1,0 +1,111 @@
+"""Proxies that a release did not reach get the head: one first, then the others."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from signalbox_operator import fleet_view
+from signalbox_operator.control_port import ControlPort, ProxyAddress
+from signalbox_operator.fleet_view import FleetView
+from signalbox_operator.head_file import FileHeadStore
+from signalbox_operator.publish import Publisher
+from support.control_ports import KEY, TOKEN, FleetProxy, listening
+from support.whole_snapshot import whole_snapshot
+
+
+class Fleet:
+    """Three proxies, a head that reached none of them, and the view that is tried."""
+
+    def __init__(self, proxies: list[FleetProxy], control: ControlPort, publisher: Publisher):
+        self.proxies = proxies
+        self.publisher = publisher
+        self.woken = 0
+        self.gone: set[str] = set()
+        self.view = FleetView(control, self._discover, self._wake)
+
+    async def _discover(self) -> tuple[ProxyAddress, ...]:
+        return tuple(each.address for each in self.proxies if each.name not in self.gone)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    @property
+    def generations(self) -> list[list[int]]:
+        return [proxy.generations for proxy in self.proxies]
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with listening(3) as proxies, aiohttp.ClientSession() as session:
+        control = ControlPort(session, TOKEN)
+        publisher = Publisher(FileHeadStore(tmp_path / "head.json"), KEY, control, fleet="prod")
+        made = Fleet(proxies, control, publisher)
+        await publisher.release(whole_snapshot(), ())
+        made.view.take(await publisher.head())
+        yield made
+
+
+async def test_one_gets_it_first_and_the_others_once_it_runs_there(fleet: Fleet) -> None:
+    await fleet.view.look()
+    assert fleet.generations == [[1], [], []]
+    await fleet.view.look()
+    assert fleet.generations == [[1], [1], [1]]
+    await fleet.view.look()
+    assert fleet.generations == [[1], [1], [1]]
+
+
+async def test_a_refusal_stops_it_and_the_one_that_refused_is_asked_again_later(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.proxies[0].refuses = "the disk is full"
+    for _ in range(3):
+        await fleet.view.look()
+    assert fleet.proxies[0].log == ["proxy-0"]
+    refused = fleet.view.facts().proxies[0].rejection
+    assert refused is not None
+    assert refused.reason == "the disk is full"
+    monkeypatch.setattr(fleet_view, "AGAIN_S", 0.0)
+    fleet.proxies[0].refuses = ""
+    await fleet.view.look()
+    await fleet.view.look()
+    assert fleet.generations == [[1], [1], [1]]
+
+
+async def test_while_a_release_is_under_way_nothing_is_handed_over(fleet: Fleet) -> None:
+    fleet.view.releasing()
+    await fleet.view.look()
+    assert fleet.generations == [[], [], []]
+    fleet.view.released(None)
+    await fleet.view.look()
+    assert fleet.generations == [[1], [], []]
+
+
+async def test_a_newcomer_gets_it_at_once(fleet: Fleet) -> None:
+    fleet.gone = {"proxy-2"}
+    await fleet.view.look()
+    await fleet.view.look()
+    fleet.gone = set()
+    await fleet.view.look()
+    assert fleet.generations == [[1], [1], [1]]
+    assert fleet.woken >= 3
+
+
+async def test_a_generation_above_the_head_is_told(fleet: Fleet) -> None:
+    fleet.proxies[1].generations.append(9)
+    await fleet.view.look()
+    assert fleet.view.ahead() == 9
+
+
+async def test_who_does_not_answer_is_of_the_release_that_it_was(fleet: Fleet) -> None:
+    """Otherwise a proxy that restarts would be sent what it cannot read."""
+    fleet.proxies[2].schemas = (1,)
+    await fleet.view.look()
+    assert sorted(max(each.schemas) for each in fleet.view.heard) == [1, 2, 2]
+    fleet.proxies[2].url = "http://127.0.0.1:1"
+    await fleet.view.look()
+    assert sorted(max(each.schemas) for each in fleet.view.heard) == [1, 2, 2]
+    fleet.gone = {"proxy-2"}
+    await fleet.view.look()
+    assert [max(each.schemas) for each in fleet.view.heard] == [2, 2]

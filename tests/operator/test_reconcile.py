@@ -1,0 +1,143 @@
+"""One pass of the loop after the other, without a cluster: what is released, held, and told."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from signalbox_api import KINDS
+from signalbox_operator.control_port import ControlPort, ProxyAddress
+from signalbox_operator.fleet_view import FleetView
+from signalbox_operator.head import HeadMovedError
+from signalbox_operator.head_file import FileHeadStore
+from signalbox_operator.inventory import Inventory
+from signalbox_operator.listing import Listing
+from signalbox_operator.publish import Publisher
+from signalbox_operator.reconcile import Reconciler
+from signalbox_operator.reporter import Report
+from support.control_ports import KEY, TOKEN
+
+
+class Kept:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+
+    async def report(self, report: Report) -> None:
+        self.reports.append(report)
+
+
+class Loop:
+    """A loop whose lists give what stands in `objects`."""
+
+    def __init__(self, publisher: Publisher, control: ControlPort) -> None:
+        self.objects: dict[str, list[dict[str, Any]]] = {}
+        self.inventory = Inventory()
+        self.publisher = publisher
+        self.kept = Kept()
+        self.made = Reconciler(
+            inventory=self.inventory,
+            publisher=publisher,
+            fleet=FleetView(control, self._nobody, lambda: None),
+            reporter=self.kept,
+            platform_namespace="platform",
+            fleet_name="prod",
+            relist=self.relist,
+            fetch=publisher.fetch,
+        )
+
+    async def _nobody(self) -> tuple[ProxyAddress, ...]:
+        return ()
+
+    async def relist(self) -> None:
+        for kind in KINDS:
+            self.list(kind)
+
+    def list(self, kind: str) -> None:
+        self.inventory.listed(kind, Listing(tuple(self.objects.get(kind, [])), "99"))
+
+
+def domain(name: str, version: int = 1) -> dict[str, Any]:
+    return {
+        "apiVersion": "signalbox.dev/v1alpha1",
+        "kind": "Domain",
+        "metadata": {"name": name, "namespace": "platform", "resourceVersion": str(version)},
+        "spec": {"ownerTeam": "t", "focusAccount": "1"},
+    }
+
+
+@pytest.fixture
+async def loop(tmp_path: Path) -> AsyncIterator[Loop]:
+    async with aiohttp.ClientSession() as session:
+        control = ControlPort(session, TOKEN)
+        store = FileHeadStore(tmp_path / "head.json")
+        yield Loop(Publisher(store, KEY, control, fleet="prod"), control)
+
+
+async def test_nothing_is_compiled_before_every_kind_was_listed(loop: Loop) -> None:
+    loop.objects["Domain"] = [domain("retail")]
+    for kind in list(KINDS)[:-1]:
+        loop.list(kind)
+        await loop.made.one_pass()
+        assert loop.kept.reports == []
+        assert await loop.publisher.head() is None
+    loop.list(list(KINDS)[-1])
+    await loop.made.one_pass()
+    head = await loop.publisher.head()
+    assert head is not None
+    assert head.generation == 1
+
+
+async def test_nothing_new_releases_nothing(loop: Loop) -> None:
+    await loop.relist()
+    for _ in range(3):
+        await loop.made.one_pass()
+    head = await loop.publisher.head()
+    assert head is not None
+    assert head.generation == 1
+    assert len(loop.kept.reports) == 3
+
+
+async def test_a_loss_is_held_told_and_let_go_when_it_is_confirmed(loop: Loop) -> None:
+    loop.objects["Domain"] = [domain(f"d{number}") for number in range(8)]
+    await loop.relist()
+    await loop.made.one_pass()
+    loop.objects["Domain"] = loop.objects["Domain"][:2]
+    await loop.relist()
+    await loop.made.one_pass()
+    (held,) = loop.kept.reports[-1].held
+    assert "6 Domains are gone at once" in held
+    head = await loop.publisher.head()
+    assert head is not None
+    assert head.generation == 1
+    loop.made.wishes.confirmed_loss = held.partition("confirm-loss=")[2].split()[0]
+    await loop.made.one_pass()
+    assert loop.kept.reports[-1].held == ()
+    head = await loop.publisher.head()
+    assert head is not None
+    assert head.generation == 2
+
+
+async def test_over_what_somebody_else_released_nothing_old_is_released(
+    loop: Loop, tmp_path: Path
+) -> None:
+    """An operator that slept compiled what stood before."""
+    loop.objects["Domain"] = [domain("retail")]
+    await loop.relist()
+    await loop.made.one_pass()
+    async with aiohttp.ClientSession() as session:
+        control = ControlPort(session, TOKEN)
+        store = FileHeadStore(tmp_path / "head.json")
+        other = Loop(Publisher(store, KEY, control, fleet="prod"), control)
+        other.objects["Domain"] = [domain("retail"), domain("wealth", 2)]
+        await other.relist()
+        await other.made.one_pass()
+    loop.inventory.event("Domain", "ADDED", domain("seen-while-asleep", 3))
+    with pytest.raises(HeadMovedError):
+        await loop.made.one_pass()
+    head = await loop.publisher.head()
+    assert head is not None
+    assert head.generation == 2
