@@ -18,18 +18,20 @@ ENV PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDO
 WORKDIR /src
 COPY requirements/run.lock requirements/run.lock
 RUN python3 -m venv /opt/signalbox \
- && /opt/signalbox/bin/pip install --require-hashes --only-binary :all: ${PIP_OPTIONS} -r requirements/run.lock
+ && /opt/signalbox/bin/pip install --require-hashes --only-binary :all: ${PIP_OPTIONS} -r requirements/run.lock \
+ && /opt/signalbox/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash /opt/signalbox/lib
 COPY pyproject.toml README.md LICENSE ./
 COPY crds/signalbox_api crds/signalbox_api
 COPY operator operator
 COPY proxy proxy
-# What only builds is gone before what stays is checked and compiled. Bytecode is trusted unread: nothing can be
-# written where it lies.
+# What only builds is gone before what stays is checked. Bytecode is trusted unread: nothing can be written where it
+# lies.
 RUN /opt/signalbox/bin/pip install --no-deps --no-build-isolation --no-index . \
  && /opt/signalbox/bin/pip uninstall --yes hatchling editables pathspec pluggy trove-classifiers \
  && /opt/signalbox/bin/pip check \
  && /opt/signalbox/bin/pip uninstall --yes setuptools pip \
- && /opt/signalbox/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash /opt/signalbox/lib
+ && /opt/signalbox/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash \
+      /opt/signalbox/lib/python3.*/site-packages/signalbox_*
 
 FROM ${BASE}
 COPY --from=build /opt/signalbox /opt/signalbox
