@@ -140,7 +140,8 @@ def _base(name: str) -> Path:
 
     def make(archive: Path) -> None:
         environment = dict(os.environ) | {"SOURCE_DATE_EPOCH": TIMESTAMP}
-        _run(["mmdebstrap", *options, RELEASE, str(archive)], env=environment)
+        unsafe = "--dpkgopt=force-unsafe-io"  # a crash leaves no half archive: it is renamed last
+        _run(["mmdebstrap", unsafe, *options, RELEASE, str(archive)], env=environment)
 
     return _archive(f"base-{name}", [RELEASE, *options], make)
 
