@@ -41,8 +41,8 @@ setup: $(VENV)/.dev  ## the Python environment in .venv
 run: $(VENV)/.run  ## everything on this machine: no cluster, no keys; Ctrl-C ends it
 	@exec $(BIN)/signalbox up manifests/quickstart --simulate --dev-key retail/assistant $(UP_FLAGS)
 
-apiserver:  ## builds kube-apiserver, etcd and kubectl for the tests (once, minutes; without Go those tests are skipped)
-	@if command -v go >/dev/null || test "$${CI:-}" = true; then $(PYTHON) tests/cluster/tools/build.py api; \
+apiserver:  ## builds kube-apiserver, etcd, kubectl, helm and kubeconform for the tests (once, minutes; without Go those tests are skipped)
+	@if command -v go >/dev/null || test "$${CI:-}" = true; then $(PYTHON) tests/cluster/tools/build.py api helm kubeconform; \
 	else echo "no Go on the PATH: tests against a Kubernetes API server are skipped"; fi
 
 test: $(VENV)/.dev apiserver  ## the tests, with short forms of the long proofs
