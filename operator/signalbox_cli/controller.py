@@ -22,7 +22,7 @@ from signalbox_operator.control_port import ControlPort, ProxyAddress, ProxyStat
 from signalbox_operator.difference import difference
 from signalbox_operator.going_back import RollbackError, next_pin
 from signalbox_operator.head import HeadError, HeadMovedError
-from signalbox_operator.history import Record
+from signalbox_operator.history import FIRST, Record
 from signalbox_operator.publish import Publisher, Rollout
 from signalbox_operator.target import Targets
 from signalbox_snapshot import codec
@@ -146,7 +146,8 @@ class Controller:
         target = await self._targets.choose(snapshot, version, head, self._rollback())
         changes = tuple(difference(before, target.snapshot))
         restores = target.pin.generation if target.pin else 0
-        record = Record(int(time.time()), changes=changes, restores=restores, pin=target.pin)
+        told = changes if before is not None else FIRST
+        record = Record(int(time.time()), changes=told, restores=restores, pin=target.pin)
         anew = head is not None and head.pin != target.pin
         rollout = await self._publisher.release(
             target.snapshot, self._fleet.addresses, record, anew=anew

@@ -20,6 +20,8 @@ MAX_RELEASES: Final = 50
 MAX_STORED: Final = 20 * 1024 * 1024
 MAX_SENTENCES: Final = 8
 MAX_SENTENCE: Final = 200
+FIRST: Final = ("first release",)
+"""What is told of a release that has none before it."""
 
 
 @dataclass(frozen=True, slots=True)

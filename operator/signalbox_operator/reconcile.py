@@ -19,7 +19,7 @@ from signalbox_operator.compiler.workloads import WorkloadIdentity
 from signalbox_operator.difference import difference
 from signalbox_operator.fleet_view import FleetView
 from signalbox_operator.head import Head, HeadError, HeadMovedError
-from signalbox_operator.history import Record, attributed
+from signalbox_operator.history import FIRST, Record, attributed
 from signalbox_operator.inventory import Inventory
 from signalbox_operator.losses import Loss, LossGuard
 from signalbox_operator.lowering import lowered, lowest_schema
@@ -210,7 +210,7 @@ class Reconciler:
 
     def _record(self, head: Head | None, compilation: Compilation, target: Target) -> Record:
         before = _content(head)
-        sentences = difference(before, target.snapshot) if before is not None else ["first release"]
+        sentences = difference(before, target.snapshot) if before is not None else FIRST
         return Record(
             at=int(time.time()),
             accepted=written_forms(compilation.in_force),
