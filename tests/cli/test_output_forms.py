@@ -54,9 +54,9 @@ def test_cells_show_values_ages_and_what_is_missing() -> None:
     cells = [str(cell) for cell in printer.row(KINDS["Budget"], BUDGET, wide=False, now=NOW)]
     shown = dict(zip(titles, cells, strict=True))
     assert shown["LIMIT"] == "5.00"
-    assert shown["USED"] == "40"
+    assert shown["USED%"] == "40"
     assert shown["EXHAUSTED"] == "False"
-    assert shown["SETTLED"] == printer.NONE
+    assert shown["SPENT"] == printer.NONE
     assert shown["AGE"] == "60m"
 
 
