@@ -31,8 +31,10 @@ BASES: dict[str, tuple[str, ...]] = {
     "python": ("python3", "python3-venv", "ca-certificates"),
     "postgres": ("postgresql-15",),
 }
-_POSTGRES_USER = (  # the user that the chart's own default, the official image, has
+_POSTGRES_USER = (  # the user of the official image, the chart's default; no server is made
     'echo postgres:x:999:999::/tmp:/bin/sh >>"$1/etc/passwd"; echo postgres:x:999: >>"$1/etc/group"'
+    '; mkdir -p "$1/etc/postgresql-common"'
+    '; echo create_main_cluster = false >"$1/etc/postgresql-common/createcluster.conf"'
 )
 SOURCES = ("Dockerfile", ".dockerignore", "requirements/run.lock", "pyproject.toml", "README.md")
 PACKAGES = ("crds/signalbox_api", "operator", "proxy")
