@@ -25,6 +25,9 @@ from signalbox_operator.head import Head
 from signalbox_operator.publish import Rollout
 
 PERIOD_S: Final = 1.0
+DISCOVER_S: Final = 3.0
+"""How long listing the proxies may take: those that are known need the head meanwhile."""
+
 AGAIN_S: Final = 30.0
 """How long a proxy that refused the head is left alone."""
 
@@ -67,7 +70,7 @@ class FleetView:
         """Asks who is there and what each runs, and hands the head to those that are behind."""
         before = self.facts()
         try:
-            self.addresses = await self._discover()
+            self.addresses = await asyncio.wait_for(self._discover(), DISCOVER_S)
         except Exception as error:  # noqa: BLE001  a rim that fails in any way changes nothing
             _log.warning("cannot list the proxies: %s", error)
         await self._ask()

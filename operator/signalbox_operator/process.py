@@ -273,10 +273,7 @@ class Operator:
         return asyncio.get_running_loop().time() if self._loop is None else self._loop.beat_at
 
     def _unready(self) -> str:
-        if self._loop is None:
-            return self._lacks
-        unlisted = ", ".join(self._inventory.unlisted)
-        return f"not listed yet: {unlisted}" if unlisted else ""
+        return self._lacks if self._loop is None else self._loop.lacks
 
 
 def _named(name: str, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

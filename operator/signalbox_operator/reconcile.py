@@ -97,6 +97,14 @@ class Reconciler:
         self._guard = LossGuard(self.fleet_name)
         self._targets = Targets(self.fetch)
 
+    @property
+    def lacks(self) -> str:
+        """Why no pass has succeeded yet; "" once one has."""
+        unlisted = ", ".join(self.inventory.unlisted)
+        if unlisted:
+            return f"not listed yet: {unlisted}"
+        return "" if self.passes else self._problem or "nothing was compiled yet"
+
     def wake(self) -> None:
         """Something changed: compile soon."""
         self._woken.set()
