@@ -1,5 +1,6 @@
 """One pass of the loop after the other, without a cluster: what is released, held, and told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import aiohttp
 import pytest
 
 from signalbox_api import KINDS
+from signalbox_operator import reconcile
 from signalbox_operator.control_port import ControlPort, ProxyAddress
 from signalbox_operator.fleet_view import FleetView
 from signalbox_operator.head import HeadMovedError
@@ -141,3 +143,42 @@ async def test_over_what_somebody_else_released_nothing_old_is_released(
     head = await loop.publisher.head()
     assert head is not None
     assert head.generation == 2
+
+
+async def test_a_step_that_fails_is_told_and_tried_again(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "RETRY_S", 0.0)
+    failing = [OSError("the API server is away"), ValueError("nonsense")]
+    kept = loop.kept.report
+
+    async def report(told: Report) -> None:
+        if failing:
+            raise failing.pop()
+        await kept(told)
+
+    monkeypatch.setattr(loop.kept, "report", report)
+    await loop.relist()
+    assert loop.made.lacks == "nothing was compiled yet"
+    running = asyncio.create_task(loop.made.run())
+    async with asyncio.timeout(60):
+        while not loop.kept.reports:
+            await asyncio.sleep(0.01)
+    assert not running.done()
+    assert loop.made.lacks == ""
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_history_names_the_tool_that_wrote_an_object_last(loop: Loop) -> None:
+    await loop.relist()
+    await loop.made.one_pass()
+    written = domain("retail", 100)
+    written["metadata"]["managedFields"] = [{"manager": "argocd", "time": "2026-01-01T00:00:00Z"}]
+    loop.inventory.event("Domain", "ADDED", written)
+    await loop.made.one_pass()
+    head = await loop.publisher.head()
+    assert head is not None
+    newest, oldest = head.history
+    assert oldest.changes == ("first release",)
+    assert newest.changes == ("Domain platform/retail: added; affects no agent; written by argocd",)
