@@ -3,6 +3,7 @@
 A SQLite file or a PostgreSQL database; `reading` and `reports` ask through it.
 """
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +19,26 @@ class LedgerUnreadableError(Exception):
     """There is no ledger there, or none that this release can read."""
 
 
-class ReadOnlyDatabase:
+class Closing(ABC):
+    """Closed at the end of a `with`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class ReadOnlyDatabase(Closing):
     """A read-only connection. Readers never block an authority, nor it them.
 
     `where` is the path of a SQLite file or the DSN of a PostgreSQL database.
@@ -57,17 +77,6 @@ class ReadOnlyDatabase:
     def close(self) -> None:
         """Close the connection."""
         self._database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _connect(where: Path | str) -> Database:

@@ -4,14 +4,13 @@ Used by the command line (`signalbox runs`) and by the reports. Opens the ledger
 """
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from signalbox_ledger import run_rows
 from signalbox_ledger.compliance import Compliance
-from signalbox_ledger.read_store import ReadOnlyDatabase
+from signalbox_ledger.read_store import Closing, ReadOnlyDatabase
 from signalbox_ledger.records import Charge, Outcome, Run
 
 MAX_LIMIT = 10_000
@@ -98,7 +97,7 @@ class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
     corrections: list[Charge]
 
 
-class LedgerReader:
+class LedgerReader(Closing):
     """Reads the record at `where`: a SQLite file's path, or the DSN of a PostgreSQL database.
 
     Raises LedgerUnreadableError where there is none.
@@ -106,6 +105,10 @@ class LedgerReader:
 
     def __init__(self, where: Path | str) -> None:
         self.database = ReadOnlyDatabase(where)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.database.close()
 
     def runs(self, wanted: RunFilter | None = None, *, limit: int = 50) -> list[RunSummary]:
         """Up to `limit` runs (at most MAX_LIMIT), the newest first."""
@@ -167,21 +170,6 @@ class LedgerReader:
             compliance=run_rows.read_compliance(rows[0]),
             corrections=[charge for charge in charges if charge.kind == "correction"],
         )
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _list(
         self, source: str, where: list[str], values: list[object], order: str, limit: int

@@ -12,7 +12,7 @@ from .chat_tools import tool_wishes, wanted_schema
 from .composition import Order, compose
 from .prompt import Prompt
 from .refusals import Refusal, openai_error
-from .sheet import ModelSheet, Usage
+from .sheet import ModelSheet
 from .strict import validate
 from .surface import EVENT_STREAM, Context, encoded, find_model
 
@@ -132,17 +132,13 @@ class ChatPending:
             )
             for index in range(self.request.n or 1)
         )
-        cached = 0
-        if self.section.usd_per_million.cached_input is not None:
-            key = self.request.prompt_cache_key or ""
-            account = (self.context.credential, self.context.host, self.model, key)
-            cached = self.context.cache.automatic(account, self.prompt)
-        usage = Usage(
-            input=self.prompt.total - cached,
-            cached_input=cached,
-            output=sum(choice.tokens for choice in choices),
-            reasoning=sum(choice.reasoning for choice in choices),
-        )
+        key = self.request.prompt_cache_key or ""
+        kept = self.context.kept_by_itself(self.model, self.section, self.prompt, key=key)
+        generated = {
+            "output": sum(choice.tokens for choice in choices),
+            "reasoning": sum(choice.reasoning for choice in choices),
+        }
+        usage = kept.model_copy(update=generated)
         served = self.section.served_as or self.model
         return ChatAnswer(
             self.request, served, self.tier, self.context, choices, usage, digest.hex()

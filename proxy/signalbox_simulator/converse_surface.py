@@ -112,12 +112,7 @@ class ConversePending:
                 reasoning=REASONING_TOKENS if self.request.thinking is not None else 0,
             )
         )
-        usage = Usage(input=self.prompt.total)
-        if self.section.usd_per_million.cached_input is not None:
-            account = (self.context.credential, self.context.host, self.model)
-            usage = self.context.cache.explicit(
-                account, self.prompt, self.section.cache_minimum_tokens
-            )
+        usage = self.context.kept_by_points(self.model, self.section, self.prompt)
         generated = {"output": choice.tokens, "reasoning": choice.reasoning}
         return ConverseAnswer(self, choice, usage.model_copy(update=generated), digest.hex())
 

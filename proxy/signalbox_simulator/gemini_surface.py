@@ -123,16 +123,8 @@ class GeminiPending:
                     reasoning=self._thinking(),
                 )
             )
-        cached = NO_CACHE
-        if self.section.usd_per_million.cached_input is not None:
-            account = (self.context.credential, self.context.host, self.model)
-            cached = self.context.cache.automatic(account, self.prompt)
-        usage = Usage(
-            input=self.prompt.total - cached,
-            cached_input=cached,
-            output=choice.tokens,
-            reasoning=choice.reasoning,
-        )
+        kept = self.context.kept_by_itself(self.model, self.section, self.prompt)
+        usage = kept.model_copy(update={"output": choice.tokens, "reasoning": choice.reasoning})
         return GeminiAnswer(self, choice, usage, digest.hex(), effects.withhold)
 
     def _thinking(self) -> int:

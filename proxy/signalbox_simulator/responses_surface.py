@@ -14,7 +14,7 @@ from .prompt import Prompt
 from .refusals import Refusal, openai_error
 from .responses_answer import ResponsesAnswer
 from .responses_request import FunctionTool, JsonSchemaText, NamedTool, ResponsesRequest
-from .sheet import ModelSheet, Usage
+from .sheet import ModelSheet
 from .strict import validate
 from .structured import Schema
 from .surface import EVENT_STREAM, Context, encoded, find_model
@@ -92,17 +92,13 @@ class ResponsesPending:
                 reasoning=self._reasoning(),
             )
         )
-        cached = 0
-        if self.section.usd_per_million.cached_input is not None:
-            key = self.request.prompt_cache_key or ""
-            account = (self.context.credential, self.context.host, self.model, key)
-            cached = self.context.cache.automatic(account, self.prompt)
-        usage = Usage(
-            input=self.prompt.total - cached,
-            cached_input=cached,
-            output=choice.tokens,
-            reasoning=choice.reasoning,
-        )
+        key = self.request.prompt_cache_key or ""
+        kept = self.context.kept_by_itself(self.model, self.section, self.prompt, key=key)
+        generated = {
+            "output": choice.tokens,
+            "reasoning": choice.reasoning,
+        }
+        usage = kept.model_copy(update=generated)
         served = self.section.served_as or self.model
         return ResponsesAnswer(
             self.request, served, self.tier, self.context, choice, usage, digest.hex()

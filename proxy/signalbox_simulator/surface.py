@@ -46,6 +46,23 @@ class Context:
             digest.update(len(text).to_bytes(8, "big") + text)
         return digest.digest()
 
+    def kept_by_itself(
+        self, model: str, section: ModelSheet, prompt: Prompt, *, key: str = ""
+    ) -> Usage:
+        """Split a prompt's tokens by what the provider has kept of it unasked."""
+        cached = 0
+        if section.usd_per_million.cached_input is not None:
+            account = (self.credential, self.host, model, key)
+            cached = self.cache.automatic(account, prompt)
+        return Usage(input=prompt.total - cached, cached_input=cached)
+
+    def kept_by_points(self, model: str, section: ModelSheet, prompt: Prompt) -> Usage:
+        """Split a prompt's tokens by what its breakpoints read and write."""
+        if section.usd_per_million.cached_input is None:
+            return Usage(input=prompt.total)
+        account = (self.credential, self.host, model)
+        return self.cache.explicit(account, prompt, section.cache_minimum_tokens)
+
 
 class Answer(Protocol):
     """A composed answer, to be sent whole or as a stream."""

@@ -8,6 +8,7 @@ import pytest
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.surfaces import BY_PATH, CHAT, EMBEDDINGS, MESSAGES, Surface
 from signalbox_snapshot.snapshot import Lane, Model, PriceTable, Quality, Tier, TokenLimits
+from support.acme import acme_lane
 
 TIER = Tier(
     input=3_000_000_000,
@@ -21,22 +22,8 @@ TIER = Tier(
 @pytest.fixture
 def make_lane() -> Callable[..., Lane]:
     def make(**changes: Any) -> Lane:
-        given: dict[str, Any] = {
-            "name": "us",
-            "lane_class": "public",
-            "provider": "acme",
-            "wire_format": "openai",
-            "upstream_model": "acme-large-2",
-            "endpoint": "https://api.acme.example/v1",
-            "auth": "apiKey",
-            "auth_key": "acme",
-            "region": "us-east",
-            "jurisdiction": "US",
-            "max_sensitivity": 2,
-            "list_price": PriceTable(standard=TIER),
-            "price": PriceTable(standard=TIER),
-        }
-        return Lane(**(given | changes))
+        table = PriceTable(standard=TIER)
+        return acme_lane(**({"list_price": table, "price": table} | changes))
 
     return make
 

@@ -34,29 +34,10 @@ from signalbox_proxy.translation.openai_provider import OPENAI
 from signalbox_proxy.translation.openai_strict import strict_fault
 from signalbox_proxy.translation.openai_words import call_id
 from signalbox_simulator.chat_request import ChatRequest
-from signalbox_snapshot.snapshot import Lane
+from support.acme import acme_lane as lane
 from support.openai_conversations import answers, conversations, patient
 
 HELLO = (Turn("user", (Text("hello"),)),)
-
-
-def lane(**changes: Any) -> Lane:
-    given: dict[str, Any] = {
-        "name": "us",
-        "lane_class": "public",
-        "provider": "acme",
-        "wire_format": "openai",
-        "upstream_model": "acme-large-2",
-        "endpoint": "https://api.acme.example/v1",
-        "auth": "apiKey",
-        "auth_key": "acme",
-        "region": "us-east",
-        "jurisdiction": "US",
-        "max_sensitivity": 2,
-        "list_price": None,
-        "price": None,
-    }
-    return Lane(**(given | changes))
 
 
 def sent(conversation: Conversation, *, stream: bool = False, **changes: Any) -> dict[str, Any]:

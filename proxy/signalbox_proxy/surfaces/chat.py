@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from signalbox_proxy.model_request import CacheWrite, ModelRequest, SurfaceName
-from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.surfaces import chat_types as types
-from signalbox_proxy.surfaces import errors, governed
+from signalbox_proxy.surfaces import governed
 from signalbox_proxy.surfaces.chat_answers import ChatStreamReader, read_chat_answer
 from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader
 from signalbox_proxy.surfaces.decoding import encode_body
 from signalbox_proxy.surfaces.fields import invalid, no_bound
+from signalbox_proxy.surfaces.openai_surface import OpenaiSurface
 from signalbox_proxy.surfaces.texts import Texts
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
@@ -18,7 +18,7 @@ GOOGLES: Final = frozenset({"google", "vertex"})
 """Providers of lanes that are sent what Google signed; to others it means nothing."""
 
 
-class ChatSurface:
+class ChatSurface(OpenaiSurface):
     """The surface object; see `contract.Surface`."""
 
     name: SurfaceName = "chat"
@@ -64,14 +64,6 @@ class ChatSurface:
         """Path below the lane's endpoint."""
         return governed.openai_path(lane, "/chat/completions")
 
-    def upstream_headers(
-        self, client: Mapping[str, str], lane: Lane, credential: str
-    ) -> dict[str, str]:
-        """All headers of the upstream call."""
-        return governed.common_headers(client, stream_capable=True) | governed.openai_credential(
-            lane, credential
-        )
-
     def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
         """The body for one lane."""
         body = dict(request.body)
@@ -91,18 +83,6 @@ class ChatSurface:
         return ChatStreamReader(
             wants_usage=request.wants_stream_usage, cache_write=request.cache_write
         )
-
-    def rejection(self, status: int, body: bytes) -> Refusal:
-        """A provider's own 4xx."""
-        return errors.provider_rejection(status, body)
-
-    def error(self, refusal: Refusal, run_id: str) -> tuple[int, dict[str, str], bytes]:
-        """A refusal in OpenAI's error shape."""
-        return errors.openai_error(refusal, run_id)
-
-    def stream_error(self, refusal: Refusal, run_id: str) -> bytes:
-        """A refusal as the last event of a stream."""
-        return errors.openai_stream_error(refusal, run_id)
 
 
 def _check_pairs(asked: Any) -> None:

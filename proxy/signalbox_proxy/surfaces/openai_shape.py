@@ -1,36 +1,28 @@
-"""What OpenAI's surfaces beside chat share: headers, errors, a body with the lane's model."""
+"""What OpenAI's surfaces beside chat share: a body with the lane's model, no stream."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from signalbox_proxy.model_request import ModelRequest, Units
-from signalbox_proxy.refusals import Refusal
-from signalbox_proxy.surfaces import errors, governed
+from signalbox_proxy.surfaces import governed
 from signalbox_proxy.surfaces.chat_answers import ChatStreamReader
 from signalbox_proxy.surfaces.contract import StreamReader
 from signalbox_proxy.surfaces.decoding import encode_body
+from signalbox_proxy.surfaces.openai_surface import OpenaiSurface
 from signalbox_proxy.surfaces.texts import Texts
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
 
-class OpenAIShape:
+class OpenAIShape(OpenaiSurface):
     """A carrier for lanes of OpenAI's wire format; subclasses parse requests and read answers."""
 
     wire_format: WireFormat = "openai"
+    streams = False
     resource = ""
     """Path below an endpoint that names the API's version."""
 
     def upstream_path(self, lane: Lane) -> str:
         """Path below the lane's endpoint."""
         return governed.openai_path(lane, self.resource)
-
-    def upstream_headers(
-        self, client: Mapping[str, str], lane: Lane, credential: str
-    ) -> dict[str, str]:
-        """All headers of the upstream call."""
-        return governed.common_headers(client, stream_capable=False) | governed.openai_credential(
-            lane, credential
-        )
 
     def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
         """The body for one lane; there is no output limit to write."""
@@ -39,18 +31,6 @@ class OpenAIShape:
     def stream_reader(self, request: ModelRequest) -> StreamReader:
         """Never streamed; a stream that came anyway is read as OpenAI's."""
         return ChatStreamReader(wants_usage=True, cache_write="none")
-
-    def rejection(self, status: int, body: bytes) -> Refusal:
-        """A provider's own 4xx."""
-        return errors.provider_rejection(status, body)
-
-    def error(self, refusal: Refusal, run_id: str) -> tuple[int, dict[str, str], bytes]:
-        """A refusal in OpenAI's error shape."""
-        return errors.openai_error(refusal, run_id)
-
-    def stream_error(self, refusal: Refusal, run_id: str) -> bytes:
-        """A refusal as the last event of a stream."""
-        return errors.openai_stream_error(refusal, run_id)
 
 
 def unit_request(

@@ -11,6 +11,7 @@ from signalbox_proxy.surfaces import responses_types as types
 from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader
 from signalbox_proxy.surfaces.decoding import encode_body
 from signalbox_proxy.surfaces.fields import no_bound
+from signalbox_proxy.surfaces.openai_surface import OpenaiSurface
 from signalbox_proxy.surfaces.responses_answers import ResponsesStreamReader, read_response
 from signalbox_proxy.surfaces.responses_content import ResponsesContent
 from signalbox_snapshot.snapshot import Lane, WireFormat
@@ -18,7 +19,7 @@ from signalbox_snapshot.snapshot import Lane, WireFormat
 ENCRYPTED = "reasoning.encrypted_content"
 
 
-class ResponsesSurface:
+class ResponsesSurface(OpenaiSurface):
     """The surface object; see `contract.Surface`."""
 
     name: SurfaceName = "responses"
@@ -58,14 +59,6 @@ class ResponsesSurface:
         """Path below the lane's endpoint."""
         return governed.openai_path(lane, "/responses")
 
-    def upstream_headers(
-        self, client: Mapping[str, str], lane: Lane, credential: str
-    ) -> dict[str, str]:
-        """All headers of the upstream call."""
-        return governed.common_headers(client, stream_capable=True) | governed.openai_credential(
-            lane, credential
-        )
-
     def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
         """The body for one lane: nothing is stored there.
 
@@ -94,14 +87,6 @@ class ResponsesSurface:
     def stream_reader(self, request: ModelRequest) -> StreamReader:
         """A reader for one streamed answer."""
         return ResponsesStreamReader(request.cache_write)
-
-    def rejection(self, status: int, body: bytes) -> Refusal:
-        """A provider's own 4xx."""
-        return errors.provider_rejection(status, body)
-
-    def error(self, refusal: Refusal, run_id: str) -> tuple[int, dict[str, str], bytes]:
-        """A refusal in OpenAI's error shape."""
-        return errors.openai_error(refusal, run_id)
 
     def stream_error(self, refusal: Refusal, run_id: str) -> bytes:
         """A refusal as the last event of a stream."""
