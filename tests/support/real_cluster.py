@@ -134,6 +134,7 @@ class Cluster:
             "imagePullPolicy": "Never",
             "command": ["/opt/client/bin/python", "/opt/client/traffic.py", *arguments],
             "env": [{"name": key, "value": value} for key, value in environment.items()],
+            "resources": {"requests": {"cpu": "250m"}},  # or a busy machine starves it
             "securityContext": security,
         }
         spec = {
