@@ -6,7 +6,7 @@ import os
 import sys
 
 from signalbox_operator.process import run
-from signalbox_operator.settings import read_settings
+from signalbox_operator.settings import OperatorSettings, read_settings
 
 
 def main() -> int:
@@ -18,7 +18,15 @@ def main() -> int:
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    return asyncio.run(run(settings))
+    asyncio.run(_run(settings))
+    return 1
+
+
+async def _run(settings: OperatorSettings) -> None:
+    """Runs, and leaves without waiting for what a watch left behind: nothing of it is kept."""
+    code = await run(settings)
+    logging.shutdown()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ ACCESS_S: Final = 5.0
 """How often the Secrets are read."""
 
 AGAIN_S: Final = 1.0
+END_S: Final = 5.0
+"""How long parts may take to end; kopf waits longer for every object that it watched."""
 
 _log = logging.getLogger("signalbox.operator")
 
@@ -104,7 +106,7 @@ class Operator:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.wait(tasks, timeout=END_S)
 
     async def _start(self) -> tuple[Reconciler, FleetView]:
         """Waits for what the Secrets hold, and puts the loop together."""

@@ -1,6 +1,8 @@
 """The operator against a real API server and real proxies: what is applied is enforced."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from signalbox_operator.going_back import request_text
 from signalbox_operator.losses import ANNOTATION as CONFIRM
 from support.fleet import eventually
 from support.operators import OperatorProcess, Platform, Traffic, ask, everywhere
+from support.running import child_environment
 
 
 def agents_of(platform: Platform, number: int = 0) -> list[str]:
@@ -197,14 +200,16 @@ def test_an_earlier_release_comes_back_and_a_revoked_agent_does_not(
         platform.delete("Agent", "leaver")
         eventually(lambda: enforced(platform, 70) and agents_of(platform) == ["assistant"])
         before = everywhere(platform)
-        until = datetime.now(tz=UTC) + timedelta(days=1)
-        note(platform, ROLLBACK, request_text(good, until, "alice"))
+        signalbox(platform, "rollback", str(good), "--for", "1d")
         eventually(lambda: enforced(platform, 7))
         assert everywhere(platform) > before
         assert agents_of(platform) == ["assistant"]
         head = platform.head()
         assert head is not None
-        assert (head["pin"]["generation"], head["pin"]["by"]) == (good, "alice")
+        assert head["pin"]["generation"] == good
+        told = json.loads(signalbox(platform, "history", "-o", "json"))
+        assert told["pinned"]["generation"] == told["releases"][0]["restores"] == good
+        assert any("Budget" in change for change in told["releases"][0]["changes"])
         eventually(
             lambda: platform.condition("Budget", "all", "Programmed").get("reason") == "Pinned"
         )
@@ -212,6 +217,20 @@ def test_an_earlier_release_comes_back_and_a_revoked_agent_does_not(
         note(platform, ROLLBACK, request_text(good, until, "alice"))
         eventually(lambda: enforced(platform, 70))
         assert "pin" not in (platform.head() or {})
+
+
+def signalbox(platform: Platform, *arguments: str) -> str:
+    """What the command prints, asked of the cluster."""
+    where = ["--cluster", "--platform-namespace", platform.namespace]
+    ran = subprocess.run(
+        [sys.executable, "-m", "signalbox_cli", *arguments, *where],
+        env=child_environment() | {"KUBECONFIG": str(platform.server.kubeconfig)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
 
 
 def test_a_history_goes_on_where_its_head_was_lost(platform: Platform, tmp_path: Path) -> None:
