@@ -1,7 +1,8 @@
 """Prices of a model and how a lane differs from them.
 
-USD per million tokens, or per unit where a provider bills by units, as decimal text. "0" is free, an absent price is no price: what would need
-it is refused. `amounts.nano_usd` turns a price into integer nano-USD per million tokens.
+USD per million tokens, or per unit where a provider bills by units, as decimal text. "0" is free,
+an absent price is no price: what would need it is refused. `amounts.nano_usd` turns a price into
+integer nano-USD.
 """
 
 from typing import Annotated, Self

@@ -16,6 +16,7 @@ from signalbox_operator.control_port import Rejected
 from signalbox_operator.facts import AccountFacts, FleetFacts, ProxyFacts
 from signalbox_operator.fleet_status import fleet_status
 from signalbox_operator.head import Head, Pin
+from signalbox_operator.lowering import lowered
 from signalbox_operator.releases import ReleaseMemory
 from signalbox_operator.reporter import Report as Told
 from signalbox_operator.status import Report, with_status
@@ -196,6 +197,8 @@ def everything_that_can_be_said() -> set[Said]:
     for facts in fleets:
         result |= said(reported(plain, fleet_facts=facts))
     result |= said(everything_withheld())
+    waiting = fleet(policy("cached", promptCaching="Place"))
+    result |= said(reported(waiting, lowered(compiled(waiting), 1)))
     for status in everything_a_fleet_can_say():
         result |= said_by(status)
     for objects, facts_of_account in accounts:
