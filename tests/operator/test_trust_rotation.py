@@ -266,6 +266,52 @@ def test_at_no_moment_is_anybody_not_believed(seed: int) -> None:
         assert (old != new) is (ring in world.requests), ring
 
 
+def withdraw(world: World, leaked: str) -> None:
+    """As docs/security.md tells: its block is taken out of the Secret that holds the keys."""
+    name = f"{RELEASE}-signer"
+    held = signing_keys.load_private_keys(world.secret("signer")["signing-keys.pem"])
+    left = [key for key in held if envelope.key_id(key.public_key()) != leaked]
+    pem = b"".join(signing_keys.private_pem(key) for key in left)
+    encoded = base64.b64encode(pem).decode()
+    world.store.put(name, world.store.data(name) | {"signing-keys.pem": encoded})
+
+
+@pytest.mark.parametrize("looks", range(6))
+def test_a_leaked_key_is_believed_by_nobody_after_one_look_however_far_its_change_is(
+    world: World, looks: int
+) -> None:
+    """A proxy that does not answer holds a change up; a withdrawal waits for nobody."""
+    leaked = world.signing()[0]
+    world.requests = {"signer": "now"} if looks else {}
+    for number in range(looks):
+        world.look()
+        for name in world.proxies:
+            world.mount(name)
+        if number > 2:
+            world.release_snapshot()
+    world.proxies["proxy-1"].answers = False
+    withdraw(world, leaked)
+    world.look()
+    for name in world.proxies:
+        world.mount(name)
+        assert leaked not in world.proxies[name].keys
+    assert leaked not in world.signing()
+    world.release_snapshot()
+    world.proxies["proxy-1"].answers = True
+    world.settle()
+    assert len(world.signing()) == 1
+    assert world.head_key == world.signing()[0] != leaked
+    world.check()
+
+
+def test_a_key_that_is_taken_from_what_proxies_are_told_alone_comes_back(world: World) -> None:
+    """The documentation says so: whoever withdraws a key there believes it gone."""
+    name, shown = f"{RELEASE}-trust", world.secret("trust")["signing-keys.pem"]
+    world.store.put(name, world.store.data(name) | {"signing-keys.pem": ""})
+    world.look()
+    assert world.secret("trust")["signing-keys.pem"] == shown
+
+
 def test_an_authority_is_changed_and_certificates_are_renewed_ahead_of_their_end(
     world: World,
 ) -> None:
