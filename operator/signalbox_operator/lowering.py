@@ -46,7 +46,8 @@ def lowered(compilation: Compilation, schema: int) -> Compilation:
         case.error(
             "spec",
             Reason.UNSUPPORTED_BY_FLEET,
-            f"some proxies are of the release before and cannot be told {_named(found)}",
+            f"some proxies are of the release before and cannot be told {_named(found)}"
+            + (": what it matches is refused" if any(each.refuses for each in found) else ""),
             "Nothing has to be done: it is in force once the last of them is upgraded",
         )
         states[key] = dataclasses.replace(state, findings=(*state.findings, *case.findings))

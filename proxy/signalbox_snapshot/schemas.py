@@ -20,11 +20,12 @@ SCHEMA_1 = 1
 @dataclass(frozen=True, slots=True)
 class Beyond:
     """Something that a schema cannot say: of which object (kind and namespace/name), and where in
-    the snapshot."""
+    the snapshot. `refuses`: what the object matches is refused as long as it cannot be said."""
 
     kind: str
     id: str
     path: str
+    refuses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,9 @@ class Lowered:
 def lower(snapshot: wire.Snapshot, schema: int) -> Lowered:
     """The snapshot as a proxy that reads `schema` can be told it.
 
-    A lane whose prices cannot be said has none: nothing runs there. Raises ValueError for a schema
-    that this release cannot write.
+    A lane whose prices cannot be said has none: nothing runs there. A policy that forbids prompt
+    caching permits no lane: what it matches would be kept by providers. Raises ValueError for a
+    schema that this release cannot write.
     """
     if schema == snapshot.schema:
         return Lowered(snapshot)
@@ -55,10 +57,7 @@ def lower(snapshot: wire.Snapshot, schema: int) -> Lowered:
             for agent in snapshot.agents
         ],
         models=[_lowered_model(model) for model in snapshot.models],
-        policies=[
-            msgspec.structs.replace(policy, prompt_caching=msgspec.UNSET)
-            for policy in snapshot.policies
-        ],
+        policies=[_lowered_policy(policy) for policy in snapshot.policies],
     )
     return Lowered(replaced, unsupported)
 
@@ -79,7 +78,20 @@ def beyond(snapshot: wire.Snapshot) -> Iterator[Beyond]:
                 yield Beyond("Model", model.id, f"{path}.lanes[{number}].price")
     for position, policy in enumerate(snapshot.policies):
         if policy.prompt_caching is not msgspec.UNSET:
-            yield Beyond("RoutePolicy", policy.id, f"$.policies[{position}].prompt_caching")
+            path = f"$.policies[{position}].prompt_caching"
+            yield Beyond("RoutePolicy", policy.id, path, refuses=_forbids_caching(policy))
+
+
+def _lowered_policy(policy: wire.Policy) -> wire.Policy:
+    """Closed by a constraint: a preference could be overruled by a more specific policy that says
+    nothing of caching."""
+    lane_classes = [] if _forbids_caching(policy) else policy.lane_classes
+    return msgspec.structs.replace(policy, prompt_caching=msgspec.UNSET, lane_classes=lane_classes)
+
+
+def _forbids_caching(policy: wire.Policy) -> bool:
+    """In DryRun it forbids nothing."""
+    return policy.prompt_caching == "Off" and policy.enforcement == "Enforce"
 
 
 def _lowered_model(model: wire.Model) -> wire.Model:

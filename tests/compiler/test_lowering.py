@@ -2,17 +2,18 @@
 
 import msgspec
 
-from signalbox_api import Agent, Domain
+from signalbox_api import Agent, Domain, ResourceKey, RoutePolicy
 from signalbox_api.conditions import Reason
 from signalbox_operator.compiler import Compilation, compile_objects
 from signalbox_operator.compiler.workloads import WorkloadIdentity
 from signalbox_operator.control_port import ProxyStatus
 from signalbox_operator.lowering import lowered, lowest_schema
 from signalbox_snapshot import codec
+from signalbox_snapshot.policy import combine
 from signalbox_snapshot.prices import UnitPrice
 from signalbox_snapshot.schemas import lower
 from signalbox_snapshot.snapshot import SCHEMA, Snapshot
-from support.snapshots import snapshot
+from support.snapshots import policy, snapshot
 from support.workload_tokens import TokenIssuer, issuer_of
 
 
@@ -65,6 +66,49 @@ def test_a_price_that_cannot_be_said_is_none_and_never_a_part_of_it() -> None:
         assert (lane.price, lane.list_price) == (None, None)
     assert made.snapshot.models[1:] == lower(snapshot(), 1).snapshot.models[1:]
     assert codec.decode(codec.encode(made.snapshot)) == made.snapshot
+
+
+def test_what_may_not_be_cached_is_refused_where_nobody_can_be_told_so() -> None:
+    """A proxy of the release before passes the client's cache points on to providers. No policy
+    that is more specific opens what is closed."""
+    given = [
+        policy("retail/a", prompt_caching="Off", lane_classes=["managed"]),
+        policy("retail/b", candidates=["asked"], rank=[1, 0, 0, 0, 0], prompt_caching="Place"),
+    ]
+    made = lower(snapshot(policies=given), 1)
+    closed, other = made.snapshot.policies
+    narrowed = combine(made.snapshot.policies).constraints.lane_classes
+    assert narrowed is not None
+    assert narrowed.allowed == frozenset()
+    assert narrowed.excluding("managed") == ("retail/a",)
+    assert closed == policy("retail/a", lane_classes=[])
+    assert other == policy("retail/b", candidates=["asked"], rank=[1, 0, 0, 0, 0])
+    assert [(each.id, each.refuses) for each in made.unsupported] == [
+        ("retail/a", True),
+        ("retail/b", False),
+    ]
+    assert codec.decode(codec.encode(made.snapshot)) == made.snapshot
+
+
+def test_a_dry_run_that_would_forbid_caching_closes_nothing() -> None:
+    trial = policy("retail/a", prompt_caching="Off", enforcement="DryRun")
+    made = lower(snapshot(policies=[trial]), 1)
+    assert made.snapshot.policies == [policy("retail/a", enforcement="DryRun")]
+    assert [each.refuses for each in made.unsupported] == [False]
+
+
+def test_a_policy_that_closes_until_the_upgrade_says_so() -> None:
+    written = RoutePolicy.model_validate(
+        {
+            "kind": "RoutePolicy",
+            "metadata": {"name": "p", "namespace": "retail", "generation": 1},
+            "spec": {"promptCaching": "Off"},
+        }
+    )
+    told = lowered(compile_objects([written], platform_namespace="platform"), 1)
+    state = told.states[ResourceKey("RoutePolicy", "retail", "p")]
+    assert state.reason is Reason.UNSUPPORTED_BY_FLEET
+    assert "what it matches is refused" in state.findings[-1].text
 
 
 def test_what_is_new_to_nobody_is_the_same_in_both_schemas() -> None:
