@@ -23,6 +23,7 @@ from signalbox_proxy.services import Services
 from signalbox_proxy.signin.contract import SignInError, Unsigned
 from signalbox_proxy.streamed_types import EVENT_STREAM, streamed_type
 from signalbox_proxy.surfaces import AnswerFacts, Carrier, StreamReader, Surface
+from signalbox_proxy.surfaces.multipart import typed
 from signalbox_proxy.upstream import (
     UpstreamAnswer,
     UpstreamBroken,
@@ -225,10 +226,11 @@ def upstream_call(
     lane = quote.lane.lane
     timeout_s = lane.request_timeout_ms / 1000
     first_s = timeout_s if first_chunk_ms is None else first_chunk_ms / 1000
+    body = carrier.upstream_body(sent_on(request, quote.lane), lane, quote.output_limit)
     return UpstreamCall(
         url=lane.endpoint.rstrip("/") + carrier.upstream_path(lane),
-        headers=carrier.upstream_headers(headers, lane, credential),
-        body=carrier.upstream_body(sent_on(request, quote.lane), lane, quote.output_limit),
+        headers=typed(carrier.upstream_headers(headers, lane, credential), body),
+        body=body,
         timeout_s=timeout_s,
         first_chunk_s=first_s if request.stream else None,
     )

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.surfaces import TRANSCRIPTIONS, multipart
 from signalbox_proxy.surfaces.audio_length import wav_seconds
-from signalbox_proxy.surfaces.multipart import BOUNDARY, Upload, read_form, write_form
+from signalbox_proxy.surfaces.multipart import Upload, read_form, typed, write_form
+from support.snapshots import lane
 
 TYPE = "multipart/form-data; boundary=frontier"
+OURS = "signalbox-0123"
 FILE = b'content-disposition: form-data; name="file"; filename="a.wav"'
 MODEL = b'--frontier\r\ncontent-disposition: form-data; name="model"\r\n\r\nwhisper\r\n'
 WHOLE = MODEL + b"--frontier\r\n" + FILE + b"\r\n\r\nRIFF\r\n--frontier--\r\n"
@@ -116,8 +118,8 @@ def test_what_is_written_is_what_was_read_for_another_reader_too(
         name: [text] if name.endswith("[]") else text for name, text in texts.items()
     }
     fields["file"] = Upload("wav", "audio/wav", memoryview(content))
-    written = write_form(fields)
-    kind = f"multipart/form-data; boundary={BOUNDARY}"
+    written = write_form(fields, OURS)
+    kind = typed({"content-type": "multipart/form-data"}, written)["content-type"]
     again = read_form(written, kind, "")
     assert {name: again[name] for name in texts} == {name: fields[name] for name in texts}
     assert bytes(again["file"].content) == content
@@ -145,17 +147,47 @@ def test_a_large_form_is_read_in_linear_time(filler: bytes) -> None:
     content = filler * (20 * 2**20 // len(filler))
     begun = time.process_time()
     found = read_form(form(part(FILE, content)), TYPE, "")
-    written = write_form(found)
+    written = write_form(found, OURS)
     assert time.process_time() - begun < 5
     assert len(found["file"].content) == len(content)
     assert len(written) < len(content) + 1000
 
 
+SMUGGLED = f'\r\n--{OURS}\r\ncontent-disposition: form-data; name="n"'
+
+
 def test_a_file_that_holds_our_own_boundary_is_refused() -> None:
     with pytest.raises(Refusal, match="boundary"):
-        write_form({"file": Upload("wav", "audio/wav", memoryview(f"\r\n--{BOUNDARY}".encode()))})
+        write_form({"file": Upload("wav", "audio/wav", memoryview(SMUGGLED.encode()))}, OURS)
     with pytest.raises(Refusal, match="boundary"):
-        write_form({"model": f'x\r\n--{BOUNDARY}\r\ncontent-disposition: form-data; name="n"'})
+        write_form({"model": f"x{SMUGGLED}"}, OURS)
+
+
+@pytest.mark.parametrize("dashes", ["--", f"--{OURS[:-1]}", "--a--\r\n"])
+def test_a_value_that_begins_like_a_boundary_makes_no_room_for_another_part(dashes: str) -> None:
+    kind = f"multipart/form-data; boundary={OURS}"
+    assert read_form(write_form({"prompt": dashes}, OURS), kind, "") == {"prompt": dashes}
+    with pytest.raises(Refusal, match="boundary"):
+        write_form({"prompt": dashes, "language": f"en{SMUGGLED}"}, OURS)
+
+
+def test_who_saw_one_form_that_was_sent_cannot_put_a_part_into_the_next() -> None:
+    def sent(fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        request = TRANSCRIPTIONS.parse(fields, {})
+        body = TRANSCRIPTIONS.upstream_body(request, lane("up"), None)
+        headers = TRANSCRIPTIONS.upstream_headers({}, lane("up"), "key")
+        kind = typed(headers, body)["content-type"]
+        return kind.partition("boundary=")[2], read_form(body, kind, "")
+
+    honest = {"model": "whisper-1", "file": Upload("wav", "audio/wav", memoryview(sound(1)))}
+    boundary, _ = sent(honest)
+    smuggled = SMUGGLED.replace(OURS, boundary).replace('"n"', '"stream"')
+    content = sound(1) + f"{smuggled}\r\n\r\ntrue".encode()
+    forged = Upload("wav", "audio/wav", memoryview(content))
+    another, form_sent = sent(honest | {"file": forged, "language": "--"})
+    assert another != boundary
+    assert form_sent.keys() == {"model", "language", "file"}
+    assert bytes(form_sent["file"].content) == content
 
 
 def sound(seconds: float, rate: int = 8000, width: int = 2, channels: int = 2) -> bytes:

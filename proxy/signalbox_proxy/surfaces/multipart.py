@@ -6,6 +6,7 @@ header of the client's, no name of a file but its extension. All of it takes lin
 """
 
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -22,8 +23,8 @@ MAX_HEADERS: Final = 8
 MAX_VALUE: Final = 64 * 1024
 """Most bytes of a value that is no file."""
 
-BOUNDARY: Final = "signalbox-b7f3c1d94e2a4f06-part"
-"""Between the parts of what is written. A file that holds it is refused."""
+FORM: Final = "multipart/form-data"
+"""Type of a body that is a form, without its boundary."""
 
 _TYPE: Final = re.compile(
     r'multipart/form-data\s*;\s*boundary=("?)([^"\s;,]{1,70})\1\s*', re.IGNORECASE
@@ -80,22 +81,36 @@ def read_form(raw: bytes, content_type: str, content_encoding: str) -> dict[str,
     raise _broken(f"has more than {MAX_PARTS} parts")
 
 
-def write_form(form: Mapping[str, Any]) -> bytes:
-    """Write a form, its files last. Raises `Refusal` for one that holds our boundary."""
+def new_boundary() -> str:
+    """A boundary for one form: nobody who writes a value can know it, so none can hold it."""
+    return f"signalbox-{secrets.token_hex(16)}"
+
+
+def write_form(form: Mapping[str, Any], boundary: str) -> bytes:
+    """Write a form, its files last. Raises `Refusal` for one that holds the boundary."""
     pieces: list[bytes | memoryview] = []
+    parts = 0
     for name, value in sorted(form.items(), key=lambda item: isinstance(item[1], Upload)):
         for each in value if isinstance(value, list) else [value]:
-            head = f'--{BOUNDARY}\r\ncontent-disposition: form-data; name="{name}"'
+            parts += 1
+            head = f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"'
             if isinstance(each, Upload):
                 head += f'; filename="file{"." + each.extension if each.extension else ""}"'
                 head += f"\r\ncontent-type: {each.media_type}"
             content = each.content if isinstance(each, Upload) else str(each).encode()
             pieces += [head.encode(), b"\r\n\r\n", content, b"\r\n"]
-    written = b"".join([*pieces, f"--{BOUNDARY}--\r\n".encode()])
-    heads = sum(isinstance(piece, bytes) and piece.startswith(b"--") for piece in pieces)
-    if written.count(BOUNDARY.encode()) != heads + 1:
+    written = b"".join([*pieces, f"--{boundary}--\r\n".encode()])
+    if written.count(boundary.encode()) != parts + 1:
         raise _broken("holds a boundary of its own making")
     return written
+
+
+def typed(headers: dict[str, str], body: bytes) -> dict[str, str]:
+    """The headers for a body: where it is a form, their type names the boundary that it has."""
+    if headers.get("content-type") != FORM:
+        return headers
+    boundary = body[2 : body.index(b"\r\n")].decode()
+    return headers | {"content-type": f"{FORM}; boundary={boundary}"}
 
 
 def _boundary(content_type: str, content_encoding: str) -> bytes:

@@ -13,7 +13,7 @@ from signalbox_proxy.model_request import ModelRequest, SurfaceName, Units
 from signalbox_proxy.surfaces.audio_length import wav_seconds
 from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader
 from signalbox_proxy.surfaces.fields import Field, FieldTable, invalid, no_bound
-from signalbox_proxy.surfaces.multipart import BOUNDARY, Upload, write_form
+from signalbox_proxy.surfaces.multipart import FORM, Upload, new_boundary, write_form
 from signalbox_proxy.surfaces.openai_shape import OpenAIShape, unit_request
 from signalbox_proxy.surfaces.texts import Texts
 from signalbox_proxy.surfaces.transcription_answers import TranscriptReader, read_transcript
@@ -88,16 +88,16 @@ class TranscriptionsSurface(OpenAIShape):
     def upstream_headers(
         self, client: Mapping[str, str], lane: Lane, credential: str
     ) -> dict[str, str]:
-        """All headers of the upstream call: the form is written anew."""
+        """All headers of the upstream call; `multipart.typed` adds the boundary of its form."""
         headers = super().upstream_headers(client, lane, credential)
         return headers | {
-            "content-type": f"multipart/form-data; boundary={BOUNDARY}",
+            "content-type": FORM,
             "accept": "application/json, text/event-stream, text/plain",
         }
 
     def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
         """The form for one lane."""
-        return write_form({**request.body, "model": lane.upstream_model})
+        return write_form({**request.body, "model": lane.upstream_model}, new_boundary())
 
     def read_answer(self, request: ModelRequest, body: bytes) -> AnswerFacts:
         """Read a whole answer."""
