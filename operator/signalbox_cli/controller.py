@@ -18,7 +18,7 @@ from signalbox_cli.failure import Failure
 from signalbox_cli.fleet import Fleet
 from signalbox_cli.manifest_folder import Compiled, compiled
 from signalbox_cli.settings import UpSettings
-from signalbox_operator.control_port import ControlPort, ProxyAddress, ProxyStatus, Rejected
+from signalbox_operator.control_port import ControlPort, ProxyAddress, ProxyStatus, refusal_of
 from signalbox_operator.difference import difference
 from signalbox_operator.going_back import RollbackError, next_pin
 from signalbox_operator.head import HeadError, HeadMovedError
@@ -77,9 +77,9 @@ class Controller:
 
     async def hand_over(self, proxy: ProxyAddress) -> None:
         """Gives a proxy that was started again what is released."""
-        outcome = await self._publisher.push_to(proxy)
-        if isinstance(outcome, Rejected):
-            raise Failure(f"{proxy.name} refuses the snapshot: {outcome.path}: {outcome.reason}")
+        refusal = refusal_of(await self._publisher.push_to(proxy))
+        if refusal is not None:
+            raise Failure(f"{proxy.name} refuses the snapshot: {refusal.path}: {refusal.reason}")
 
     async def start_serving(self) -> Applied:
         """Applies the folder at the start and waits until every proxy serves it."""
@@ -154,7 +154,7 @@ class Controller:
         )
         problem = "; ".join(
             f"{each.proxy} refuses the snapshot: {each.path}: {each.reason}"
-            for each in rollout.rejections
+            for each in rollout.refusals
         )
         await self._require(rollout)
         if not problem:
@@ -164,10 +164,10 @@ class Controller:
     async def _require(self, rollout: Rollout) -> None:
         """Has proxies that cannot be reached stop, where the release took something away.
 
-        Not while a proxy refuses it: then the last good snapshot is what serves.
+        Not while a proxy refuses it, or cannot keep it: then the last good snapshot is what serves.
         """
         bound = rollout.head.envelope.min_generation
-        if rollout.rejections or bound <= self._required:
+        if rollout.refusals or bound <= self._required:
             return
         if await self._fleet.require_generation(bound):
             self._required = bound

@@ -93,7 +93,7 @@ class StatusLoop:
         rollout = applied.rollout if applied is not None else None
         if rollout is None:
             return self._facts
-        rejected = {each.proxy: each for each in rollout.rejections}
+        rejected = {each.proxy: each for each in rollout.refusals}
         statuses = await self._controller.statuses()
         await self._controller.catch_up(statuses)
         await self._controller.keep_pin()

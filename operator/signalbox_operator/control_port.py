@@ -6,6 +6,7 @@ to do about either. Answers are bounded in size and time.
 
 import ssl
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -49,13 +50,23 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """The proxy did not answer, or not as a proxy does; trying again may help."""
+    """The proxy did not answer, or not as a proxy does; trying again may help. `cannot`: it did,
+    and says that it cannot keep the snapshot at present, whatever stands in it."""
 
     proxy: str
     reason: str
+    cannot: bool = False
 
 
 PushOutcome = Accepted | Rejected | Unreachable
+
+
+def refusal_of(outcome: PushOutcome | None) -> Rejected | None:
+    """Why a proxy that answered does not run what it was sent, as people are told it: the snapshot
+    is refused, or cannot be kept."""
+    if isinstance(outcome, Unreachable) and outcome.cannot:
+        return Rejected(outcome.proxy, outcome.reason, "$")
+    return outcome if isinstance(outcome, Rejected) else None
 
 
 class LastRejection(msgspec.Struct, frozen=True):
@@ -146,6 +157,8 @@ class ControlPort:
             answer = _ANSWER.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return Unreachable(proxy.name, f"answered HTTP {status} without a verdict")
+        if status == HTTPStatus.INSUFFICIENT_STORAGE:
+            return Unreachable(proxy.name, answer.reason[:512], cannot=True)
         if answer.accepted:
             return Accepted(proxy.name, answer.generation)
         return Rejected(proxy.name, answer.reason or f"HTTP {status}", answer.path or "$")

@@ -1,9 +1,9 @@
 """The proxies as the operator sees them: who they are, what they run, who is behind.
 
 A loop of its own, once a second, so that a proxy that does not answer holds up nothing else. What
-a release did not reach is handed over here: one proxy first while none runs the head, then all. A
-rejection stops that; the proxy that refused is asked again from time to time, as a full disk may
-have been the reason.
+a release did not reach is handed over here: one proxy first while none runs the head, then all.
+Two rejections stop that while none runs it: one alone may be the fault of the proxy. Who refused,
+or could not keep it, is asked again from time to time.
 """
 
 import asyncio
@@ -19,17 +19,18 @@ from signalbox_operator.control_port import (
     ProxyStatus,
     PushOutcome,
     Rejected,
+    refusal_of,
 )
 from signalbox_operator.facts import FleetFacts, ProxyFacts
 from signalbox_operator.head import Head
-from signalbox_operator.publish import Rollout
+from signalbox_operator.publish import REFUSALS, Rollout
 
 PERIOD_S: Final = 1.0
 DISCOVER_S: Final = 3.0
 """How long listing the proxies may take: those that are known need the head meanwhile."""
 
 AGAIN_S: Final = 30.0
-"""How long a proxy that refused the head is left alone."""
+"""How long a proxy that refused the head, or could not keep it, is left alone."""
 
 Discover = Callable[[], Awaitable[tuple[ProxyAddress, ...]]]
 
@@ -53,7 +54,7 @@ class FleetView:
         self._discover = discover
         self._changed = changed
         self._head: Head | None = None
-        self._refused_at: dict[str, float] = {}
+        self._left_alone: dict[str, float] = {}
         self._heard: dict[str, ProxyStatus] = {}
         self._rolling_out = False
 
@@ -96,7 +97,7 @@ class FleetView:
         """What is released now. Outcomes speak of one head only."""
         if head is not None and (self._head is None or head.generation != self._head.generation):
             self.outcomes.clear()
-            self._refused_at.clear()
+            self._left_alone.clear()
         self._head = head
 
     @property
@@ -118,8 +119,7 @@ class FleetView:
         return FleetFacts(head.generation if head else 0, head.version if head else "", proxies)
 
     def _facts_of(self, name: str) -> ProxyFacts:
-        status, outcome = self.statuses.get(name), self.outcomes.get(name)
-        refusal = outcome if isinstance(outcome, Rejected) else None
+        status, refusal = self.statuses.get(name), refusal_of(self.outcomes.get(name))
         if status is None:
             return ProxyFacts(name, ready=False, rejection=refusal)
         return ProxyFacts.of(status, refusal)
@@ -141,13 +141,14 @@ class FleetView:
         if head is None or self._rolling_out:
             return
         behind = [each for each in self.addresses if self._is_behind(each.name, head)]
-        refused = [each for each in behind if each.name in self._refused_at]
-        if refused:
-            now = time.monotonic()
-            behind = [each for each in refused if now - self._refused_at[each.name] > AGAIN_S][:1]
-        elif not any(_runs(status, head) for status in self.statuses.values()):
-            behind = behind[:1]
-        await self._hand_over(behind, head)
+        fresh = [each for each in behind if each.name not in self._left_alone]
+        now = time.monotonic()
+        again = [each for each in behind if now - self._left_alone.get(each.name, now) > AGAIN_S]
+        if any(_runs(status, head) for status in self.statuses.values()):
+            await self._hand_over([*fresh, *again[:1]], head)
+            return
+        refusals = sum(isinstance(self.outcomes.get(each.name), Rejected) for each in behind)
+        await self._hand_over((again if refusals >= REFUSALS else [*fresh, *again])[:1], head)
 
     async def _hand_over(self, proxies: Sequence[ProxyAddress], head: Head) -> None:
         if not proxies:
@@ -164,11 +165,12 @@ class FleetView:
 
     def _note(self, outcome: PushOutcome) -> None:
         self.outcomes[outcome.proxy] = outcome
-        self._refused_at.pop(outcome.proxy, None)
-        if isinstance(outcome, Rejected):
-            self._refused_at[outcome.proxy] = time.monotonic()
+        self._left_alone.pop(outcome.proxy, None)
+        refusal = refusal_of(outcome)
+        if refusal is not None:
+            self._left_alone[outcome.proxy] = time.monotonic()
             _log.warning(
-                "%s refuses the snapshot: %s: %s", outcome.proxy, outcome.path, outcome.reason
+                "%s refuses the snapshot: %s: %s", outcome.proxy, refusal.path, refusal.reason
             )
         elif not isinstance(outcome, Accepted):
             _log.info("%s was not reached: %s", outcome.proxy, outcome.reason)

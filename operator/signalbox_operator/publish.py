@@ -1,7 +1,7 @@
 """Releasing a snapshot to the fleet: one generation at a time, one proxy first, then the rest.
 
 `Publisher.release` changes the head and rolls out; an unchanged snapshot changes nothing. What a
-rollout ends with is data (`Rollout`): a rejection stops it, unreachable proxies are listed and
+rollout ends with is data (`Rollout`): two rejections stop it, unreachable proxies are listed and
 can be tried again with `push_to` whenever the caller likes. A release that takes something away
 (`revocation`) raises the lower bound under which no proxy may serve; every later one keeps it.
 """
@@ -20,6 +20,7 @@ from signalbox_operator.control_port import (
     PushOutcome,
     Rejected,
     Unreachable,
+    refusal_of,
 )
 from signalbox_operator.head import Head, HeadMovedError, HeadStore
 from signalbox_operator.history import Record, next_release
@@ -28,6 +29,9 @@ from signalbox_snapshot import codec
 from signalbox_snapshot.check import SnapshotError
 from signalbox_snapshot.envelope import key_id, seal
 from signalbox_snapshot.snapshot import Snapshot
+
+REFUSALS: Final = 2
+"""So many proxies refuse a snapshot that none accepted before it is kept from the others."""
 
 _NOTHING_RECORDED: Final = Record(at=0)
 
@@ -45,6 +49,11 @@ class Rollout:
     def rejections(self) -> tuple[Rejected, ...]:
         """Proxies that refused the snapshot."""
         return tuple(item for item in self.outcomes if isinstance(item, Rejected))
+
+    @property
+    def refusals(self) -> tuple[Rejected, ...]:
+        """The rejections, and what proxies say that cannot keep the snapshot."""
+        return tuple(each for each in map(refusal_of, self.outcomes) if each is not None)
 
     @property
     def unreachable(self) -> tuple[Unreachable, ...]:
@@ -155,13 +164,16 @@ class Publisher:
         return self._head
 
     async def roll_out(self, head: Head, proxies: Sequence[ProxyAddress]) -> Rollout:
-        """Pushes the head to one proxy after the other until one accepts, then to all the rest."""
+        """Pushes the head to one proxy after the other until one accepts, then to all the rest.
+
+        One that refuses may be the one at fault: what another accepts goes on. Two stop it.
+        """
         sealed = head.sealed
         waiting = list(proxies)
         outcomes: list[PushOutcome] = []
         while waiting and not (outcomes and isinstance(outcomes[-1], Accepted)):
             outcomes.append(await self._control.push_to(waiting.pop(0), sealed))
-            if isinstance(outcomes[-1], Rejected):
+            if sum(isinstance(each, Rejected) for each in outcomes) >= REFUSALS:
                 names = tuple(proxy.name for proxy in waiting)
                 return Rollout(head, changed=True, outcomes=tuple(outcomes), pending=names)
         rest = await asyncio.gather(*(self._control.push_to(proxy, sealed) for proxy in waiting))

@@ -58,7 +58,8 @@ class ControlPort:
         except StaleError as error:
             return _rejected(409, error.reason, "$.generation")
         except OSError as error:
-            return _rejected(422, f"cannot be kept on disk: {error.strerror}", "$")
+            # Not 422: it says something of this proxy, and nothing of the snapshot.
+            return _rejected(507, f"cannot be kept on disk: {error.strerror}", "$")
         return control_json(
             {
                 "accepted": True,

@@ -83,16 +83,38 @@ async def test_generations_only_grow_even_back_to_old_content(
     assert proxies[2].generations == [1, 2, 3]
 
 
-async def test_a_rejection_stops_the_rollout_and_is_told(
+async def test_two_rejections_stop_the_rollout_and_are_told(
     publisher: Publisher, proxies: list[FleetProxy]
 ) -> None:
-    proxies[0].refuses = "names x, which is not in the snapshot"
+    proxies[0].refuses = proxies[1].refuses = "names x, which is not in the snapshot"
     rollout = await publisher.release(changed(1), addresses(proxies))
-    assert rollout.rejections == (
-        Rejected("proxy-0", "names x, which is not in the snapshot", "$.snapshot.agents"),
+    assert rollout.rejections == tuple(
+        Rejected(name, "names x, which is not in the snapshot", "$.snapshot.agents")
+        for name in ("proxy-0", "proxy-1")
     )
-    assert rollout.pending == ("proxy-1", "proxy-2")
-    assert proxies[0].log == ["proxy-0"]
+    assert rollout.pending == ("proxy-2",)
+    assert proxies[0].log == ["proxy-0", "proxy-1"]
+
+
+async def test_what_one_proxy_refuses_and_another_accepts_goes_on(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    """A single proxy at fault must not keep a revocation from the others."""
+    proxies[0].refuses = "no"
+    rollout = await publisher.release(changed(1), addresses(proxies))
+    assert [item.proxy for item in rollout.rejections] == ["proxy-0"]
+    assert [proxy.generations for proxy in proxies] == [[], [1], [1]]
+
+
+async def test_full_disks_stop_nobody_and_are_told(
+    publisher: Publisher, proxies: list[FleetProxy]
+) -> None:
+    for proxy in proxies[:2]:
+        proxy.refuses, proxy.verdict = "cannot be kept on disk", 507
+    rollout = await publisher.release(changed(1), addresses(proxies))
+    assert rollout.rejections == ()
+    assert [each.proxy for each in rollout.refusals] == ["proxy-0", "proxy-1"]
+    assert proxies[2].generations == [1]
 
 
 async def test_a_rejection_after_the_first_is_told_too(

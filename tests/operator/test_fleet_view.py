@@ -56,21 +56,42 @@ async def test_one_gets_it_first_and_the_others_once_it_runs_there(fleet: Fleet)
     assert fleet.generations == [[1], [1], [1]]
 
 
-async def test_a_refusal_stops_it_and_the_one_that_refused_is_asked_again_later(
+async def test_two_refusals_stop_it_and_those_that_refused_are_asked_again_later(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fleet.proxies[0].refuses = "the disk is full"
-    for _ in range(3):
+    fleet.proxies[0].refuses = fleet.proxies[1].refuses = "it is not for me"
+    for _ in range(4):
         await fleet.view.look()
-    assert fleet.proxies[0].log == ["proxy-0"]
+    assert fleet.proxies[0].log == ["proxy-0", "proxy-1"]
     refused = fleet.view.facts().proxies[0].rejection
     assert refused is not None
-    assert refused.reason == "the disk is full"
+    assert refused.reason == "it is not for me"
     monkeypatch.setattr(fleet_view, "AGAIN_S", 0.0)
-    fleet.proxies[0].refuses = ""
+    fleet.proxies[0].refuses = fleet.proxies[1].refuses = ""
     await fleet.view.look()
     await fleet.view.look()
     assert fleet.generations == [[1], [1], [1]]
+
+
+async def test_one_that_refuses_keeps_it_from_nobody_else(fleet: Fleet) -> None:
+    fleet.proxies[0].refuses = "it is not for me"
+    for _ in range(3):
+        await fleet.view.look()
+    assert fleet.generations == [[], [1], [1]]
+
+
+async def test_full_disks_keep_it_from_nobody_else_and_are_left_alone_for_a_while(
+    fleet: Fleet,
+) -> None:
+    for proxy in fleet.proxies[:2]:
+        proxy.refuses, proxy.verdict = "cannot be kept on disk", 507
+    for _ in range(5):
+        await fleet.view.look()
+    assert fleet.generations == [[], [], [1]]
+    assert fleet.proxies[0].log == ["proxy-0", "proxy-1", "proxy-2"]
+    told = fleet.view.facts().proxies[0].rejection
+    assert told is not None
+    assert told.reason == "cannot be kept on disk"
 
 
 async def test_while_a_release_is_under_way_nothing_is_handed_over(fleet: Fleet) -> None:

@@ -89,7 +89,7 @@ def test_a_snapshot_that_cannot_be_stored_changes_nothing(fleet: Fleet) -> None:
         code, answer = fleet.put(fleet.proxies[0], sealed)
     finally:
         stored.rmdir()
-    assert not answer["accepted"], code
+    assert (code, answer["accepted"]) == (507, False)  # a fault of this proxy, not of the snapshot
     assert "cannot be kept on disk" in answer["reason"]
     assert version(fleet) == first
     assert ask(fleet)["snapshot_version"] == first

@@ -21,6 +21,7 @@ class FleetProxy:
     name: str
     log: list[str]
     refuses: str = ""
+    verdict: int = 422
     answer: web.Response | None = None
     generations: list[int] = field(default_factory=list)
     url: str = ""
@@ -40,7 +41,7 @@ class FleetProxy:
         opened, _ = envelope.open_sealed(await request.read(), trusted, "prod")
         if self.refuses:
             verdict = {"accepted": False, "reason": self.refuses, "path": "$.snapshot.agents"}
-            return web.json_response(verdict, status=422)
+            return web.json_response(verdict, status=self.verdict)
         self.generations.append(opened.generation)
         verdict = {"accepted": True, "generation": opened.generation, "version": opened.version}
         return web.json_response(verdict)
