@@ -27,7 +27,10 @@ KEPT: Final = 5
 SECOND: Final = 1.0
 NUMBERS_S: Final = 30.0
 RETRY_S: Final = 1.0
-"""How long an object is left alone after a write that failed."""
+"""How long an object is left alone after a write that failed; twice as long after each further."""
+
+RETRY_AT_MOST_S: Final = 16.0
+"""The longest of these: so late is told what changed while the API server was away."""
 
 SETTLED_S: Final = 60.0
 """By then a watch has brought what was written, and whatever somebody else wrote since."""
@@ -60,10 +63,11 @@ class _Entry:
     wanted: StatusDocument
     there: StatusDocument | None
     paced: bool
+    since: float
     written_at: float | None = None
     not_before: float = 0.0
     under_way: bool = False
-    since: float = 0.0
+    failures: int = 0
 
 
 class StatusPlan:
@@ -88,7 +92,7 @@ class StatusPlan:
         """
         entry = self._entries.get(key)
         if entry is None or entry.uid != uid:
-            entry = self._entries[key] = _Entry(uid, wanted, there, key.kind == _PACED)
+            entry = self._entries[key] = _Entry(uid, wanted, there, key.kind == _PACED, now)
         elif not entry.under_way and _is_settled(entry, now):
             entry.there = there
         entry.wanted = wanted
@@ -137,14 +141,19 @@ class StatusPlan:
         """The API server has it."""
         entry = self._answered(write, now)
         if entry is not None:
-            entry.there, entry.written_at = write.status, now
+            entry.there, entry.written_at, entry.failures = write.status, now, 0
             self._judge(write.key, entry, now)
 
     def failed(self, write: Write, now: float) -> None:
-        """It was not written, as far as known; it is tried again, what is there being unknown."""
+        """It was not written, as far as known; it is tried again, what is there being unknown.
+
+        Later each time, and behind what waits by then: what fails for ever keeps nothing else back.
+        """
         entry = self._answered(write, now)
         if entry is not None:
-            entry.not_before = now + RETRY_S
+            entry.since = now
+            entry.not_before = now + min(RETRY_S * 2**entry.failures, RETRY_AT_MOST_S)
+            entry.failures = min(entry.failures + 1, _MOST_FAILURES)
             self._judge(write.key, entry, now)
 
     def gone(self, write: Write, now: float) -> None:
@@ -271,6 +280,9 @@ def _is_step(entry: _Entry) -> bool:
     there = entry.there or {}
     return any(there.get(name) != entry.wanted.get(name) for name in _STEPS)
 
+
+_MOST_FAILURES: Final = 10
+"""Counted no further: the wait is the longest long before."""
 
 _PACED: Final = "Budget"
 _STEPS: Final = ("percent", "limit", "unit", "windowStart", "overrun")

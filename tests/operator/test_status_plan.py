@@ -14,6 +14,7 @@ from signalbox_operator.status_plan import (
     KEPT,
     NUMBERS_S,
     RATE,
+    RETRY_AT_MOST_S,
     RETRY_S,
     SETTLED_S,
     StatusPlan,
@@ -232,6 +233,55 @@ def test_a_write_that_failed_is_tried_again_after_a_moment() -> None:
     assert bench.step() == []
     bench.now += RETRY_S
     assert len(bench.step()) == 1
+
+
+def test_what_fails_again_and_again_is_tried_ever_less_often_until_it_succeeds() -> None:
+    bench = Bench()
+    bench.want(budget(0), status(exhausted="True"), status())
+    waits: list[float] = []
+    for _ in range(7):
+        (write,) = bench.plan.due(bench.now)
+        bench.plan.failed(write, bench.now)
+        next_at = bench.plan.next_at(bench.now)
+        assert next_at is not None
+        waits.append(next_at - bench.now)
+        bench.now = next_at
+    assert waits == [1, 2, 4, 8, 16, 16, 16]
+    assert waits[-1] == RETRY_AT_MOST_S
+    assert len(bench.step()) == 1
+    bench.want(budget(0), status(exhausted="False"))
+    bench.now += 5
+    (write,) = bench.plan.due(bench.now)
+    bench.plan.failed(write, bench.now)
+    assert bench.plan.next_at(bench.now) == bench.now + RETRY_S
+
+
+def test_statuses_that_nobody_can_write_keep_no_other_back() -> None:
+    """As many as may leave in a second fail each time; what comes later is written all the same."""
+    bench = Bench()
+    refused = {budget(number) for number in range(RATE)}
+    others = {budget(number) for number in range(100, 100 + RATE)}
+    for key in sorted(refused):
+        bench.want(key, status(exhausted="True"), status())
+    for wait in (0.0, 1.0):
+        bench.now += wait
+        for write in bench.plan.due(bench.now):
+            bench.plan.failed(write, bench.now)
+        for key in sorted(others):
+            bench.want(key, status(exhausted="True"), status())
+    bench.now += 1.0
+    assert {write.key for write in bench.step()} == others
+
+
+def test_an_object_that_was_made_again_waits_behind_those_that_wait_already() -> None:
+    """Whoever deletes and makes an object again and again comes no sooner than others."""
+    bench = Bench()
+    bench.want(budget(0), status(accepted="False"), status())
+    for number in range(1, RATE + 1):
+        bench.want(budget(number), status(accepted="False"), status())
+    bench.now += 1.0
+    bench.plan.want(budget(0), "another", status(accepted="False"), status(), bench.now)
+    assert budget(0) not in {write.key for write in bench.plan.due(bench.now)}
 
 
 def test_what_changed_while_it_was_written_is_written_afterwards() -> None:
