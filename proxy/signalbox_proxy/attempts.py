@@ -88,10 +88,12 @@ class AttemptInFlight:
         audio: int = 0,
     ) -> None:
         """The provider's usage record came: charge by it, and by as many `units` where it bills
-        units. `audio` are those of its input tokens that were audio."""
+        units; tokens that are told there are no bill, and count in no budget. `audio` are those of
+        its input tokens that were audio."""
         quote, number = self.reservation.quote, self.draft.number
         lane = quote.lane.lane
         if quote.units is not None:
+            usage = Usage()
             lines = [quote.units.charge(units, lane, number, "usage")] if units else []
         else:
             heard = audio_line(lane, min(audio, usage.input))

@@ -40,6 +40,20 @@ def test_an_image_costs_what_its_size_and_quality_do(
     assert raw.headers["x-signalbox-cost-usd"] == price_usd
 
 
+def test_tokens_told_beside_images_are_no_bill_and_count_in_no_budget(
+    client: openai.OpenAI, market: Market
+) -> None:
+    """An unlooked-for record of tokens is no overrun, and the lane goes on serving."""
+    for _ in range(2):
+        raw = draw(client)
+        assert raw.parse().usage.output_tokens > 0
+        run = market.run(raw.headers["x-signalbox-run-id"])
+        assert (run["cost_usd"], run["tokens_input"], run["tokens_output"]) == ("0.04", 0, 0)
+        (line,) = market.attempts_of([raw.headers["x-signalbox-run-id"]])
+        assert (line.settlement, line.host) == ("usage", "api.openai.com")
+        line.assert_right()
+
+
 def test_images_that_are_billed_by_tokens_cost_their_usage(
     client: openai.OpenAI, direct: openai.OpenAI, market: Market
 ) -> None:
