@@ -203,6 +203,13 @@ class ModelSpec(Part):
             "price.input is missing; the capabilities chat and embeddings need it, write"
             ' "0" where input is free',
         ),
+        Rule(
+            "!has(self.price) || !has(self.price.input) || has(self.price.output)"
+            " || !('imageGeneration' in self.capabilities && !has(self.price.perImage)"
+            " || 'transcription' in self.capabilities && !has(self.price.perMinute))",
+            "price.output is missing; images without perImage and transcripts without perMinute are"
+            ' billed by tokens, write "0" where output is free',
+        ),
     )
 
     @model_validator(mode="after")
@@ -230,11 +237,22 @@ class ModelSpec(Part):
             bool({Capability.CHAT, Capability.EMBEDDINGS} & {*able})
             and self.price is not None
             and self.price.input is None,
+            self._lacks_price_of_answers,
         )
         for absent, rule in zip(missing, self.rules[2:], strict=True):
             if absent:
                 raise ValueError(rule.message)
         return self
+
+    @property
+    def _lacks_price_of_answers(self) -> bool:
+        """Whether images or transcripts are billed by tokens, and those of answers by nothing."""
+        price, able = self.price, self.capabilities
+        if price is None or price.input is None or price.output is not None:
+            return False
+        return (Capability.IMAGE_GENERATION in able and price.per_image is None) or (
+            Capability.TRANSCRIPTION in able and price.per_minute is None
+        )
 
 
 class Model(Resource):

@@ -62,7 +62,8 @@ class ModelPrice(Part):
     cache_write: CacheWrite | None = None
     """Prices of writing to the provider's cache. Absent: requests that ask for it are refused."""
     output: Price | None = None
-    """USD per million output tokens, reasoning included. Needed by models that answer in text."""
+    """USD per million output tokens, reasoning included. Needed by models that answer in text, and
+    by those whose images or transcripts are billed by tokens."""
     long_context: LongContext | None = None
     """Prices for requests with a long input. Absent: one price whatever the length."""
     audio_input: Price | None = None

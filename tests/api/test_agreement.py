@@ -120,6 +120,27 @@ RULES = [
     Case("Model", {"spec.price.input": GONE}, "price.input is missing"),
     Case("Model", {"spec.price.input": GONE, "spec.capabilities": ["embeddings"]}, "price.input"),
     Case("Model", {"spec.price.input": GONE, "spec.capabilities": ["speech", "rerank"]}),
+    *(
+        Case("Model", {"spec.price": price, "spec.capabilities": [able]}, refusal)
+        for able, unit, by_unit in (
+            ("imageGeneration", "perImage", [{"price": "0.04"}]),
+            ("transcription", "perMinute", "0.006"),
+        )
+        for price, refusal in (
+            ({"input": "5"}, "price.output is missing"),
+            ({"input": "5", "output": "0"}, None),
+            ({"input": "5", unit: by_unit}, None),
+            ({unit: by_unit}, None),
+        )
+    ),
+    Case(
+        "Model",
+        {
+            "spec.price": {"input": "5", "perMinute": "0.006"},
+            "spec.capabilities": ["imageGeneration", "transcription"],
+        },
+        "price.output is missing",
+    ),
     Case("Model", {"spec.aliases": GONE}),
     Case("Model", {"spec.aliases": ["auto"]}, "auto and asked have a meaning of their own"),
     Case("Model", {"spec.aliases": ["x", "asked"]}, "auto and asked have a meaning of their own"),

@@ -173,6 +173,29 @@ def test_a_lane_without_a_price_stays_and_is_told(price: dict[str, str] | None) 
     assert finding.field == "spec.lanes[0].price"
 
 
+@pytest.mark.parametrize("able", ["imageGeneration", "transcription"])
+def test_answers_that_are_billed_by_tokens_are_never_free_unsaid(able: str) -> None:
+    lanes = [lane("us", price={"input": "5"}), lane("eu", price={"input": "5", "output": "40"})]
+    found = compiled(fleet(model("mini", capabilities=[able], price=None, lanes=lanes)))
+    without, stated = found.snapshot.models[0].lanes
+    assert without.price is None
+    assert stated.price is not None
+    assert stated.price.standard.output == 40 * 10**9
+
+
+def test_answers_that_are_billed_by_the_unit_need_no_price_of_tokens() -> None:
+    """Of two kinds of answers one has a price of its own; the other has none at all then."""
+    both = {"capabilities": ["imageGeneration", "transcription"], "price": None}
+    lanes = [lane("us", price={"input": "5", "perMinute": "0.006"})]
+    (only_minutes,) = built(**both, lanes=lanes).lanes
+    assert only_minutes.price is not None
+    assert not only_minutes.price.by_tokens
+    lanes = [lane("us", price={"input": "5", "perMinute": "0.006", "perImage": [{"price": "1"}]})]
+    (both_priced,) = built(**both, lanes=lanes).lanes
+    assert both_priced.price is not None
+    assert both_priced.price.by_tokens
+
+
 def test_one_priced_lane_is_enough_for_the_model() -> None:
     lanes = [lane("us", price={"input": "1", "output": "2"}), lane("eu")]
     found = compiled(fleet(model("mini", price=None, lanes=lanes)))

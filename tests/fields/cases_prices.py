@@ -178,7 +178,8 @@ def holds(ask: Ask, expect: tuple[int, int], *change: Any, **given: Any) -> Case
 def prices_of_units(at: str, **given: Any) -> list[Case]:
     """The same fields of a model's price and of a lane's."""
     image = f"{at}price.perImage[]"
-    hears = {"price__perMinute": ABSENT, "price__input": "1", "limits__maxOutputTokens": 10}
+    hears = {"price__perMinute": ABSENT, "price__input": "1", "price__output": "0"}
+    hears |= {"limits__maxOutputTokens": 10}
     return [
         holds(
             DRAWN, (80_000_000, 90_000_000), f"{image}.price", "costs more", "0.08", "0.09", **given

@@ -1,6 +1,7 @@
 """Lanes: `from` is resolved, prices become integers, endpoints can point to the simulator."""
 
-from typing import Literal, TypeVar
+from collections.abc import Mapping
+from typing import Final, Literal, TypeVar
 
 from signalbox_api.lane import Lane, LaneClass, WireFormat
 from signalbox_api.lane_auth import AuthType, LaneAuth
@@ -16,6 +17,13 @@ _OPENAI = "openai"
 _DEFAULT_TIMEOUT_S = 600
 _AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 """What Entra tokens for Azure OpenAI are for, as Microsoft's reference gives it."""
+
+
+_ANSWERS: Final[Mapping[Capability, wire.UnitMeter]] = {
+    Capability.IMAGE_GENERATION: "images",
+    Capability.TRANSCRIPTION: "audio_seconds",
+}
+"""What is put out, and billed by output tokens where its unit has no price."""
 
 
 def build_lanes(spec: ModelSpec, simulate_url: str | None) -> list[wire.Lane]:
@@ -48,7 +56,8 @@ def _build(spec: ModelSpec, lane: Lane, written: Lane, simulate_url: str | None)
     chat = Capability.CHAT in spec.capabilities
     price: LanePrice | None = lane.price
     tokens = chat or Capability.EMBEDDINGS in spec.capabilities
-    prices = lane_prices(spec.price, price, chat=chat, tokens=tokens)
+    answers = {unit for able, unit in _ANSWERS.items() if able in spec.capabilities}
+    prices = lane_prices(spec.price, price, chat=chat, tokens=tokens, answers=answers)
     lane_class = _stated(lane.lane_class)
     auth = _of_simulator(_stated(lane.auth)) if simulate_url else _stated(lane.auth)
     limit = lane.limits.request_timeout_seconds if lane.limits else None

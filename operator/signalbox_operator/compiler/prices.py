@@ -6,6 +6,7 @@ unit is nano-USD per million tokens.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,15 +35,21 @@ class LanePrices:
 
 
 def lane_prices(
-    model: ModelPrice | None, lane: LanePrice | None, *, chat: bool, tokens: bool = True
+    model: ModelPrice | None,
+    lane: LanePrice | None,
+    *,
+    chat: bool,
+    tokens: bool = True,
+    answers: AbstractSet[wire.UnitMeter] = frozenset(),
 ) -> LanePrices:
     """Resolves a lane's prices. Without an input price, or an output price for `chat`, none,
     unless the model does without (`tokens` is false) and has prices by other units; none either
-    where factor and premium lead beyond MAX_PRICE."""
+    where factor and premium lead beyond MAX_PRICE. Of `answers`, units that the model puts out,
+    those without a price are billed by tokens: without an output price nothing is, then."""
     own = lane or _NO_PRICE
     multiplier = MILLION if own.multiplier is None else millionths(own.multiplier)
     premium = 0 if own.regional_premium is None else millionths(own.regional_premium)
-    listed = _listed(model, own, chat=chat, tokens=tokens)
+    listed = _listed(model, own, chat=chat, tokens=tokens, answers=answers)
     billed = None if listed is None else _billed(listed, multiplier * (MILLION + premium))
     if billed is not None and _highest(billed) > MAX_PRICE:
         listed = billed = None
@@ -57,13 +64,20 @@ def _highest(table: wire.PriceTable) -> int:
 
 
 def _listed(
-    model: ModelPrice | None, lane: LanePrice, *, chat: bool, tokens: bool
+    model: ModelPrice | None,
+    lane: LanePrice,
+    *,
+    chat: bool,
+    tokens: bool,
+    answers: AbstractSet[wire.UnitMeter],
 ) -> wire.PriceTable | None:
     stated: list[ModelPrice | LanePrice] = [lane] if model is None else [lane, model]
     units = unit_prices(stated)
     price_in = _first("input", stated)
     price_out = _first("output", stated)
     cached = _first("cached_input", stated)
+    if price_out is None and answers - {unit.meter for unit in units}:
+        price_in = None
     if (price_in is None and (tokens or not units)) or (price_out is None and chat):
         return None
     of_input = _or(price_in, 0)
