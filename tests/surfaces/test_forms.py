@@ -232,6 +232,7 @@ def test_a_stated_size_that_lies_changes_nothing(size: int) -> None:
         (20, struct.pack("<H", 2)),  # ADPCM
         (20, struct.pack("<H", 0x55)),  # MP3 in WAV
         (24, struct.pack("<I", 0)),  # no samples per second
+        (24, struct.pack("<I", 768_001)),  # so many that minutes of sound look like seconds
         (32, struct.pack("<H", 64)),  # a frame that is larger than its samples
         (34, struct.pack("<H", 12)),
         (22, struct.pack("<H", 0)),
@@ -244,6 +245,28 @@ def test_what_is_not_plain_wav_has_no_length(at: int, value: bytes) -> None:
     content = bytearray(sound(10))
     content[at : at + len(value)] = value
     assert wav_seconds(memoryview(bytes(content))) is None
+
+
+def with_junk(content: bytes, size: int) -> bytes:
+    return content[:36] + b"junk" + struct.pack("<I", size) + bytes(size) + content[36:]
+
+
+def test_what_hides_in_front_of_the_sound_counts_as_sound() -> None:
+    tags = with_junk(sound(10), 60_000)
+    assert wav_seconds(memoryview(tags)) == 10
+    hidden = with_junk(sound(10), 32_000 * 20)
+    assert wav_seconds(memoryview(hidden)) == 28, "30 seconds of bytes, 64 KiB of them for tags"
+
+
+@pytest.mark.parametrize("extension", ["mp3", "", "webm"])
+def test_what_was_measured_as_wav_is_sent_as_wav(extension: str) -> None:
+    file = Upload(extension, "audio/mpeg", memoryview(sound(1)))
+    request = TRANSCRIPTIONS.parse({"model": "whisper-1", "file": file}, {})
+    sent = TRANSCRIPTIONS.upstream_body(request, lane("up"), None)
+    assert b'filename="file.wav"\r\ncontent-type: audio/wav\r\n' in sent
+    asked = {"model": "whisper-1", "file": Upload("mp3", "audio/mpeg", memoryview(b"ID3"))}
+    other = TRANSCRIPTIONS.upstream_body(TRANSCRIPTIONS.parse(asked, {}), lane("up"), None)
+    assert b'filename="file.mp3"\r\ncontent-type: audio/mpeg\r\n' in other
 
 
 @given(raw=st.binary(max_size=200), cut=st.integers(0, 60), at=st.integers(0, 60))

@@ -75,6 +75,8 @@ class TranscriptionsSurface(OpenAIShape):
         texts.add(asked.prompt)
         texts.messages = 1
         units = _length(asked.file, asked.response_format or "json")
+        if units.is_exact:  # by its bytes it is WAV, whatever its name makes of it
+            body["file"] = Upload("wav", "audio/wav", asked.file.content)
         return unit_request(
             asked,
             body,
