@@ -86,6 +86,14 @@ class Trusts(msgspec.Struct, frozen=True):
     certificate: str = ""
 
 
+class LedgerTells(msgspec.Struct, frozen=True):
+    """What the ledger told a proxy: the generation that its budgets came with, and the lowest that
+    may draw. It outlives the head, as an external database outlives a cluster."""
+
+    generation: int = 0
+    min_generation: int = 0
+
+
 class ProxyStatus(msgspec.Struct, frozen=True):
     """What a proxy says of itself. Fields of later releases are ignored.
 
@@ -102,6 +110,12 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     key_id: str = ""
     schemas: tuple[int, ...] = (1,)
     trusts: Trusts = Trusts()
+    ledger: LedgerTells = LedgerTells()
+
+    @property
+    def highest(self) -> int:
+        """The highest generation that this proxy knows of."""
+        return max(self.generation or 0, self.ledger.generation, self.ledger.min_generation)
 
 
 class _Answer(msgspec.Struct, frozen=True):

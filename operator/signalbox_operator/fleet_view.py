@@ -107,9 +107,10 @@ class FleetView:
         return self._heard.values()
 
     def ahead(self) -> int:
-        """The highest generation that a proxy runs above the head, 0 where none does."""
+        """The highest generation above the head that a proxy runs, or that a ledger remembers: it
+        takes no budgets of an older one. 0 where there is none."""
         head = self._head.generation if self._head is not None else 0
-        highest = max((status.generation or 0 for status in self.statuses.values()), default=0)
+        highest = max((status.highest for status in self.statuses.values()), default=0)
         return highest if highest > head else 0
 
     def facts(self) -> FleetFacts:

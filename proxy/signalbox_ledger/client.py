@@ -56,10 +56,7 @@ _CLOSE_S = 5.0
 
 
 class ProxyLedger:
-    """Holds, settles and records for one proxy process. Made by `open`.
-
-    `generation` is that of the snapshot whose budgets are in force here.
-    """
+    """Holds, settles and records for one process, by the budgets of `generation`; see `open`."""
 
     def __init__(self, name: str, socket: Path, journal: Journal) -> None:
         self.holder_id = journal.holder
@@ -161,6 +158,11 @@ class ProxyLedger:
     def min_generation(self) -> int:
         """The generation that a snapshot has to have to be served by, as far as known here."""
         return self._connection.min_generation
+
+    @property
+    def ledger_generation(self) -> int:
+        """The highest generation whose budgets the ledger has, as far as it was told here."""
+        return self._connection.generation
 
     async def require_generation(self, generation: int) -> None:
         """Something was taken away in this generation: nobody draws by an older one any more.

@@ -135,6 +135,7 @@ class AuthorityConnection:
     ) -> None:
         self._on_fenced = on_fenced
         self.configuration: protocol.Configure | None = None
+        self.generation = 0
         self.min_generation = 0
         self.fenced = False
         self.down_since: float | None = None
@@ -176,6 +177,8 @@ class AuthorityConnection:
         _taken(reply)
         if isinstance(reply, _TELLS_GENERATION):
             self._told_generation(reply.min_generation)
+        elif isinstance(reply, protocol.Configured):
+            self.generation = max(self.generation, reply.generation)
         return reply
 
     async def until_answered(self, request: Request) -> Reply:
@@ -251,6 +254,7 @@ class AuthorityConnection:
         if isinstance(reply, protocol.Welcome):
             self._clock.told(reply.now_ms)
             self._told_generation(reply.min_generation)
+            self.generation = max(self.generation, reply.generation)
             return reply
         if isinstance(reply, Refused) and reply.reason == "fenced":
             self._set_fenced(reply)

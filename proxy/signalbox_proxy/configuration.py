@@ -111,10 +111,14 @@ class Configuration:
 
     def status(self) -> dict[str, Any]:
         """What the control port tells of this proxy."""
-        current = self._envelope
+        current, ledger = self._envelope, self._services.ledger
         return {
             "name": self._services.name,
-            "holder": self._services.ledger.holder_id,
+            "holder": ledger.holder_id,
+            "ledger": {
+                "generation": ledger.ledger_generation,
+                "min_generation": ledger.min_generation,
+            },
             "ready": self._services.ready,
             "generation": current.generation if current else 0,
             "version": current.version if current else "",

@@ -113,3 +113,15 @@ async def test_what_a_proxy_has_to_tell_it_tells_when_the_authority_comes_back(
     assert teller.min_generation == 3
     authority.start()
     await until(lambda: hearer.min_generation == 3)
+
+
+async def test_a_proxy_knows_which_budgets_the_ledger_has(open_ledger) -> None:
+    """Also one that began anew: the ledger takes no budgets of a generation before."""
+    first = await open_ledger("a")
+    assert first.ledger_generation == 0
+    await first.configure(4, [SPEC])
+    assert first.ledger_generation == 4
+    anew = await open_ledger("b")
+    await until(lambda: anew.ledger_generation == 4)
+    await anew.configure(1, [SPEC])
+    assert (anew.generation, anew.ledger_generation) == (1, 4)

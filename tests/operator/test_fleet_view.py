@@ -119,6 +119,38 @@ async def test_a_generation_above_the_head_is_told(fleet: Fleet) -> None:
     assert fleet.view.ahead() == 9
 
 
+@pytest.mark.parametrize(
+    ("told", "above"),
+    [
+        ({"generation": 7, "min_generation": 0}, 7),
+        ({"generation": 7, "min_generation": 8}, 8),
+        ({"generation": 1, "min_generation": 1}, 0),
+    ],
+)
+async def test_a_ledger_that_remembers_more_than_the_head_is_heard(
+    fleet: Fleet, told: dict[str, int], above: int
+) -> None:
+    """A new cluster on an old database: the proxies know nothing, and the ledger takes nothing."""
+    fleet.proxies[2].ledger = told
+    await fleet.view.look()
+    assert fleet.view.ahead() == above
+
+
+async def test_the_next_release_continues_above_what_the_ledger_remembers(fleet: Fleet) -> None:
+    for proxy in fleet.proxies:
+        proxy.ledger = {"generation": 7, "min_generation": 4}
+    await fleet.view.look()
+    above = fleet.view.ahead()
+    rollout = await fleet.publisher.release(
+        whole_snapshot(), fleet.view.releasing(), anew=True, above=above
+    )
+    fleet.view.released(rollout)
+    assert (rollout.head.generation, rollout.head.envelope.min_generation) == (8, 8)
+    await fleet.view.look()
+    assert fleet.view.ahead() == 0
+    assert [proxy.generations[-1] for proxy in fleet.proxies] == [8, 8, 8]
+
+
 async def test_who_does_not_answer_is_of_the_release_that_it_was(fleet: Fleet) -> None:
     """Otherwise a proxy that restarts would be sent what it cannot read."""
     fleet.proxies[2].schemas = (1,)

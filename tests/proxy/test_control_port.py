@@ -35,6 +35,7 @@ def test_an_accepted_snapshot_is_told_with_generation_and_version(fleet: Fleet) 
     told = status(fleet)
     assert told["generation"] == generation
     assert told["ready"] is True
+    assert told["ledger"] == {"generation": generation, "min_generation": 0}
     code, sealed = fleet.control(fleet.proxies[0], "GET", "snapshot")
     assert (code, sealed["version"]) == (200, told["version"])
 

@@ -26,6 +26,7 @@ class FleetProxy:
     generations: list[int] = field(default_factory=list)
     url: str = ""
     schemas: tuple[int, ...] = codec.ACCEPTED_SCHEMAS
+    ledger: dict[str, int] = field(default_factory=dict)
 
     @property
     def address(self) -> ProxyAddress:
@@ -57,6 +58,7 @@ class FleetProxy:
                 "since": 5,
                 "last_rejection": None,
                 "schemas": list(self.schemas),
+                "ledger": self.ledger,
             }
         )
 
