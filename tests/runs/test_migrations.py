@@ -44,7 +44,8 @@ POSTGRES_COLUMNS = """
       FROM information_schema.columns WHERE table_schema = 'public'
      ORDER BY table_name, ordinal_position"""
 POSTGRES_RULES = """
-    SELECT conrelid::regclass::text, contype::text, pg_get_constraintdef(oid)
+    SELECT conrelid::regclass::text, contype::text,
+           replace(pg_get_constraintdef(oid), ' NOT VALID', '')
       FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2, 3"""
 POSTGRES_REST = """
     SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
@@ -257,6 +258,27 @@ def test_a_ledger_that_knew_tokens_only_records_images_now(
         record(upgraded, [make_run("r_2", charges=[images])])
         ((found,),) = upgraded.query("SELECT meter FROM charge_record WHERE run_id = 'r_2'")
         assert found == "images"
+        with pytest.raises(RecordRefusedError):
+            correct(upgraded, "r_1", [make_charge(meter="gold", kind="correction")], NOON)
+
+
+def test_an_upgrade_of_a_fleet_s_ledger_looks_at_no_row(postgres_dsn: str) -> None:
+    """The release before goes on charging: nobody reads a long table while it is locked. Here one
+    row would not pass, and nobody notices; one that is new would not either, and is refused."""
+    with closing(open_database(postgres_dsn)) as new:
+        record(new, [make_run("r_1")])
+    make_narrow(postgres_dsn)
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("ALTER TABLE charge_record DROP CONSTRAINT charge_record_meter_check")
+        connection.execute("ALTER TABLE charge_record DISABLE TRIGGER USER")
+        connection.execute("UPDATE charge_record SET meter = 'gold'")
+        connection.execute("ALTER TABLE charge_record ENABLE TRIGGER USER")
+        connection.execute(
+            f"ALTER TABLE charge_record ADD CONSTRAINT charge_record_meter_check CHECK ({NARROW})"
+            " NOT VALID"
+        )
+    with closing(open_database(postgres_dsn)) as upgraded:
+        assert upgraded.query(f"SELECT * FROM {VERSION_TABLE}") == [(HEAD,)]
         with pytest.raises(RecordRefusedError):
             correct(upgraded, "r_1", [make_charge(meter="gold", kind="correction")], NOON)
 
