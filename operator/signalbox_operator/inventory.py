@@ -33,6 +33,13 @@ class Known:
     content: Resource | Unreadable
     manager: str = ""
 
+    @property
+    def is_terminating(self) -> bool:
+        """Whether it was deleted and only finalizers keep it."""
+        if isinstance(self.content, Unreadable):
+            return self.content.is_terminating
+        return self.content.metadata.deletion_timestamp is not None
+
 
 @dataclass(slots=True)
 class _Kind:
@@ -169,7 +176,8 @@ def same_wish(one: Resource | Unreadable, other: Resource | Unreadable) -> bool:
         return (
             isinstance(one, Unreadable)
             and isinstance(other, Unreadable)
-            and ((one.generation, one.problems) == (other.generation, other.problems))
+            and (one.generation, one.problems, one.is_terminating)
+            == (other.generation, other.problems, other.is_terminating)
         )
     before, after = one.metadata, other.metadata
     return (before.uid, before.generation, before.deletion_timestamp) == (
@@ -212,4 +220,5 @@ def _read(key: ResourceKey, data: Data) -> Resource | Unreadable:
         problems=result[:MAX_PROBLEMS],
         uid=str(metadata.get("uid", "")),
         status=status if isinstance(status := data.get("status"), dict) else {},
+        is_terminating=bool(metadata.get("deletionTimestamp")),
     )

@@ -30,6 +30,7 @@ from signalbox_operator.wanted import (
     objects_to_compile,
     read_forms,
     resources_of,
+    standing,
     unreadable_of,
     with_unreadable,
     written_forms,
@@ -62,7 +63,7 @@ class _Compiled:
 
     compilation: Compilation
     version: str
-    loss: Loss | None
+    losses: tuple[Loss, ...]
     made_of: tuple[object, ...]
 
 
@@ -94,7 +95,7 @@ class Reconciler:
     _reported: Mapping[ResourceKey, Resource] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._guard = LossGuard(self.fleet_name)
+        self._guard = LossGuard(self.fleet_name, self.platform_namespace)
         self._targets = Targets(self.fetch)
 
     @property
@@ -168,11 +169,13 @@ class Reconciler:
         if self._compiled is not None and self._compiled.made_of == made_of:
             return self._compiled
         known = self.inventory.known()
-        loss = self._guard.held(self.in_force, known, self.wishes.confirmed_loss, time.monotonic())
-        objects = objects_to_compile(known, self.in_force, loss)
+        losses = self._guard.held(
+            self.in_force, standing(known), self.wishes.confirmed_loss, time.monotonic()
+        )
+        objects = objects_to_compile(known, self.in_force, losses)
         compilation, version = await asyncio.to_thread(self._compile_now, objects, identity, schema)
         compilation = with_unreadable(compilation, unreadable_of(known))
-        self._compiled = _Compiled(compilation, version, loss, made_of)
+        self._compiled = _Compiled(compilation, version, losses, made_of)
         return self._compiled
 
     def _compile_now(
@@ -239,7 +242,7 @@ class Reconciler:
                 fleet=self.fleet.facts(),
                 proxies=self.fleet.addresses,
                 now=datetime.now(tz=UTC),
-                held=(compiled.loss.sentence,) if compiled.loss else (),
+                held=tuple(loss.sentence for loss in compiled.losses),
                 problem=self._problem,
             )
         )

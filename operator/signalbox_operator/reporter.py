@@ -21,8 +21,8 @@ from signalbox_operator.head import Head
 class Unreadable:
     """An object that the API server has and that is none of Signalbox's: why, and its metadata.
 
-    Each problem names the field. The form accepted last stays in force. `uid` and `status` are what
-    the API server has.
+    Each problem names the field. The form accepted last stays in force, until the object is under
+    deletion. `uid` and `status` are what the API server has.
     """
 
     key: ResourceKey
@@ -31,6 +31,7 @@ class Unreadable:
     problems: tuple[Problem, ...]
     uid: str = ""
     status: Mapping[str, Any] = field(default_factory=dict)
+    is_terminating: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ The accepted forms of a release are kept beside its snapshot, so that they outli
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,18 +21,25 @@ from signalbox_operator.reporter import Unreadable
 Forms = Mapping[ResourceKey, Resource]
 
 
+def standing(known: Mapping[ResourceKey, Known]) -> list[ResourceKey]:
+    """What exists and is not on its way out: finalizers may keep what was deleted for hours."""
+    return [key for key, item in known.items() if not item.is_terminating]
+
+
 def objects_to_compile(
-    known: Mapping[ResourceKey, Known], in_force: Forms, loss: Loss | None
+    known: Mapping[ResourceKey, Known], in_force: Forms, losses: Iterable[Loss] = ()
 ) -> list[Resource]:
-    """What stands now: what is written where it can be read, otherwise what was accepted last."""
-    chosen: list[Resource] = []
+    """What stands now: what is written where it can be read, otherwise what was accepted last;
+    and the accepted forms of what is held, whether it is gone or on its way out."""
+    held = {key: form for loss in losses for key, form in loss.forms.items()}
+    chosen = [held[key] for key in sorted(held)]
     for key, item in known.items():
+        if key in held or item.is_terminating:
+            continue
         if isinstance(item.content, Resource):
             chosen.append(item.content)
         elif key in in_force:
             chosen.append(in_force[key])
-    held = loss.keys if loss is not None else frozenset()
-    chosen += [in_force[key] for key in sorted(held) if key in in_force and key not in known]
     return chosen
 
 

@@ -85,7 +85,7 @@ def main() -> None:
             inventory.listed(kind, Listing(of_kind, "999999"))
 
     timed(f"read {len(items):,} objects", listed)
-    objects = objects_to_compile(inventory.known(), {}, None)
+    objects = objects_to_compile(inventory.known(), {})
     made = timed("compile", lambda: compile_objects(objects, platform_namespace="signalbox-system"))
     again = timed(
         "compile again, with forms in force",

@@ -131,6 +131,15 @@ def test_the_tool_that_wrote_last_is_known_and_a_status_writer_is_none(
     assert inventory.known()[key("a")].manager == "argocd"
 
 
+def test_the_deletion_of_an_object_that_cannot_be_read_is_news(inventory: Inventory) -> None:
+    inventory.event(KIND, "MODIFIED", budget("a", 6, limit="a lot"))
+    assert not inventory.known()[key("a")].is_terminating
+    gone = budget("a", 7, limit="a lot")
+    gone["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert inventory.event(KIND, "MODIFIED", gone)
+    assert inventory.known()[key("a")].is_terminating
+
+
 class LostAndLate(RuleBasedStateMachine):
     """An API server whose events are dropped, repeated and delayed at will; lists are true."""
 

@@ -90,7 +90,7 @@ def inventory_of(items: list[dict[str, Any]]) -> Inventory:
 def accepted() -> tuple[list[dict[str, Any]], dict[ResourceKey, Resource]]:
     items = originals()
     known = inventory_of(items).known()
-    made = compile_objects(objects_to_compile(known, {}, None), platform_namespace=PLATFORM)
+    made = compile_objects(objects_to_compile(known, {}), platform_namespace=PLATFORM)
     return items, made.in_force
 
 
@@ -109,7 +109,7 @@ def test_nothing_broken_is_applied_in_part(
             inventory.event(item["kind"], "MODIFIED", item)
             broken[key_of(item)] = item
         known = inventory.known()
-        objects = objects_to_compile(known, in_force, None)
+        objects = objects_to_compile(known, in_force)
         made = compile_objects(objects, platform_namespace=PLATFORM, previous=in_force)
         made = with_unreadable(made, unreadable_of(known))
         codec.decode(codec.encode(made.snapshot))

@@ -123,6 +123,22 @@ async def test_a_loss_is_held_told_and_let_go_when_it_is_confirmed(loop: Loop) -
     assert head.generation == 2
 
 
+async def test_a_loss_is_held_while_finalizers_keep_what_was_deleted(loop: Loop) -> None:
+    """A prune that deletes in the foreground leaves every object there for a while."""
+    loop.objects["Domain"] = [domain(f"d{number}") for number in range(8)]
+    await loop.relist()
+    await loop.made.one_pass()
+    for item in (domain(f"d{number}", 2) for number in range(6)):
+        item["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        loop.inventory.event("Domain", "MODIFIED", item)
+    await loop.made.one_pass()
+    (held,) = loop.kept.reports[-1].held
+    assert "6 Domains are gone at once" in held
+    head = await loop.publisher.head()
+    assert head is not None
+    assert head.generation == 1
+
+
 async def test_over_what_somebody_else_released_nothing_old_is_released(
     loop: Loop, tmp_path: Path
 ) -> None:

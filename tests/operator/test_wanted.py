@@ -6,9 +6,11 @@ from signalbox_api import Resource, ResourceKey
 from signalbox_operator.compiler import compile_objects
 from signalbox_operator.inventory import Inventory
 from signalbox_operator.listing import Listing
+from signalbox_operator.losses import Loss
 from signalbox_operator.wanted import (
     objects_to_compile,
     read_forms,
+    standing,
     unreadable_of,
     with_unreadable,
     written_forms,
@@ -40,14 +42,14 @@ def inventory_of(item: dict[str, Any]) -> Inventory:
 
 def in_force() -> dict[ResourceKey, Resource]:
     known = inventory_of(budget("5", 3)).known()
-    objects = objects_to_compile(known, {}, None)
+    objects = objects_to_compile(known, {})
     return compile_objects(objects, platform_namespace="platform").in_force
 
 
 def test_an_unreadable_update_leaves_the_accepted_form_in_force_and_its_state_says_so() -> None:
     accepted = read_forms(written_forms(in_force()))
     known = inventory_of(budget("a lot", 4)).known()
-    objects = objects_to_compile(known, accepted, None)
+    objects = objects_to_compile(known, accepted)
     made = compile_objects(objects, platform_namespace="platform", previous=accepted)
     made = with_unreadable(made, unreadable_of(known))
     state = made.states[KEY]
@@ -59,12 +61,34 @@ def test_an_unreadable_update_leaves_the_accepted_form_in_force_and_its_state_sa
 
 def test_an_unreadable_object_that_was_never_accepted_is_in_force_in_no_form() -> None:
     known = inventory_of(budget("a lot", 1)).known()
-    made = compile_objects(objects_to_compile(known, {}, None), platform_namespace="platform")
+    made = compile_objects(objects_to_compile(known, {}), platform_namespace="platform")
     made = with_unreadable(made, unreadable_of(known))
     assert made.snapshot.budgets == []
     assert made.states[KEY].serving_generation is None
     assert not made.states[KEY].accepted
     assert made.in_force == {}
+
+
+def deleted(item: dict[str, Any]) -> dict[str, Any]:
+    """As the API server has it while a finalizer keeps it."""
+    item["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["some.dev/x"]}
+    return item
+
+
+def test_what_is_on_its_way_out_is_gone_whether_it_can_be_read_or_not() -> None:
+    for limit in ("5", "a lot"):
+        known = inventory_of(deleted(budget(limit, 4))).known()
+        assert objects_to_compile(known, in_force()) == []
+        assert standing(known) == []
+    assert standing(inventory_of(budget("5", 3)).known()) == [KEY]
+
+
+def test_what_is_held_stays_in_its_accepted_form_until_its_finalizers_end_and_after() -> None:
+    loss = Loss(in_force(), "value", "sentence")
+    for limit in ("7", "a lot"):
+        known = inventory_of(deleted(budget(limit, 4))).known()
+        assert objects_to_compile(known, in_force(), [loss]) == list(loss.forms.values())
+    assert objects_to_compile({}, {}, [loss]) == list(loss.forms.values())
 
 
 def test_accepted_forms_are_read_back_as_they_act() -> None:
