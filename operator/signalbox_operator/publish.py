@@ -128,8 +128,8 @@ class Publisher:
         A snapshot equal to the head changes nothing and pushes nothing, unless it is to be released
         `anew`, or another key signs now than sealed the head. It follows the head, and any
         generation that a proxy or a ledger was found to know `above` it: so a history goes on whose
-        head was lost. Raises SnapshotError before anything is changed when the snapshot is none that a proxy
-        would accept, and HeadMovedError when another control plane released.
+        head was lost. Raises SnapshotError before anything is changed when the snapshot is none
+        that a proxy would accept, and HeadMovedError when another control plane released.
         """
         payload = await asyncio.to_thread(codec.encode, snapshot)
         current = await self.head()

@@ -1,5 +1,6 @@
 """What is to be released: what is written, or while a pin holds, an earlier release's content."""
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from signalbox_operator.going_back import RollbackError, content_for_now, next_pin
-from signalbox_operator.head import Head, Pin
+from signalbox_operator.head import Entry, Head, HeadError, Pin
 from signalbox_operator.history import entry_of
 from signalbox_snapshot import codec
 from signalbox_snapshot import snapshot as wire
@@ -55,8 +56,9 @@ class Targets:
         except RollbackError as error:
             problem = str(error)
             if head is not None and before is not None and before.until > time.time():
-                kept = await self._pinned(written, version, head, before)
-                return Target(kept.snapshot, kept.version, kept.pin, problem)
+                with contextlib.suppress(RollbackError):
+                    kept = await self._pinned(written, version, head, before)
+                    return Target(kept.snapshot, kept.version, kept.pin, problem)
         return Target(written, version, None, problem)
 
     async def _pinned(self, written: Snapshot, version: str, head: Head, pin: Pin) -> Target:
@@ -69,18 +71,30 @@ class Targets:
         if self._fitted is not None and self._fitted[:2] == (entry.version, version):
             fitted = self._fitted[2]
         else:
-            fitted = _fitted(await self._content(entry.chunks, entry.version), written, pin)
+            fitted = _fitted(await self._content(head, entry, pin), written, pin)
             self._fitted = (entry.version, version, fitted)
         return Target(fitted.snapshot, fitted.version, pin)
 
-    async def _content(self, chunks: tuple[str, ...], version: str) -> Snapshot:
-        if version not in self._old:
-            self._old.clear()
-            try:
-                self._old[version] = codec.decode(await self.fetch(chunks))
-            except SnapshotError as error:
-                raise RollbackError(f"its content is not read by this release: {error}") from None
-        return self._old[version]
+    async def _content(self, head: Head, entry: Entry, pin: Pin) -> Snapshot:
+        """The content of that release. Where that is gone or damaged, a pin that holds already has
+        it in the head, as it was fitted last."""
+        if entry.version in self._old:
+            return self._old[entry.version]
+        try:
+            content = codec.decode(await self.fetch(entry.chunks))
+        except (HeadError, SnapshotError) as error:
+            if head.pin is None or head.pin.generation != pin.generation:
+                raise RollbackError(f"its content cannot be read: {error}") from None
+            return _released(head)
+        self._old = {entry.version: content}
+        return content
+
+
+def _released(head: Head) -> Snapshot:
+    try:
+        return codec.decode(head.envelope.snapshot.encode())
+    except SnapshotError as error:
+        raise RollbackError(f"its content is not read by this release: {error}") from None
 
 
 def _fitted(old: Snapshot, written: Snapshot, pin: Pin) -> Target:
