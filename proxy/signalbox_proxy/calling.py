@@ -30,6 +30,7 @@ from signalbox_proxy.upstream import (
     UpstreamCall,
     UpstreamConnectError,
     UpstreamTimeout,
+    UpstreamTooLong,
 )
 from signalbox_proxy.wire_formats import places_points
 
@@ -92,7 +93,8 @@ class ProviderCaller:
     async def call(self, attempt: AttemptInFlight) -> WholeAnswer | StreamedAnswer | Failure:
         """Send one attempt and wait for its answer, or for a stream's first byte.
 
-        Raises `Refusal("provider_rejected")` for the provider's own 4xx.
+        Raises `Refusal("provider_rejected")` for the provider's own 4xx, and one that is final for
+        an answer that is too long: another lane's would be billed as well, and be as long.
         """
         lane = attempt.reservation.quote.lane
         check_hard(self.facts, lane)
@@ -135,6 +137,9 @@ class ProviderCaller:
             return Failure(
                 Refusal("provider_timeout", f"{_named(lane)} did not answer in time. Try again.")
             )
+        except UpstreamTooLong as error:
+            attempt.lost("error", str(error))
+            raise _too_long(lane) from None
         except UpstreamBroken as error:
             _name(attempt, error.headers)
             attempt.lost("error", str(error))
@@ -268,6 +273,11 @@ def _no_lane(lane: PreparedLane, what: str) -> Refusal:
 
 def _failed(lane: PreparedLane, what: str, wait: float | None = None) -> Refusal:
     return Refusal("provider_failed", f"{_named(lane)} {what}. Try again.", retry_after_s=wait)
+
+
+def _too_long(lane: PreparedLane) -> Refusal:
+    what = f"{_named(lane)} answered with more than {MAX_ANSWER} bytes, which may have been billed"
+    return Refusal("provider_failed", f"{what}. Ask for less at once.", is_final=True)
 
 
 def _name(attempt: AttemptInFlight, headers: Mapping[str, str]) -> None:

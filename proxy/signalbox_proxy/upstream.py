@@ -40,6 +40,10 @@ class UpstreamBroken(UpstreamError):  # noqa: N818  likewise
     """The connection broke, or the answer was not HTTP, after sending."""
 
 
+class UpstreamTooLong(UpstreamBroken):
+    """The answer is longer than what is taken in: it was made, and surely billed."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
     """One call of a provider, complete.
@@ -70,7 +74,7 @@ class UpstreamAnswer(Protocol):
         """The body as it comes. Raises `UpstreamTimeout` or `UpstreamBroken`."""
 
     async def read(self, limit: int) -> bytes:
-        """The whole body; `UpstreamBroken` when it is longer than `limit` bytes."""
+        """The whole body; `UpstreamTooLong` when it is longer than `limit` bytes."""
 
     def close(self) -> None:
         """Give up what has not been read; harmless when all of it was."""
@@ -208,7 +212,7 @@ class PooledAnswer:
             self._check_encoding()
             whole = content.read_nowait()
             if len(whole) > limit:
-                raise UpstreamBroken(f"the answer is longer than {limit} bytes")
+                raise UpstreamTooLong(f"the answer is longer than {limit} bytes")
             return whole
         pieces: list[bytes] = []
         size = 0
@@ -216,7 +220,7 @@ class PooledAnswer:
             size += len(chunk)
             if size > limit:
                 self.close()
-                raise UpstreamBroken(f"the answer is longer than {limit} bytes")
+                raise UpstreamTooLong(f"the answer is longer than {limit} bytes")
             pieces.append(chunk)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

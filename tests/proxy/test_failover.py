@@ -1,12 +1,17 @@
 """Before the first byte another lane may take over; what each failure costs is settled at once."""
 
+import contextlib
 import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import msgspec
 import openai
 import pytest
 
+from signalbox_proxy.calling import MAX_ANSWER
 from support.fleet import Fleet
 from support.snapshots import (
     ANTHROPIC,
@@ -48,6 +53,36 @@ def refused(fleet: Fleet, key: str = SUPPORT, **changes: Any) -> tuple[Any, dict
         sdk.chat.completions.create(**{"model": "mini", "messages": HELLO} | changes)
     headers = raised.value.response.headers
     return raised.value, fleet.run(headers["x-signalbox-run-id"], agent_key=key)
+
+
+class Talker(BaseHTTPRequestHandler):
+    """A provider whose answers have as many bytes as its server says."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        size = self.server.size  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("content-length", str(size))
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(bytes(size))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def talking(size: int) -> Iterator[str]:
+    """The URL of such a provider."""
+    with HTTPServer(("127.0.0.1", 0), Talker) as server:
+        server.size = size  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def ends(run: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -97,6 +132,19 @@ def test_a_provider_that_is_not_there_costs_nothing(fleet: Fleet) -> None:
     assert (error.status_code, error.code) == (503, "no_lane")
     assert error.response.headers["retry-after"]
     assert nano(run["cost_usd"]) == 0
+
+
+def test_an_answer_that_is_too_long_is_asked_for_once(fleet: Fleet) -> None:
+    """It was made and is charged in full; another lane's would be as long, and a second bill."""
+    us, eu = mini().lanes
+    with talking(MAX_ANSWER + 1) as url:
+        endless = msgspec.structs.replace(us, endpoint=url)
+        fleet.push(snapshot(models=[model(f"{PLATFORM}/mini", lanes=[endless, eu])]), move=False)
+        error, run = refused(fleet)
+    assert (error.status_code, error.code) == (502, "provider_failed")
+    assert "Ask for less" in str(error)
+    assert error.response.headers["x-should-retry"] == "false"
+    assert ends(run) == [("us", "error", "full")]
 
 
 def test_a_slow_first_chunk_fails_over_and_is_charged_in_full(fleet: Fleet) -> None:

@@ -1,5 +1,6 @@
 """What is held before anything is sent: every image, every search that bytes may make, room."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -29,6 +30,19 @@ def test_each_image_is_held() -> None:
     request = IMAGES.parse({"model": "painter", "prompt": "Fog", "n": 7}, {})
     assert request.units is not None
     assert (request.units.quantity, request.choices) == (7, 7)
+
+
+def test_reading_images_takes_no_memory_for_what_is_in_them() -> None:
+    request = IMAGES.parse({"model": "painter", "prompt": "Fog"}, {})
+    body = b'{"data": [{"b64_json": [%s[]]}]}' % (b"[]," * 200_000)
+    tracemalloc.start()
+    try:
+        facts = IMAGES.read_answer(request, body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (facts.units, facts.complete) == (1, True)
+    assert peak < len(body)
 
 
 @given(

@@ -54,7 +54,9 @@ TABLE: Final = FieldTable(
 
 
 class _Answer(msgspec.Struct):
-    data: list[Any]
+    data: list[msgspec.Raw]
+    """Images are counted; objects of what is in them would take many times the memory."""
+
     usage: Any = None
 
 
