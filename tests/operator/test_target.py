@@ -54,7 +54,7 @@ async def test_going_back_to_a_release_whose_content_is_gone_leaves_what_is_writ
 
 async def test_a_pin_that_holds_outlives_the_content_that_it_was_made_of() -> None:
     """The head has what the pin released, so nothing is let go before its end."""
-    held = Pin(generation=1, until=UNTIL, request=REQUEST)
+    held = Pin(generation=1, until=UNTIL, by="ada", request=REQUEST)
     head = released(1, released(9, released(1)), held)
     assert await chosen(head, REQUEST) == (1, held, "")
     assert await chosen(head, "") == (1, held, "")
@@ -62,7 +62,7 @@ async def test_a_pin_that_holds_outlives_the_content_that_it_was_made_of() -> No
 
 @pytest.mark.parametrize("asked", ["no request", REQUEST.replace(":1,", ":2,")])
 async def test_a_request_that_fails_leaves_the_pin_before(asked: str) -> None:
-    held = Pin(generation=1, until=UNTIL, request=REQUEST)
+    held = Pin(generation=1, until=UNTIL, by="ada", request=REQUEST)
     limit, pin, problem = await chosen(released(1, released(8, released(1)), held), asked)
     assert (limit, pin) == (1, held)
     assert problem
