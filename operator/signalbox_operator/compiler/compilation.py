@@ -27,6 +27,7 @@ from signalbox_api import (
 from signalbox_api.conditions import Reason
 from signalbox_operator.compiler.agents import build_agent
 from signalbox_operator.compiler.assets import build_asset
+from signalbox_operator.compiler.bounds import within_bounds
 from signalbox_operator.compiler.budgets import bind, build_budget
 from signalbox_operator.compiler.domains import settle_domains
 from signalbox_operator.compiler.findings import Case, Finding, order
@@ -84,18 +85,20 @@ def compile_objects(
     `previous` are the accepted forms of the compilation before (`Compilation.in_force`): an
     update that cannot act leaves them in force. `simulate_url` sends every lane to a simulated
     provider. `identity` is what the cluster says of ServiceAccounts and their tokens, None where
-    there is none. Objects under deletion count as deleted. Never raises for what an object says.
+    there is none. Objects under deletion count as deleted, those beyond the bounds of a namespace
+    (`bounds`) take no part. Never raises for what an object says.
     """
     before = previous or {}
     written, copies = _unique(objects)
+    accepted, surplus = within_bounds(written, before, platform_namespace)
     world = World(
         platform=platform_namespace,
         simulate_url=simulate_url,
         declared=frozenset(resource.key for resource in written),
         identity=identity,
     )
-    fleet = _settle(world, written, before)
-    states = {state.key: _with_copies(state, copies) for state in fleet.states()}
+    fleet = _settle(world, accepted, before)
+    states = surplus | {state.key: _with_copies(state, copies) for state in fleet.states()}
     findings = [item for state in states.values() for item in state.findings]
     return Compilation(
         snapshot=wire.Snapshot(

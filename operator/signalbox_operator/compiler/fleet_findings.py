@@ -8,7 +8,7 @@ from signalbox_api.conditions import Reason
 from signalbox_operator.compiler.conversion import countries_in_words
 from signalbox_operator.compiler.findings import Case
 from signalbox_operator.compiler.forms import Settled
-from signalbox_operator.compiler.overlaps import leaves_nothing, overlaps, places
+from signalbox_operator.compiler.overlaps import NAMED, leaves_nothing, overlaps, places
 from signalbox_operator.compiler.references import World
 from signalbox_snapshot import snapshot as wire
 
@@ -122,6 +122,8 @@ def _tell_of_others(case: Case, winners: list[str], rivals: list[str]) -> None:
 def some(names: list[str]) -> str:
     """The first few names and the number of the others."""
     more = len(names) - _SHOWN
+    if len(names) >= NAMED:
+        return f"{', '.join(names[:_SHOWN])} and {more} or more others"
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 

@@ -3,11 +3,15 @@
 Two findings of a whole fleet, not of one object: a policy whose preferences a more specific one
 overrules (`Overruled`, its constraints still hold), and policies whose constraints leave nothing
 (`Conflict`), alone or together.
+
+Policies of two tenants never meet, so only those of one namespace and the platform's are compared.
+Of the many that a policy may meet, NAMED are remembered.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from signalbox_operator.compiler.policies import matched_agents
@@ -23,6 +27,9 @@ _PREFERENCES: Final = (
     "default_output",
     "caching",
 )
+NAMED: Final = 100
+"""Most policies that one is told of as overruling it, and as disputing it."""
+
 _LISTS: Final = ("lane_classes", "regions", "jurisdictions")
 
 
@@ -39,7 +46,8 @@ class _Reach:
 
 @dataclass(slots=True)
 class Overlaps:
-    """What became of policies by each other: ids by id, and agents matched by id."""
+    """What became of policies by each other: ids by id, at most NAMED, the most specific first
+    within a namespace; and agents matched by id."""
 
     agents: dict[str, int] = field(default_factory=dict)
     overruled_by: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -47,32 +55,63 @@ class Overlaps:
 
 
 def overlaps(world: World, policies: Iterable[wire.Policy]) -> Overlaps:
-    """Compares every policy that acts with every more specific one."""
+    """Compares every policy that acts with every more specific one that it can meet."""
     found = Overlaps()
-    bits = {name: 1 << position for position, name in enumerate(sorted(world.agents))}
+    places_of = {name: position for position, name in enumerate(sorted(world.agents))}
     ordered = by_precedence(policies)
-    reaches = {policy.id: _reach(world, policy, bits) for policy in ordered}
+    reaches = {policy.id: _reach(world, policy, places_of) for policy in ordered}
     for policy in ordered:
         found.agents[policy.id] = reaches[policy.id].agents.bit_count()
-    enforced = [policy for policy in ordered if policy.enforcement == "Enforce"]
-    for position, policy in enumerate(enforced):
-        reach = reaches[policy.id]
-        for other in enforced[:position]:
-            if not _meet(reach, reaches[other.id]):
-                continue
-            if _overrules(other, policy):
-                found.overruled_by[policy.id].append(other.id)
-            if _exclude(other, policy):
-                found.disputed_by[policy.id].append(other.id)
-                found.disputed_by[other.id].append(policy.id)
+    before: list[wire.Policy] = []
+    by_namespace: defaultdict[str, list[wire.Policy]] = defaultdict(list)
+    for policy in ordered:
+        if policy.enforcement != "Enforce":
+            continue
+        namespace = policy.id.partition("/")[0]
+        is_platform = namespace == world.platform
+        near = chain(by_namespace[world.platform], by_namespace[namespace])
+        _compare(policy, before if is_platform else near, reaches, found)
+        before.append(policy)
+        by_namespace[namespace].append(policy)
     return found
 
 
-def _reach(world: World, policy: wire.Policy, bits: Mapping[str, int]) -> _Reach:
+def _compare(
+    policy: wire.Policy,
+    others: Iterable[wire.Policy],
+    reaches: Mapping[str, _Reach],
+    found: Overlaps,
+) -> None:
+    """Notes what more specific policies do to one, and what they dispute with it."""
+    reach, winners, rivals = (
+        reaches[policy.id],
+        found.overruled_by[policy.id],
+        found.disputed_by[policy.id],
+    )
+    for other in others:
+        theirs = found.disputed_by[other.id]
+        if len(winners) >= NAMED and len(rivals) >= NAMED and len(theirs) >= NAMED:
+            continue
+        if not _meet(reach, reaches[other.id]):
+            continue
+        if len(winners) < NAMED and _overrules(other, policy):
+            winners.append(other.id)
+        if (len(rivals) < NAMED or len(theirs) < NAMED) and _exclude(other, policy):
+            if len(rivals) < NAMED:
+                rivals.append(other.id)
+            if len(theirs) < NAMED:
+                theirs.append(policy.id)
+
+
+def _reach(world: World, policy: wire.Policy, places_of: Mapping[str, int]) -> _Reach:
     match = policy.match
+    agents = bytearray(len(places_of) // 8 + 1)
+    for agent in matched_agents(world, match):
+        place = places_of[agent.id]
+        agents[place // 8] |= 1 << place % 8
     classes = range(len(wire.SENSITIVITY_NAMES))
     return _Reach(
-        agents=sum(bits[agent.id] for agent in matched_agents(world, match)),
+        agents=int.from_bytes(agents, "little"),
         classes=sum(
             1 << rank for rank in (classes if match.sensitivities is None else match.sensitivities)
         ),
