@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 STUCK_S: Final = 120.0
-"""A loop whose last pass began longer ago hangs."""
+"""A loop that gave no sign for longer hangs: as a pass begins, and while one compiles (`beat`)."""
 
 
 def health_application(beat_at: Callable[[], float], unready: Callable[[], str]) -> web.Application:
@@ -20,9 +20,7 @@ def health_application(beat_at: Callable[[], float], unready: Callable[[], str])
         del request
         stuck = time.monotonic() - beat_at()
         if stuck > STUCK_S:
-            return web.Response(
-                text=f"the loop began its last pass {stuck:.0f} s ago\n", status=503
-            )
+            return web.Response(text=f"the loop gave its last sign {stuck:.0f} s ago\n", status=503)
         return web.Response(text="ok\n")
 
     async def ready(request: web.Request) -> web.Response:
@@ -52,7 +50,7 @@ def _metrics(beat_at: Callable[[], float], unready: Callable[[], str]) -> Collec
     ).set_function(lambda: float(not unready()))
     Gauge(
         "signalbox_operator_pass_age_seconds",
-        "Time since the loop began its last pass.",
+        "Time since the loop gave its last sign.",
         registry=registry,
     ).set_function(lambda: time.monotonic() - beat_at())
     return registry

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from signalbox_api import Resource, ResourceKey
+from signalbox_operator.beat import beating
 from signalbox_operator.compiler import Compilation, compile_objects
 from signalbox_operator.compiler.workloads import WorkloadIdentity
 from signalbox_operator.difference import difference
@@ -128,7 +129,7 @@ class Reconciler:
 
     async def one_pass(self) -> None:
         """One pass. Nothing is compiled before every kind was listed."""
-        self.beat_at = time.monotonic()
+        self._beat()
         if not self.inventory.is_complete or self.identity() is None:
             return
         if not self._is_known:
@@ -137,6 +138,9 @@ class Reconciler:
         await self._publish(compiled)
         await self._report(compiled)
         self.passes += 1
+
+    def _beat(self) -> None:
+        self.beat_at = time.monotonic()
 
     async def _settled(self) -> None:
         """Waits for a change, at most for a tick; then until changes pause."""
@@ -173,7 +177,8 @@ class Reconciler:
             self.in_force, standing(known), self.wishes.confirmed_loss, time.monotonic()
         )
         objects = objects_to_compile(known, self.in_force, losses)
-        compilation, version = await asyncio.to_thread(self._compile_now, objects, identity, schema)
+        work = asyncio.to_thread(self._compile_now, objects, identity, schema)
+        compilation, version = await beating(work, self._beat)
         compilation = with_unreadable(compilation, unreadable_of(known))
         self._compiled = _Compiled(compilation, version, losses, made_of)
         return self._compiled
@@ -203,7 +208,8 @@ class Reconciler:
             self._problem = target.problem
             self.in_force = compilation.in_force
             return
-        record = await asyncio.to_thread(self._record, head, compilation, target)
+        work = asyncio.to_thread(self._record, head, compilation, target)
+        record = await beating(work, self._beat)
         rollout = None
         try:
             rollout = await self.publisher.release(

@@ -20,7 +20,7 @@ async def test_a_loop_that_hangs_is_not_alive() -> None:
     assert (await _get("/livez"))[0] == 200
     status, said = await _get("/livez", beat_s=STUCK_S + 60)
     assert status == 503
-    assert "began its last pass" in said
+    assert "gave its last sign" in said
 
 
 async def test_an_operator_that_lacks_something_says_what() -> None:
