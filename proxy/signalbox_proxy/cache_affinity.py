@@ -77,20 +77,19 @@ class CacheAffinity:
     def note(
         self, facts: Facts, lane: PreparedLane, price: PriceTable, usage: Usage, now_s: int
     ) -> None:
-        """A lane answered a request of a session: what it keeps now, by its usage record."""
+        """A lane answered a request of a session: what it keeps now, by its usage record. One that
+        neither read nor wrote, such as a short question aside, says nothing of what was kept."""
         if not facts.session:
             return
         tokens = kept_tokens(lane.lane.wire_format, price, usage)
-        key = (facts.agent.id, facts.session)
-        homes = self._sessions.get(key)
-        if not tokens and homes is None:
+        if not tokens:
             return
+        key = (facts.agent.id, facts.session)
         homes = self._sessions.setdefault(key, {})
         home = CacheHome.of(lane)
         homes.pop(home, None)
-        if tokens:
-            lifetime = LONG_LIFETIME_S if usage.cache_write_1h else LIFETIME_S
-            homes[home] = _Kept(tokens, now_s + lifetime)
+        lifetime = LONG_LIFETIME_S if usage.cache_write_1h else LIFETIME_S
+        homes[home] = _Kept(tokens, now_s + lifetime)
         if len(homes) > MAX_LANES:
             del homes[next(iter(homes))]
         self._sessions.move_to_end(key)

@@ -13,6 +13,7 @@ from aiohttp.web import Response, StreamResponse
 
 from signalbox_ledger.money import format_usd
 from signalbox_ledger.records import AttemptOutcome, Usage
+from signalbox_proxy import prompt_caching
 from signalbox_proxy.accounts import Account
 from signalbox_proxy.attempts import AttemptInFlight
 from signalbox_proxy.calling import StreamedAnswer, WholeAnswer
@@ -152,7 +153,7 @@ class Delivery:
     def _note_cache(self, usage: Usage) -> None:
         """The session's next request is cheaper where this one is kept."""
         services, quote = self._exchange.services, self._attempt.reservation.quote
-        if self._run.facts is not None:
+        if self._run.facts is not None and self._request.surface in prompt_caching.SURFACES:
             now_s = services.ledger.now_ms() // 1000
             services.affinity.note(self._run.facts, quote.lane, quote.price, usage, now_s)
 

@@ -56,6 +56,12 @@ class Talker:
             answer = self._chat.chat.completions.with_raw_response.create(**asked)
         return self.run(answer.headers["x-signalbox-run-id"])
 
+    def count(self, model: str, question: str) -> None:
+        """Counts a request's tokens."""
+        said: Any = [{"role": "user", "content": question}]
+        answer = self._messages.messages.with_raw_response.count_tokens(model=model, messages=said)
+        self.run(answer.headers["x-signalbox-run-id"])
+
     def run(self, run_id: str) -> dict[str, Any]:
         """The run, once its attempts are found to cost what the provider billed for them."""
         for attempt in self._market.attempts_of([run_id]):
@@ -163,6 +169,17 @@ def test_a_session_goes_back_to_the_lane_that_holds_its_cache(market: Market) ->
         assert decision["acceptable"][0]["cached_tokens"] > 4096
         assert decision["best_without_cache"] == "signalbox-system/twins/anthropic"
         assert lane_of(new.ask("messages", "twins", "And a share?")) == "anthropic"
+
+
+def test_a_count_or_a_short_question_in_between_takes_no_cache_away(market: Market) -> None:
+    with talking(market, "placer", "aside") as talker:
+        talker.ask("messages", "anthropic", "What is a loan?")
+        talker.count("anthropic", "What is a loan?")
+        aside = talker.ask("messages", "anthropic", "A title, please.", "Be brief.")
+        again = talker.ask("messages", "anthropic", "And a lease?")
+    assert not {"cache_write_5m", "cached_input"} & set(usage(aside))
+    assert usage(again)["cached_input"] > 4096
+    assert again["decision"]["acceptable"][0]["cached_tokens"] > 4096
 
 
 def test_two_domains_never_meet_under_one_cache_key(market: Market) -> None:

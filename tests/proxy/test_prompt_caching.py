@@ -8,6 +8,7 @@ import pytest
 from signalbox_ledger.records import Usage
 from signalbox_proxy.cache_affinity import (
     LIFETIME_S,
+    LONG_LIFETIME_S,
     MAX_LANES,
     MAX_SESSIONS,
     CacheAffinity,
@@ -276,14 +277,17 @@ def test_what_a_session_has_cached_is_known_for_as_long_as_providers_keep_it() -
     kept.note(session(), there, table, Usage(cached_input=10, cache_write_1h=5000), NOW)
     assert kept.of(session(now_s=NOW + LIFETIME_S)) == {CacheHome.of(there): 5010}
     kept.note(session(), there, table, Usage(input=7000), NOW)
-    assert kept.of(session()) == {}, "it was not asked to keep anything"
+    assert kept.of(session()) == {CacheHome.of(there): 5010}, "what is kept is not forgotten aside"
+    assert kept.of(session(now_s=NOW + LONG_LIFETIME_S)) == {}
+    kept.note(session("brief"), there, table, Usage(input=7000), NOW)
+    assert kept.of(session("brief")) == {}, "it was not asked to keep anything"
     (by_itself,) = (
         Runtime.build(given(None, lane("us")), version="v", generation=1)
         .models[f"{PLATFORM}/mini"]
         .lanes
     )
     kept.note(session(), by_itself, table, Usage(input=7000), NOW)
-    assert kept.of(session()) == {CacheHome.of(by_itself): 7000}
+    assert kept.of(session())[CacheHome.of(by_itself)] == 7000
 
 
 def test_sessions_and_their_lanes_are_forgotten_within_bounds() -> None:
