@@ -201,7 +201,8 @@ class LossGuard:
             forms,
             hold.last,
             f"{many} are gone at once. If that is meant: kubectl annotate fleet {self.fleet}"
-            f" {ANNOTATION}={hold.last} --overwrite ; until then {listed}{more} stay in force",
+            f" {ANNOTATION}={hold.last} --overwrite -n {self.platform} ; until then"
+            f" {listed}{more} stay in force",
         )
 
 

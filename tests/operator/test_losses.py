@@ -76,7 +76,7 @@ def test_the_sentence_says_how_to_go_on_before_names_make_it_long() -> None:
     made = (form("Domain", f"{n}" + "d" * 62, "n" * 63) for n in range(8))
     long = {each.key: each for each in made}
     loss = the_one(guard().held(long, [], "", 0.0))
-    assert loss.sentence.index("--overwrite") < 512
+    assert loss.sentence.index("--overwrite -n platform ") < 490
 
 
 def test_what_binds_the_held_is_held_with_them() -> None:

@@ -139,6 +139,33 @@ async def test_a_loss_is_held_while_finalizers_keep_what_was_deleted(loop: Loop)
     assert head.generation == 1
 
 
+async def test_a_budget_that_went_first_is_enforced_again_while_what_it_bound_is_held(
+    loop: Loop,
+) -> None:
+    loop.objects["Domain"] = [domain(f"d{number}") for number in range(8)]
+    loop.objects["Budget"] = [
+        {
+            "apiVersion": "signalbox.dev/v1alpha1",
+            "kind": "Budget",
+            "metadata": {"name": "day", "namespace": "platform", "resourceVersion": "1"},
+            "spec": {"scope": {"all": True}, "limit": {"usd": "5"}, "window": {"every": "day"}},
+        }
+    ]
+    await loop.relist()
+    enforced = []
+    for gone in (None, "Budget", "Domain", None):
+        if gone is not None:
+            loop.objects[gone] = loop.objects[gone][6:]
+            await loop.relist()
+        await loop.made.one_pass()
+        snapshot = loop.kept.reports[-1].compilation.snapshot
+        enforced.append((len(snapshot.domains), len(snapshot.budgets)))
+    assert enforced == [(8, 1), (8, 0), (8, 1), (8, 1)]
+    head = await loop.publisher.head()
+    assert head is not None
+    assert head.generation == 3
+
+
 async def test_over_what_somebody_else_released_nothing_old_is_released(
     loop: Loop, tmp_path: Path
 ) -> None:
