@@ -28,8 +28,8 @@ _PREFIX = "x-signalbox-"
 class Exchange:
     """A request, the surface that it asked for, and the process that serves it.
 
-    `headers` have lower-case names. `declared` are those of Signalbox itself. `run_id` is "" until
-    the caller is identified.
+    `headers` have lower-case names. `declared` are those of Signalbox itself. `run_id` and
+    `agent` are "" until the caller is identified.
     """
 
     services: Services
@@ -38,6 +38,7 @@ class Exchange:
     headers: Mapping[str, str] = field(repr=False)
     declared: Mapping[str, str] = field(repr=False)
     run_id: str = ""
+    agent: str = ""
     _room: int = 0
 
     @property
@@ -55,19 +56,23 @@ class Exchange:
     @property
     def max_body(self) -> int:
         """Most bytes of the body."""
-        return MAX_UPLOAD if self.surface.name == "transcriptions" else MAX_BODY
+        return MAX_UPLOAD if self._has_file else MAX_BODY
 
     def leave(self) -> None:
         """The request is over: give back the room that its file took."""
-        self.services.uploads.leave(self._room)
-        self._room = 0
+        if self._room:
+            self.services.uploads.leave(self._room, self.agent)
+            self._room = 0
 
-    def _enter(self, length: int | None) -> None:
-        """Take room for a file before any of it is read."""
-        if self.surface.name == "transcriptions" and not self._room:
-            self._room = self.services.uploads.enter(
-                self.max_body if length is None else min(length, self.max_body)
-            )
+    def _enter(self, size: int) -> None:
+        """Take room for bytes of a file that came: what is only announced takes none."""
+        if self._has_file:
+            self.services.uploads.enter(size, self.agent)
+            self._room += size
+
+    @property
+    def _has_file(self) -> bool:
+        return self.surface.name == "transcriptions"
 
     async def body(self) -> bytes:
         """The raw body. Raises `Refusal("too_large")` or, when it is late, `invalid_request`."""
@@ -76,9 +81,11 @@ class Exchange:
         most = self.max_body
         if length is not None and length > most:
             raise _too_large(most)
-        self._enter(length)
+        if self._has_file and length is not None:
+            self.services.uploads.check(length, self.agent)
         if content.is_eof() and (length is None or length <= most):
             raw = content.read_nowait(-1)
+            self._enter(len(raw))
         else:
             raw = await self._slow_body(most)
         if len(raw) > most:
@@ -96,6 +103,7 @@ class Exchange:
                     size += len(piece)
                     if size > most:
                         raise _too_large(most)
+                    self._enter(len(piece))
         except TimeoutError:
             raise Refusal(
                 "invalid_request",

@@ -52,6 +52,7 @@ class Recording:
             holder=ledger.holder_id,
         )
         exchange.run_id = self._run.run_id
+        exchange.agent = caller.agent.id
 
     async def __aenter__(self) -> RunDraft:
         return self._run

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from aiohttp import web
 from signalbox_proxy.exchange import Exchange, read_headers
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.server import TrafficServer, keep_closing_idle
+from signalbox_proxy.surfaces import CHAT, TRANSCRIPTIONS, Surface
+from signalbox_proxy.upload_room import UploadRoom
 
 SIZE = 32 * 1024 * 1024
 
@@ -56,13 +59,35 @@ async def test_a_client_that_leaves_its_buffer_full_is_cut_off() -> None:
 class Reading:
     """Stands for the traffic handler: reads a body and tells what became of it."""
 
+    def __init__(self, surface: Surface = CHAT, uploads: UploadRoom | None = None) -> None:
+        self.surface = surface
+        self.services: Any = SimpleNamespace(uploads=uploads)
+
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        nothing: Any = None
-        exchange = Exchange(nothing, nothing, request, read_headers(request), {})
+        headers = read_headers(request)
+        exchange = Exchange(self.services, self.surface, request, headers, {}, agent="shop/bot")
         try:
             return web.Response(text=f"{len(await exchange.body())} bytes")
         except Refusal as refusal:
             return web.Response(text=refusal.message, status=refusal.http_status)
+        finally:
+            exchange.leave()
+
+
+class WatchedRoom(UploadRoom):
+    """Room for files that knows what was taken and given back."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(room)
+        self.taken = self.given_back = 0
+
+    def enter(self, size: int, agent: str) -> None:
+        super().enter(size, agent)
+        self.taken += size
+
+    def leave(self, size: int, agent: str) -> None:
+        super().leave(size, agent)
+        self.given_back += size
 
 
 async def answered(server: TrafficServer, head: bytes, pieces: list[bytes]) -> str:
@@ -102,6 +127,33 @@ async def test_a_body_without_a_length_is_bounded_while_it_comes(
     pieces = [b"32\r\n" + b"x" * 50 + b"\r\n"] * 3
     told = await answered(TrafficServer(reading), b"Transfer-Encoding: chunked\r\n", pieces)
     assert "413" in told
+
+
+async def test_a_file_takes_room_for_what_came_not_for_what_is_announced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("signalbox_proxy.exchange.BODY_DEADLINE_S", 0.3)
+    room = WatchedRoom(4000)
+    reading: Any = Reading(TRANSCRIPTIONS, room)
+    told = await answered(TrafficServer(reading), b"Content-Length: 900\r\n", [b"x"] * 100)
+    assert "did not arrive within 0.3 s" in told
+    assert 0 < room.taken == room.given_back <= 100
+    monkeypatch.setattr("signalbox_proxy.exchange.BODY_DEADLINE_S", 60)
+    pieces = [b"32\r\n" + b"x" * 50 + b"\r\n"] * 3 + [b"0\r\n\r\n"]
+    told = await answered(TrafficServer(reading), b"Transfer-Encoding: chunked\r\n", pieces)
+    assert "150 bytes" in told
+    assert room.taken == room.given_back
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 1001\r\n", b"Transfer-Encoding: chunked\r\n"])
+async def test_a_file_without_room_is_refused_announced_or_while_it_comes(head: bytes) -> None:
+    room = WatchedRoom(4000)
+    reading: Any = Reading(TRANSCRIPTIONS, room)
+    pieces = [b"1f4\r\n" + b"x" * 500 + b"\r\n"] * 3
+    told = await answered(TrafficServer(reading), head, pieces)
+    assert "503" in told
+    assert "Agent shop/bot sends as many files at once as it may" in told
+    assert room.taken == room.given_back <= (0 if b"Length" in head else 1000)
 
 
 async def test_a_connection_without_a_request_is_closed_and_one_with_a_request_is_not() -> None:

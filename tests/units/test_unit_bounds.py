@@ -20,10 +20,11 @@ def rank(documents: list[Any], query: str = "Who pays?", **more: Any) -> ModelRe
     return RERANK.parse(body | more, {})
 
 
-def searches(request: ModelRequest) -> int:
+def searches(request: ModelRequest, provider: str = "cohere") -> int:
     assert request.units is not None
-    assert request.units.quantity is not None
-    return request.units.quantity
+    most = request.units.most_on(provider)
+    assert most is not None
+    return most
 
 
 def test_each_image_is_held() -> None:
@@ -65,6 +66,13 @@ def test_searches_are_held_by_what_the_bytes_may_make(
     assert held >= -(-chunks // 100)
 
 
+def test_a_limit_that_a_server_may_leave_unread_lowers_no_hold() -> None:
+    documents = ["a" * 3000] * 200
+    limited = rank(documents, max_tokens_per_doc=400)
+    assert searches(limited) == 2
+    assert searches(limited, "vllm") == searches(rank(documents), "vllm") > 10
+
+
 def test_by_tokens_each_document_is_read_with_the_query() -> None:
     request = rank(["abc", "de", {"text": "f"}], "qq")
     assert request.text_bytes == 3 * 2 + 6
@@ -72,12 +80,26 @@ def test_by_tokens_each_document_is_read_with_the_query() -> None:
 
 def test_room_for_files_is_bounded_and_given_back() -> None:
     room = UploadRoom(100)
-    assert room.enter(60) == 60
-    with pytest.raises(Refusal) as refused:
-        room.enter(41)
+    for agent in ("a", "b", "c"):
+        room.enter(25, agent)
+    room.enter(20, "d")
+    with pytest.raises(Refusal, match="too many files") as refused:
+        room.enter(6, "e")
     assert (refused.value.code, refused.value.retry_after_s) == ("not_ready", 2)
-    room.leave(60)
-    assert room.enter(100) == 100
+    room.leave(25, "a")
+    room.enter(25, "e")
+
+
+def test_one_agent_s_files_leave_room_for_others() -> None:
+    room = UploadRoom(100)
+    room.enter(20, "shop/bot")
+    for _ in range(2):
+        with pytest.raises(Refusal, match="Agent shop/bot sends as many files") as refused:
+            room.enter(6, "shop/bot")
+        assert (refused.value.code, refused.value.retry_after_s) == ("not_ready", 2)
+    room.enter(25, "shop/other")
+    room.leave(20, "shop/bot")
+    room.enter(25, "shop/bot")
 
 
 @pytest.mark.parametrize("surface", [IMAGES, SPEECH, TRANSCRIPTIONS], ids=lambda each: each.name)
