@@ -78,7 +78,7 @@ class Operator:
             api, namespace=settings.namespace, release=settings.release, fleet=settings.fleet
         )
         self._trust.known = self._known_trust
-        self._identities = WorkloadIdentities(api, self._wake)
+        self._identities = WorkloadIdentities(api, self._wake, enabled=settings.workload_identity)
         self._fleet: FleetView | None = None
         self._lacks = "the API server was not heard yet"
 

@@ -4,7 +4,7 @@ The only place of the operator that reads the environment. A flag wins over its 
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 DEFAULT_RELEASE = "signalbox"
@@ -25,6 +25,7 @@ class OperatorSettings:
     webhook_port: int
     webhook_configuration: str
     control_plain: bool
+    workload_identity: bool
 
     @property
     def control_service(self) -> str:
@@ -52,6 +53,7 @@ def read_settings(
         webhook_port=options.webhook_port,
         webhook_configuration=options.webhook_configuration,
         control_plain=options.control_plain,
+        workload_identity=options.workload_identity,
     )
 
 
@@ -60,7 +62,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         prog="signalbox_operator", description="The control plane of a Signalbox fleet."
     )
 
-    def option(name: str, kind: type[object], default: object, text: str) -> None:
+    def option(name: str, kind: Callable[[str], object], default: object, text: str) -> None:
         variable = "SIGNALBOX_" + name.upper().replace("-", "_")
         value = environment.get(variable, default)
         parser.add_argument(
@@ -79,9 +81,16 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     option("metrics-port", int, DEFAULT_METRICS_PORT, "port for metrics and health")
     option("webhook-port", int, DEFAULT_WEBHOOK_PORT, "port of the admission webhook, 0 for none")
     option("webhook-configuration", str, "", "ValidatingWebhookConfiguration to keep up to date")
+    option("workload-identity", _switch, "true", "whether ServiceAccount tokens prove agents")
     parser.add_argument(
         "--control-plain",
         action="store_true",
         help="call control ports without TLS; for tests on one machine",
     )
     return parser
+
+
+def _switch(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text == "true"

@@ -1,33 +1,14 @@
 """What an API server publishes of its keys: which are taken, and for how long one is kept."""
 
-import base64
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from signalbox_operator.issuer_keys import GRACE_S, IssuerKeys, learned
-from support.workload_tokens import ISSUER, TokenIssuer
+from support.workload_tokens import ISSUER, TokenIssuer, web_key
 
 CONFIGURATION = {"issuer": ISSUER, "jwks_uri": "https://x/openid/v1/jwks"}
 ONE, TWO, CURVE = TokenIssuer("one"), TokenIssuer("two"), TokenIssuer("curve", "ES256")
-
-
-def number(value: int) -> str:
-    data = value.to_bytes((value.bit_length() + 7) // 8, "big")
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def web_key(signer: TokenIssuer, **changes: Any) -> dict[str, Any]:
-    public = signer.key.public_key()
-    if isinstance(public, rsa.RSAPublicKey):
-        numbers = public.public_numbers()
-        made = {"kty": "RSA", "alg": "RS256", "n": number(numbers.n), "e": number(numbers.e)}
-    else:
-        assert isinstance(public, ec.EllipticCurvePublicKey)
-        point = public.public_numbers()
-        made = {"kty": "EC", "crv": "P-256", "x": number(point.x), "y": number(point.y)}
-    return {"kid": signer.kid, "use": "sig", **made, **changes}
 
 
 def known(before: IssuerKeys, now: float, *signers: TokenIssuer) -> IssuerKeys:

@@ -92,3 +92,21 @@ def unsigned(header: Mapping[str, Any], claims: Mapping[str, Any], signature: by
     """A token of any header, not signed by anybody."""
     parts = (json.dumps(header).encode(), json.dumps(claims).encode(), signature)
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
+def _number(value: int) -> str:
+    data = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def web_key(signer: TokenIssuer, **changes: Any) -> dict[str, Any]:
+    """The public key as a JSON Web Key, with changes."""
+    public = signer.key.public_key()
+    if isinstance(public, rsa.RSAPublicKey):
+        numbers = public.public_numbers()
+        made = {"kty": "RSA", "alg": "RS256", "n": _number(numbers.n), "e": _number(numbers.e)}
+    else:
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        point = public.public_numbers()
+        made = {"kty": "EC", "crv": "P-256", "x": _number(point.x), "y": _number(point.y)}
+    return {"kid": signer.kid, "use": "sig", **made, **changes}
