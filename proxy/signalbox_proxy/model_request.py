@@ -20,7 +20,8 @@ class Units(msgspec.Struct, frozen=True):
 
     `quantity` is the most, None where it cannot be known before the call: then `why` says so of
     `field`, and `advice` what to do. With `is_exact` just as much is billed, whatever the answer
-    tells. Images have a size and a quality, "" where the client left the choice.
+    tells. Images have a size and a quality, "" where the client left the choice. `limited` is the
+    most on lanes of the one provider that is known to keep a limit which the client set.
     """
 
     meter: UnitMeter
@@ -31,6 +32,13 @@ class Units(msgspec.Struct, frozen=True):
     advice: str = ""
     size: str = ""
     quality: str = ""
+    limited: tuple[str, int] | None = None
+
+    def most_on(self, provider: str) -> int | None:
+        """The most that is billed on lanes of that provider."""
+        if self.limited is not None and self.limited[0] == provider:
+            return self.limited[1]
+        return self.quantity
 
     @property
     def described(self) -> str:

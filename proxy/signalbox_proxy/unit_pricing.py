@@ -85,7 +85,7 @@ def unit_line(units: Units, lane: PreparedLane) -> UnitLine | None:
     if found is None:
         return None
     price, listed = found
-    quantity = units.quantity
+    quantity = units.most_on(lane.lane.provider)
     is_exact = units.is_exact
     if quantity is None:
         limit = lane.model.limits.audio_seconds

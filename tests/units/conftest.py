@@ -92,6 +92,7 @@ MODELS = [
             "US",
             "rerank-v3.5",
             endpoint=f"https://{COHERE}/v2",
+            provider="cohere",
             auth={"type": "apiKey", "key": "cohere"},
         ),
     ),

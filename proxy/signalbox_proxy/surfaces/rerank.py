@@ -28,6 +28,9 @@ MAX_DOCUMENTS: Final = 1000
 CHUNK_TOKENS: Final = 500
 DOCUMENTS_PER_SEARCH: Final = 100
 
+CUTS_DOCUMENTS: Final = "cohere"
+"""Who is known to cut documents to `max_tokens_per_doc`; others may leave it unread."""
+
 
 class Document(Part):
     """A document as an object."""
@@ -51,7 +54,9 @@ TABLE: Final = FieldTable(
             Annotated[list[str | Document], Meta(min_length=1, max_length=MAX_DOCUMENTS)],
             "by UTF-8 bytes, in chunks of 500 with the query, 100 chunks to a search",
         ),
-        "max_tokens_per_doc": Field("priced", _Count, "bounds the chunks of a document"),
+        "max_tokens_per_doc": Field(
+            "priced", _Count, "bounds the chunks of a document where the provider is cohere"
+        ),
         "top_n": Field("neutral", _Count, "what is returned is not billed"),
         "return_documents": Field("neutral", bool, "what is returned is not billed"),
         "priority": Field(
@@ -95,16 +100,17 @@ class RerankSurface(OpenAIShape):
         texts = Texts()
         texts.add(asked.query)
         query = texts.bytes
-        chunks = 0
+        chunks = cut = 0
         for document in asked.documents:
             before = texts.bytes
             texts.add(document if isinstance(document, str) else document.text)
-            chunks += _chunks(query, texts.bytes - before, asked.max_tokens_per_doc)
+            chunks += _chunks(query, texts.bytes - before, None)
+            cut += _chunks(query, texts.bytes - before, asked.max_tokens_per_doc)
         texts.messages = len(asked.documents)
         # By tokens, each document is read together with the query.
         texts.bytes += query * (len(asked.documents) - 1)
-        searches = ceil_div(chunks, DOCUMENTS_PER_SEARCH)
-        units = Units("searches", searches, False, "documents")
+        searches, limited = (ceil_div(most, DOCUMENTS_PER_SEARCH) for most in (chunks, cut))
+        units = Units("searches", searches, False, "documents", limited=(CUTS_DOCUMENTS, limited))
         return unit_request(
             asked, body, texts, units, surface="rerank", needs=frozenset({"rerank"})
         )
