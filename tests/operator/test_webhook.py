@@ -2,13 +2,16 @@
 
 import asyncio
 import base64
+import copy
 import json
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from signalbox_api import Resource
+from signalbox_operator.cluster import webhook
+from signalbox_operator.cluster.api import ClusterApi
 from signalbox_operator.cluster.webhook import Webhook
 from signalbox_operator.cluster.webhook_trust import WebhookTrust
 from support.apiserver import ApiServer
@@ -161,3 +164,39 @@ async def test_with_the_webhook_gone_objects_are_stored_and_judged_later(
     absent = Running(apiserver, namespace)
     await asyncio.to_thread(absent.configure, 1)
     assert await asyncio.to_thread(lambda: absent.refusal(**WRONG_ZONE)) == ""
+
+
+class Stored:
+    """The webhook's configuration as an API server has it."""
+
+    def __init__(self) -> None:
+        self.hooks: list[dict[str, Any]] = [{"name": "a", "clientConfig": {}}]
+        self.writes = 0
+
+    async def get(self, path: str) -> dict[str, Any]:
+        return {"metadata": {"resourceVersion": "7"}, "webhooks": copy.deepcopy(self.hooks)}
+
+    async def merge(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.writes += 1
+        self.hooks = body["webhooks"]
+        return body
+
+
+async def test_whom_to_believe_is_written_again_where_it_was_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As by a chart that is applied anew, while the certificate stays what it was."""
+    stored, trust = Stored(), served_by(Authority.new())
+    api = cast("ClusterApi", stored)
+    made = Webhook(api, lambda: trust, lambda _: (), configuration=CONFIGURATION)
+    await made.look()
+    written = stored.hooks[0]["clientConfig"]["caBundle"]
+    assert base64.b64decode(written) == trust.bundle
+    stored.hooks[0]["clientConfig"] = {}
+    await made.look()
+    assert stored.writes == 1  # looked at a moment ago
+    monkeypatch.setattr(webhook, "BUNDLE_S", 0.0)
+    for _ in range(3):
+        await made.look()
+    assert stored.hooks[0]["clientConfig"]["caBundle"] == written
+    assert stored.writes == 2

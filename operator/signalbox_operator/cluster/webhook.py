@@ -8,6 +8,7 @@ import asyncio
 import logging
 import ssl
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,9 @@ FINDINGS_S: Final = 1.5
 """How long warnings are waited for; without them an object is let through all the same."""
 
 PERIOD_S: Final = 2.0
+BUNDLE_S: Final = 60.0
+"""How often is read whom the API server believes: whoever applies a chart anew may empty that."""
+
 _CONFIGURATIONS: Final = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 
 _log = logging.getLogger("signalbox.operator.webhook")
@@ -87,6 +91,7 @@ class Webhook:
         self._configuration = configuration
         self._served: WebhookTrust | None = None
         self._believed: bytes | None = None
+        self._read_at = 0.0
         self._current: ssl.SSLContext | None = None
         self.port = 0
 
@@ -108,7 +113,8 @@ class Webhook:
             await runner.cleanup()
 
     async def look(self) -> None:
-        """Takes up a changed certificate, and writes whom to believe where that changed."""
+        """Takes up a changed certificate, and writes whom to believe where that changed, here or
+        there."""
         trust = self._trust()
         if trust is None:
             return
@@ -116,9 +122,11 @@ class Webhook:
             if trust != self._served:
                 self._current = await asyncio.to_thread(_loaded, trust)
                 self._served = trust
-            if self._configuration and trust.bundle != self._believed:
+            now = time.monotonic()
+            is_due = trust.bundle != self._believed or now - self._read_at >= BUNDLE_S
+            if self._configuration and is_due:
                 await self._write_bundle(trust.bundle)
-                self._believed = trust.bundle
+                self._believed, self._read_at = trust.bundle, now
         except (ApiError, OSError) as error:
             _log.warning("the webhook cannot be brought up to date: %s", error)
 
@@ -127,6 +135,8 @@ class Webhook:
         stored = await self._api.get(path)
         encoded = msgspec.json.decode(msgspec.json.encode(bundle))
         hooks: list[dict[str, Any]] = stored.get("webhooks") or []
+        if all(hook["clientConfig"].get("caBundle") == encoded for hook in hooks):
+            return
         for hook in hooks:
             hook["clientConfig"]["caBundle"] = encoded
         version = stored["metadata"]["resourceVersion"]
