@@ -7,6 +7,9 @@ import pytest
 
 from signalbox_api import Resource
 from signalbox_api.conditions import Reason
+from signalbox_ledger import accounts
+from signalbox_ledger.framing import frame
+from signalbox_ledger.protocol import Configure
 from signalbox_operator.compiler import Compilation, bounds
 from signalbox_operator.compiler.overlaps import NAMED
 from support.written import PLATFORM, agent, budget, compiled, fleet, key_of, policy, written
@@ -68,9 +71,11 @@ def test_what_is_in_force_stays_whatever_comes_and_room_is_taken_up_again() -> N
     """An accepted form has no age, and an object that was restored has a new one."""
     before = compiled(fleet(*(made(f"p{number:05}", 15) for number in range(MOST))))
     older = made("a-first", 1)
-    after = compiled(fleet(older, *policies(MOST)), before)
+    restored = [made(f"p{number:05}", 20) for number in range(MOST)]
+    after = compiled(fleet(older, *restored), before)
     assert left_out(after) == {"retail/a-first"}
-    assert left_out(compiled(fleet(older, *policies(MOST - 1)), after)) == set()
+    assert left_out(compiled(fleet(older, *policies(MOST)), before)) == {"retail/a-first"}
+    assert left_out(compiled(fleet(older, *restored[1:]), after)) == set()
 
 
 def test_policies_that_an_earlier_release_accepted_beyond_the_bound_hold_on(
@@ -81,6 +86,35 @@ def test_policies_that_an_earlier_release_accepted_beyond_the_bound_hold_on(
     monkeypatch.setattr(bounds, "TENANT", dict(bounds.TENANT) | {"RoutePolicy": 2})
     assert len(serving(compiled(fleet(*policies(6)), before))) == 5
     assert len(serving(compiled(fleet(*policies(6))))) == 2
+
+
+def test_the_budgets_of_all_fit_into_the_message_that_tells_them_to_the_ledger() -> None:
+    """Were they too many every proxy would refuse the snapshot, and no object be blamed."""
+    most = bounds.TENANTS["Budget"] + bounds.PLATFORM["Budget"]
+    longest = accounts.BudgetSpec(
+        id=f"{'n' * 63}/{'b' * 63}",
+        unit="requests",
+        limit=10**18,
+        every="month",
+        count=10_000,
+        time_zone="America/Argentina/ComodRivadavia",
+        per="session",
+        new_subjects=10**18,
+    )
+    assert frame(0, Configure(2**53, [longest] * most))
+
+
+def test_tenants_together_have_a_bound_and_the_platform_keeps_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "TENANTS", {"RoutePolicy": 3})
+    found = compiled(
+        fleet(*policies(2), *(made(f"z{day}", day) for day in (1, 2)), *policies(9, PLATFORM))
+    )
+    assert len(serving(found, namespace=PLATFORM)) == 9
+    assert left_out(found) == {"retail/z2"}
+    later = compiled(fleet(*policies(2), made("z1", 1), policy("a", "wealth")), found)
+    assert left_out(later) == {"wealth/a"}
 
 
 @pytest.mark.parametrize(

@@ -27,13 +27,17 @@ TENANT: Final[Mapping[str, int]] = {
 
 PLATFORM: Final[Mapping[str, int]] = {
     "Agent": 50_000,
-    "Budget": 10_000,
+    "Budget": 5_000,
     "DataAsset": 10_000,
     "Domain": 5_000,
     "Model": 5_000,
     "RoutePolicy": 2_000,
 }
 """Objects in the platform's namespace, by kind."""
+
+TENANTS: Final[Mapping[str, int]] = {"Budget": 15_000, "RoutePolicy": 5_000}
+"""Objects in all tenants' namespaces together. The ledger is told all Budgets, the platform's too,
+in one message of 8 MiB; policies are compared with each other."""
 
 REACH: Final = 100_000
 """Agents of a tenant times its RoutePolicies that name no agents, and times its Budgets of more
@@ -44,10 +48,11 @@ _PLURALS: Final = {"RoutePolicy": "RoutePolicies"}
 
 @dataclass(slots=True)
 class _Room:
-    """What was admitted of one namespace so far."""
+    """What was admitted of `whose` so far."""
 
+    whose: str
     bounds: Mapping[str, int]
-    reach: int | None
+    reach: int | None = None
     counts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     agents: int = 0
     policies: int = 0
@@ -63,9 +68,9 @@ class _Room:
     def lacks(self, resource: Resource) -> str:
         """Why there is no room for it, "" where there is."""
         kind = resource.kind
-        most = self.bounds[kind]
-        if self.counts[kind] >= most:
-            return f"a namespace has at most {most} {_PLURALS.get(kind, f'{kind}s')}"
+        most = self.bounds.get(kind)
+        if most is not None and self.counts[kind] >= most:
+            return f"{self.whose} at most {most} {_PLURALS.get(kind, f'{kind}s')}"
         if self.reach is None:
             return ""
         agents = self.agents + isinstance(resource, Agent)
@@ -87,23 +92,22 @@ def within_bounds(
     without it its agents might do more than they may.
     """
     objects = list(written)
-    rooms: dict[str, _Room] = {}
+    tenants = _Room("the tenants' namespaces together have", TENANTS)
+    rooms = {platform: _Room("the platform's namespace has", PLATFORM)}
     surplus: dict[ResourceKey, ObjectState] = {}
     for resource in sorted(objects, key=lambda each: _turn(each, before)):
         namespace = resource.metadata.namespace
         room = rooms.get(namespace)
         if room is None:
-            room = rooms[namespace] = _room(is_platform=namespace == platform)
-        lack = "" if resource.key in before else room.lacks(resource)
-        if lack:
+            room = rooms[namespace] = _Room("a namespace has", TENANT, REACH)
+        filled = [room] if namespace == platform else [room, tenants]
+        lack = next((lack for each in filled if (lack := each.lacks(resource))), "")
+        if lack and resource.key not in before:
             surplus[resource.key] = _left_out(resource, lack)
         else:
-            room.take(resource)
+            for each in filled:
+                each.take(resource)
     return [each for each in objects if each.key not in surplus], surplus
-
-
-def _room(*, is_platform: bool) -> _Room:
-    return _Room(PLATFORM, None) if is_platform else _Room(TENANT, REACH)
 
 
 def _turn(resource: Resource, before: Mapping[ResourceKey, Resource]) -> tuple[object, ...]:
