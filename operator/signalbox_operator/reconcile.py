@@ -92,6 +92,7 @@ class Reconciler:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _compiled: _Compiled | None = None
     _problem: str = ""
+    _forgot: str = ""
     _is_known: bool = False
     _reported: Mapping[ResourceKey, Resource] = field(default_factory=dict)
 
@@ -160,11 +161,22 @@ class Reconciler:
         head = await self.publisher.refresh()
         await self.relist()
         if head is not None:
-            self.in_force = read_forms(await self.fetch(head.accepted)) if head.accepted else {}
+            await self._remember(head)
         self.fleet.take(head)
         await self.fleet.look()
         self._compiled = None
         self._is_known = True
+
+    async def _remember(self, head: Head) -> None:
+        """Accepted forms whose content is gone are told until the next release has new ones; what
+        is accepted as it is written goes on without them."""
+        self.in_force, self._forgot = {}, ""
+        try:
+            if head.accepted:
+                self.in_force = read_forms(await self.fetch(head.accepted))
+        except HeadError as error:
+            self._forgot = f"what was accepted before this operator began is not known: {error}"
+            _log.error("%s", self._forgot)
 
     async def _compile(self) -> _Compiled:
         schema = lowest_schema(self.fleet.heard)
@@ -221,7 +233,7 @@ class Reconciler:
             return
         finally:
             self.fleet.released(rollout)
-        self._problem = target.problem
+        self._problem, self._forgot = target.problem, ""
         self.in_force = compilation.in_force
         _log.info("generation %d is released", rollout.head.generation)
 
@@ -249,7 +261,7 @@ class Reconciler:
                 proxies=self.fleet.addresses,
                 now=datetime.now(tz=UTC),
                 held=tuple(loss.sentence for loss in compiled.losses),
-                problem=self._problem,
+                problem="; ".join(filter(None, (self._problem, self._forgot))),
             )
         )
 

@@ -1,7 +1,7 @@
 """One pass of the loop after the other, without a cluster: what is released, held, and told."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from signalbox_api import KINDS
 from signalbox_operator import reconcile
 from signalbox_operator.control_port import ControlPort, ProxyAddress
 from signalbox_operator.fleet_view import FleetView
-from signalbox_operator.head import HeadMovedError
+from signalbox_operator.head import HeadError, HeadMovedError
 from signalbox_operator.head_file import FileHeadStore
 from signalbox_operator.inventory import Inventory
 from signalbox_operator.listing import Listing
@@ -225,3 +225,27 @@ async def test_the_history_names_the_tool_that_wrote_an_object_last(loop: Loop) 
     newest, oldest = head.history
     assert oldest.changes == ("first release",)
     assert newest.changes == ("Domain platform/retail: added; affects no agent; written by argocd",)
+
+
+async def test_accepted_forms_whose_content_is_gone_stop_nobody_and_are_told(loop: Loop) -> None:
+    """An operator that starts again goes on with what is written."""
+
+    async def gone(names: Sequence[str]) -> bytes:
+        raise HeadError("ConfigMap prod-chunk-1 is gone")
+
+    loop.objects["Domain"] = [domain("retail")]
+    await loop.relist()
+    await loop.made.one_pass()
+    anew = Loop(loop.publisher, loop.made.fleet.control)
+    anew.made.fetch = gone
+    anew.objects["Domain"] = loop.objects["Domain"]
+    await anew.relist()
+    await anew.made.one_pass()
+    assert "is gone" in anew.kept.reports[-1].problem
+    anew.objects["Domain"].append(domain("wealth"))
+    await anew.relist()
+    await anew.made.one_pass()
+    head = await loop.publisher.head()
+    assert head is not None
+    assert head.generation == 2
+    assert anew.kept.reports[-1].problem == ""
