@@ -97,8 +97,8 @@ class AttemptInFlight:
             lines = [quote.units.charge(units, lane, number, "usage")] if units else []
         else:
             heard = audio_line(lane, min(audio, usage.input))
-            rest = usage if heard is None else replace(usage, input=usage.input - heard.quantity)
-            lines = charges(rest, lane, number)
+            apart = 0 if heard is None else heard.quantity
+            lines = charges(replace(usage, input=usage.input - apart), lane, number, apart)
             if heard is not None:
                 lines.append(heard.charge(heard.quantity, lane, number, "usage"))
         self.draft.usage = usage
@@ -127,7 +127,8 @@ class AttemptInFlight:
         if quote.units is not None:
             lines = [quote.units.charge(quote.units.quantity, lane, number, "unknown")]
         elif quote.heard is not None:
-            lines = charges_in_full(TokenBound(0, quote.bound.output), lane, number, "none")
+            rest = TokenBound(0, quote.bound.output)
+            lines = charges_in_full(rest, lane, number, "none", apart=quote.heard.quantity)
             lines.append(quote.heard.charge(quote.heard.quantity, lane, number, "unknown"))
         else:
             lines = charges_in_full(quote.bound, lane, number, self.reservation.cache_write)

@@ -33,14 +33,17 @@ _WRITES: Final[dict[CacheWrite, tuple[Meter, ...]]] = {
 }
 
 
-def worst_nano(bound: TokenBound, price: PriceTable, cache_write: CacheWrite) -> int:
+def worst_nano(
+    bound: TokenBound, price: PriceTable, cache_write: CacheWrite, apart: int = 0
+) -> int:
     """The most that an attempt within `bound` can be billed.
 
     Every input token at the dearest meter that the request can cause, at the dearest tier that
-    its bound can reach. Input may be billed in up to four lines, each rounded up by less than
-    one nano-USD, hence the three beyond the one line's own rounding.
+    its bound can reach with `apart` tokens of input that are billed elsewhere. Input may be billed
+    in up to four lines, each rounded up by less than one nano-USD, hence the three beyond the one
+    line's own rounding.
     """
-    input_price, output_price = _dearest(bound, price, cache_write)
+    input_price, output_price = _dearest(bound, price, cache_write, apart)
     input_cost = line_cost(bound.input, input_price)
     if input_cost:
         input_cost += len(INPUT_METERS) - 1
@@ -54,19 +57,25 @@ def expected_nano(expected: TokenBound, price: PriceTable, cached: int = 0) -> i
     return cost + line_cost(cached, tier.cached_input) if cached else cost
 
 
-def charges(usage: Usage, lane: Lane, attempt: int) -> list[Charge]:
+def dearest_input(bound: TokenBound, price: PriceTable) -> int:
+    """The most that all the input of `bound` can cost as text that nobody asks to keep."""
+    return line_cost(bound.input, _dearest(bound, price, "none", 0)[0])
+
+
+def charges(usage: Usage, lane: Lane, attempt: int, apart: int = 0) -> list[Charge]:
     """The lines of an answered attempt; meters without tokens have none.
 
     `base` is the Model's list price of as many uncached tokens; the differences to it are told
     apart: `cache_saving` (negative for a cache write that costs more than plain input),
     `batch_saving` of the lane's multiplier, `premium` of its region or its own price list
-    (negative where that is cheaper). Raises ValueError for a lane without a price: such a lane
-    is never called.
+    (negative where that is cheaper). `apart` are tokens of input that are billed elsewhere, and
+    make the request as long as the others do. Raises ValueError for a lane without a price: such a
+    lane is never called.
     """
     if lane.price is None:
         raise ValueError(f"lane {lane.name} has no price")
     quantities = [_quantity(usage, meter) for meter in METERS]
-    total = sum(quantities[: len(INPUT_METERS)])
+    total = apart + sum(quantities[: len(INPUT_METERS)])
     tiers = (_tier(lane.price, total), _tier(lane.list_price or lane.price, total))
     return [
         _charge(lane, attempt, meter, quantity, tiers)
@@ -76,12 +85,13 @@ def charges(usage: Usage, lane: Lane, attempt: int) -> list[Charge]:
 
 
 def charges_in_full(
-    bound: TokenBound, lane: Lane, attempt: int, cache_write: CacheWrite
+    bound: TokenBound, lane: Lane, attempt: int, cache_write: CacheWrite, apart: int = 0
 ) -> list[Charge]:
-    """The lines of an attempt whose end is not known: all that its provider may bill."""
+    """The lines of an attempt whose end is not known: all that its provider may bill, beside
+    `apart` tokens of input that are billed elsewhere."""
     if lane.price is None:
         raise ValueError(f"lane {lane.name} has no price")
-    prices = _dearest(bound, lane.price, cache_write)
+    prices = _dearest(bound, lane.price, cache_write, apart)
     lines: tuple[tuple[Meter, int, int], ...] = (
         ("input", bound.input, prices[0]),
         ("output", bound.output, prices[1]),
@@ -127,9 +137,11 @@ def _charge(
     )
 
 
-def _dearest(bound: TokenBound, price: PriceTable, cache_write: CacheWrite) -> tuple[int, int]:
+def _dearest(
+    bound: TokenBound, price: PriceTable, cache_write: CacheWrite, apart: int
+) -> tuple[int, int]:
     """Highest prices of an input and an output token that the bound can meet."""
-    return _dearest_prices(tuple(_reachable(price, bound.input)), cache_write)
+    return _dearest_prices(tuple(_reachable(price, bound.input + apart)), cache_write)
 
 
 @lru_cache(maxsize=4096)

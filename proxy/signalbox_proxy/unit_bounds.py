@@ -5,10 +5,9 @@ No limit can be told to such a provider, so the Model's own figures bound what i
 
 from typing import Final
 
-from signalbox_ledger.money import line_cost
 from signalbox_proxy.bounds import token_bound
 from signalbox_proxy.model_request import ModelRequest, TokenBound
-from signalbox_proxy.pricing import worst_nano
+from signalbox_proxy.pricing import dearest_input, worst_nano
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.runtime import PreparedLane
 from signalbox_proxy.unit_pricing import UnitLine, audio_line
@@ -54,7 +53,8 @@ def worst_by_tokens(request: ModelRequest, bound: TokenBound, lane: PreparedLane
     heard = dearest_audio(request, bound, lane)
     if heard is None:
         return worst_nano(bound, price, "none")
-    return heard.worst_nano + _ROUNDING + worst_nano(TokenBound(0, bound.output), price, "none")
+    written = worst_nano(TokenBound(0, bound.output), price, "none", apart=bound.input)
+    return heard.worst_nano + _ROUNDING + written
 
 
 def dearest_audio(request: ModelRequest, bound: TokenBound, lane: PreparedLane) -> UnitLine | None:
@@ -62,7 +62,7 @@ def dearest_audio(request: ModelRequest, bound: TokenBound, lane: PreparedLane) 
     if request.surface != "transcriptions":
         return None
     heard = audio_line(lane.lane, bound.input)
-    text = line_cost(bound.input, _price(lane).standard.input)
+    text = dearest_input(bound, _price(lane))
     return heard if heard is not None and heard.worst_nano > text else None
 
 
