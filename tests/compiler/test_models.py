@@ -196,6 +196,22 @@ def test_answers_that_are_billed_by_the_unit_need_no_price_of_tokens() -> None:
     assert both_priced.price.by_tokens
 
 
+def test_a_row_of_images_that_an_earlier_one_covers_is_told() -> None:
+    rows = [
+        {"size": "1024x1024", "quality": "hd", "price": "0.08"},
+        {"size": "1024x1024", "price": "0.04"},
+        {"size": "1024x1024", "quality": "high", "price": "0.17"},
+        {"price": "0.20"},
+    ]
+    painter = {"capabilities": ["imageGeneration"], "price": {"perImage": rows}}
+    finding = only(compiled(fleet(model("mini", **painter))), "Model", "mini")
+    assert (finding.severity, finding.field) == ("warning", "spec.price.perImage[2]")
+    assert "perImage[1]" in finding.message
+    painter |= {"price": None, "lanes": [lane(price={"perImage": [{"price": "1"}] * 2})]}
+    finding = only(compiled(fleet(model("mini", **painter))), "Model", "mini")
+    assert finding.field == "spec.lanes[0].price.perImage[1]"
+
+
 def test_one_priced_lane_is_enough_for_the_model() -> None:
     lanes = [lane("us", price={"input": "1", "output": "2"}), lane("eu")]
     found = compiled(fleet(model("mini", price=None, lanes=lanes)))

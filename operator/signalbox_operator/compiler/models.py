@@ -19,6 +19,7 @@ from signalbox_operator.compiler.findings import Case, Finding
 from signalbox_operator.compiler.forms import ObjectState, Settled, previous_form, settle
 from signalbox_operator.compiler.lanes import build_lanes
 from signalbox_operator.compiler.references import World
+from signalbox_operator.compiler.unit_prices import covered_rows
 from signalbox_snapshot import snapshot as wire
 
 _DEFAULT_OUTPUT: Final = 1024
@@ -68,6 +69,7 @@ def _build(world: World, known: set[str], model: Model, case: Case) -> wire.Mode
     spec = model.spec
     lanes = build_lanes(spec, world.simulate_url)
     _report_prices(lanes, case)
+    _report_rows(spec, case)
     ends = spec.deprecation
     return wire.Model(
         id=case.id,
@@ -119,6 +121,21 @@ def _report_prices(lanes: list[wire.Lane], case: Case) -> None:
             'State input and output, "0" for what is free; with multiplier and premium at most'
             " 1000000 USD per million tokens",
         )
+
+
+def _report_rows(spec: ModelSpec, case: Case) -> None:
+    stated = [("spec.price", spec.price)]
+    prices = [(f"spec.lanes[{n}].price", lane.price) for n, lane in enumerate(spec.lanes)]
+    for path, price in (*stated, *prices):
+        images = () if price is None else price.per_image or ()
+        for position, before in covered_rows(images):
+            case.warn(
+                f"{path}.perImage[{position}]",
+                Reason.NO_PRICE,
+                f"perImage[{before}] fits every image that this row fits, and comes first: what it"
+                " says is the price of none",
+                "Put the row that names more before the one that names less, or leave it out",
+            )
 
 
 def _limits(spec: ModelSpec) -> wire.TokenLimits:

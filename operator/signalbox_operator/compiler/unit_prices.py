@@ -3,11 +3,11 @@
 A lane's own prices come before the Model's; prices of images are one list, taken as a whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from signalbox_api.amounts import nano_usd
-from signalbox_api.price import LanePrice, ModelPrice
+from signalbox_api.price import ImagePrice, LanePrice, ModelPrice
 from signalbox_snapshot import snapshot as wire
 
 _FIELDS: Final[tuple[tuple[str, wire.UnitMeter], ...]] = (
@@ -26,6 +26,16 @@ def unit_prices(stated: Sequence[ModelPrice | LanePrice]) -> list[wire.UnitPrice
         if (price := _first(field, stated)) is not None
     ]
     return found + _images(stated)
+
+
+def covered_rows(images: Sequence[ImagePrice]) -> Iterator[tuple[int, int]]:
+    """Rows that are the price of no request, each with the earlier one that fits whatever it does:
+    positions in the list."""
+    for position, image in enumerate(images):
+        for before, earlier in enumerate(images[:position]):
+            if earlier.size in (None, image.size) and earlier.quality in (None, image.quality):
+                yield position, before
+                break
 
 
 def _first(field: str, stated: Sequence[ModelPrice | LanePrice]) -> str | None:
