@@ -185,7 +185,12 @@ def test_residency_and_budgets_hold(market: Market) -> None:
         ({"file": ("a.wav", b"")}, 400, "invalid_request", "file"),
         ({"model": "gpt-4o-transcribe", "response_format": "text"}, 422, "no_bound", None),
         ({"model": "gpt-5-mini"}, 422, "no_capable_lane", "model"),
-        ({"file": ("a.txt", sound(1))}, 400, "provider_rejected", "file"),
+        (
+            {"file": ("a.txt", MP3[1]), "model": "whisper-bounded"},
+            400,
+            "provider_rejected",
+            "file",
+        ),
         ({"temperature": 3}, 400, "invalid_request", "temperature"),
     ],
 )
