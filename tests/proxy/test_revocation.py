@@ -141,7 +141,7 @@ def test_a_proxy_that_cannot_take_up_a_snapshot_stops_nobody(pair: Fleet) -> Non
     moved = state.rename(state.with_suffix(".away"))
     state.write_text("no folder")
     try:
-        assert pair.put(broken, pair.seal(without_support(), 2, min_generation=2))[0] == 422
+        assert pair.put(broken, pair.seal(without_support(), 2, min_generation=2))[0] == 507
     finally:
         state.unlink()
         moved.rename(state)
