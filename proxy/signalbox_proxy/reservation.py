@@ -94,7 +94,7 @@ class Reserver:
         since that is what kept the client from its answer.
         """
         found = await self._hold(ranking[0], wait_s=0.0, lower_when_held=False)
-        if isinstance(found, Short) and self._cold:
+        if isinstance(found, Short) and self._cold and found.shortage.reason != "unavailable":
             ranking, found = await self._without_cache(ranking, found)
         if isinstance(found, Reservation):
             return await self._admitted(found)
