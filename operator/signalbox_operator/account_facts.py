@@ -8,9 +8,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from signalbox_operator.compiler import bounds
 from signalbox_operator.facts import AccountFacts, SubjectFacts
 
-MAX_BUDGETS: Final = 10_000
+MAX_BUDGETS: Final = bounds.PLATFORM["Budget"] + bounds.TENANTS["Budget"]
+"""As many as the compiler lets in: a document of one more is none of ours."""
 MAX_WORST: Final = 1_000
 
 _Text = Annotated[str, msgspec.Meta(max_length=512)]

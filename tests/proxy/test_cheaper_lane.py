@@ -253,3 +253,27 @@ async def test_a_session_s_cache_is_no_reason_to_be_refused(desk: Desk) -> None:
     assert found.quote.lane.id == eu.id, "with room for it, the session goes where its cache is"
     assert "cache_given_up" not in run.decision
     found.settle(desk.life.proxies[0], 0, 0)
+
+
+async def test_a_ledger_that_does_not_answer_is_asked_once_whatever_is_cached(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked again for the lane without the cache, its client would hear after twice the time."""
+    await desk.apply(small_usd(usd="1"))
+    assert desk.runtime is not None
+    _, eu = desk.runtime.models[f"{PLATFORM}/mini"].lanes
+    ledger = desk.life.proxies[0]
+    await ledger._connection.stop()
+    monkeypatch.setattr(drawing, "_ANSWER_S", (0.1, 0.1))
+    asked, hold = [], ledger.hold
+
+    async def counted(*given: Any, **more: Any) -> Any:
+        asked.append(given)
+        return await hold(*given, **more)
+
+    monkeypatch.setattr(ledger, "hold", counted)
+    async with asyncio.timeout(60):
+        with pytest.raises(Refusal) as refusal:
+            await desk.reserve(warmth={CacheHome.of(eu): 4000}, text="A long story. " * 1400)
+    assert refusal.value.code == "store_unavailable"
+    assert len(asked) == 1
