@@ -2,43 +2,49 @@
 
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
+from signalbox_cli.explain_bodies import body_of
 from signalbox_cli.explain_view import explanation_document, print_explanation
-from signalbox_cli.explaining import Left, Question, SurfaceChoice, explain
+from signalbox_cli.explaining import Left, Question, explain
 from signalbox_cli.failure import Failure
 from signalbox_cli.options import AgentName, platform_namespace_option, state_option
 from signalbox_cli.printer import document
 from signalbox_cli.runtimes import compiled_runtime, released_runtime
 from signalbox_cli.terminal import out
 from signalbox_cli.up_client import UpClient
-from signalbox_proxy.refusals import Refusal
-from signalbox_proxy.surfaces.decoding import decode_body
+from signalbox_proxy.model_request import SurfaceName
+from signalbox_proxy.surfaces import SURFACES
 from signalbox_snapshot.snapshot import SENSITIVITY_NAMES
-
-MAX_REQUEST_BYTES: Final = 32 * 1024 * 1024
-DEFAULT_MAX_TOKENS: Final = 1024
-"""Output limit of a Messages request that states none: that API insists on one."""
 
 
 @click.command("explain", short_help="Show what would happen to a request.")
 @click.argument("manifests", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--agent", required=True, metavar="NAMESPACE/AGENT", type=AgentName())
 @click.option("--model", help="Model, alias or auto, as the client would ask for it.")
-@click.option("--prompt", help="Text of the request.")
+@click.option("--prompt", help="Text of the request; of a ranking, its query.")
 @click.option(
-    "--file", "request_file", type=click.File("rb"), help="A whole request body; - reads stdin."
+    "--file", "request_file", type=click.File("rb"), help="A whole body of JSON; - reads stdin."
 )
 @click.option(
     "--surface",
-    type=click.Choice(["chat", "responses", "messages", "embeddings"]),
+    type=click.Choice([surface.name for surface in SURFACES]),
     default="chat",
     show_default=True,
     help="API that the client speaks.",
 )
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Output limit that the client sets.")
+@click.option("--images", type=click.IntRange(min=1), help="Images: how many are asked for.")
+@click.option("--size", help="Images: such as 1024x1024.")
+@click.option("--quality", help="Images: such as hd.")
+@click.option("--document", multiple=True, help="Rerank: a text that is ranked; repeatable.")
+@click.option(
+    "--audio",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Transcriptions: the file of sound.",
+)
 @click.option("--workload", help="As the header x-signalbox-workload.")
 @click.option("--sensitivity", type=click.Choice(SENSITIVITY_NAMES), help="As the header.")
 @click.option("--data-asset", "data_assets", multiple=True, help="As the header; repeatable.")
@@ -52,7 +58,7 @@ DEFAULT_MAX_TOKENS: Final = 1024
 def command(
     manifests: Path | None,
     agent: str,
-    surface: SurfaceChoice,
+    surface: SurfaceName,
     output: str | None,
     state: Path,
     platform_namespace: str,
@@ -71,7 +77,7 @@ def command(
     runtime = (
         compiled_runtime(manifests, platform_namespace) if manifests else released_runtime(state)
     )
-    question = Question(agent, surface, _body(surface, asked), _headers(asked), int(time.time()))
+    question = Question(agent, surface, body_of(surface, asked), _headers(asked), int(time.time()))
     try:
         explanation = explain(runtime, question, _left(client))
     except LookupError:
@@ -84,32 +90,6 @@ def command(
     short = any(each.account.enforced and each.fits is False for each in explanation.accounts)
     if explanation.refusal is not None or short:
         raise SystemExit(1)
-
-
-def _body(surface: str, asked: dict[str, Any]) -> dict[str, Any]:
-    stream = asked["request_file"]
-    if stream is not None:
-        raw = stream.read(MAX_REQUEST_BYTES + 1)
-        if len(raw) > MAX_REQUEST_BYTES:
-            raise Failure(f"the request is larger than {MAX_REQUEST_BYTES >> 20} MiB; send less")
-        try:
-            return decode_body(raw, "application/json", "")
-        except Refusal as refusal:
-            raise Failure(f"{refusal.code}: {refusal.message}") from None
-    if not asked["model"] or asked["prompt"] is None:
-        raise click.UsageError("say --model and --prompt, or --file with a request body")
-    body: dict[str, Any] = {"model": asked["model"]}
-    if surface == "embeddings":
-        return body | {"input": asked["prompt"]}
-    if surface == "responses":
-        limit = {"max_output_tokens": asked["max_tokens"]} if asked["max_tokens"] else {}
-        return body | {"input": asked["prompt"]} | limit
-    body["messages"] = [{"role": "user", "content": asked["prompt"]}]
-    if surface == "messages":
-        return body | {"max_tokens": asked["max_tokens"] or DEFAULT_MAX_TOKENS}
-    if asked["max_tokens"]:
-        body["max_completion_tokens"] = asked["max_tokens"]
-    return body
 
 
 def _headers(asked: dict[str, Any]) -> dict[str, str]:

@@ -6,11 +6,13 @@ from rich.console import Console
 from rich.text import Text
 
 from signalbox_cli import amounts
+from signalbox_cli.explain_meters import audio_document, counted, units_document
 from signalbox_cli.explaining import AccountView, Explanation
 from signalbox_cli.terminal import Cell, Heading, print_table, styled
 from signalbox_ledger.money import format_usd
 from signalbox_proxy.classification import Facts
-from signalbox_proxy.prompt_caching import caching_of
+from signalbox_proxy.prompt_caching import SURFACES, caching_of
+from signalbox_proxy.quotes import Quote
 from signalbox_proxy.routing import Decision
 from signalbox_proxy.wire_formats import cache_write_on, places_points
 from signalbox_snapshot.snapshot import SENSITIVITY_NAMES, PromptCaching
@@ -32,7 +34,7 @@ def print_explanation(console: Console, explanation: Explanation) -> None:
     else:
         _facts(console, explanation.facts)
     if explanation.decision is not None:
-        _decision(console, explanation.decision)
+        _decision(console, explanation.decision, explanation.sent_to)
     if explanation.accounts:
         _accounts(console, explanation.accounts)
     console.print()
@@ -83,19 +85,21 @@ def _facts(console: Console, facts: Facts) -> None:
     _line(console, "Workload", facts.workload or "none")
 
 
-def _decision(console: Console, decision: Decision) -> None:
+def _decision(console: Console, decision: Decision, sent_to: list[Quote]) -> None:
     policies = ", ".join(decision.policy.policies) or "none that match"
     _line(console, "Policies", policies)
     _line(console, "Asked for", f"{decision.asked}; the {decision.objective} acceptable lane wins")
-    _line(console, "Caching", _caching(decision))
+    if decision.request.surface in SURFACES:
+        _line(console, "Caching", _caching(decision))
     rows: list[list[Cell]] = [
         [
             styled("won", "green") if rank == 1 else f"{rank}.",
             _short(quote.lane.id),
             f"{quote.lane.lane.region} {quote.lane.lane.jurisdiction}",
-            amounts.cost(quote.expected_nano),
+            "free" if quote.is_free else amounts.cost(quote.expected_nano),
             amounts.cost(quote.worst_nano),
-            "" if rank == 1 else "acceptable: tried if the ones above fail",
+            counted(quote),
+            _why(rank, quote, sent_to),
         ]
         for rank, quote in enumerate(decision.ranking, 1)
     ]
@@ -106,6 +110,7 @@ def _decision(console: Console, decision: Decision) -> None:
             f"{loss.lane.lane.region} {loss.lane.lane.jurisdiction}",
             "",
             "",
+            "",
             f"{loss.step.replace('_', ' ')}: {loss.reason}",
         ]
         for loss in decision.losses
@@ -114,9 +119,17 @@ def _decision(console: Console, decision: Decision) -> None:
         console.print()
         titles = [Heading(""), Heading("CANDIDATE"), Heading("WHERE")]
         money = [Heading("EXPECTED", number=True), Heading("AT MOST", number=True)]
-        print_table(console, [*titles, *money, Heading("WHY", wraps=True)], rows)
+        why = [Heading("COUNTS AT MOST"), Heading("WHY", wraps=True)]
+        print_table(console, [*titles, *money, *why], rows)
     for sentence in decision.dry_run_refusals:
         _line(console, "Dry run", styled(f"would be refused by {sentence}", "yellow"))
+
+
+def _why(rank: int, quote: Quote, sent_to: list[Quote]) -> str:
+    """Why a lane stands where it does, where that is not the cost alone."""
+    if quote not in sent_to:
+        return "ranks the model that is counted for, and counts nothing itself"
+    return "" if rank == 1 else "acceptable: tried if the ones above fail"
 
 
 def _caching(decision: Decision) -> str:
@@ -169,6 +182,11 @@ def _result(explanation: Explanation) -> Cell:
     if explanation.decision is None or not explanation.decision.ranking:
         return styled("refused", "red")
     best = explanation.decision.ranking[0]
+    if not explanation.sent_to:
+        model = best.lane.model
+        text = f"counted by the proxy with the {model.tokenizer} tokenizer of {model.name}"
+        return styled(f"{text}: an estimate, for nothing, and nothing is sent", "green")
+    best = explanation.sent_to[0]
     limit = "" if best.output_limit is None else f", at most {best.output_limit:,} output tokens"
     lane = best.lane.lane
     return Text.assemble(
@@ -186,6 +204,9 @@ def _candidates(decision: Decision) -> list[dict[str, Any]]:
             "rank": rank,
             "expectedUsd": format_usd(quote.expected_nano),
             "boundUsd": format_usd(quote.worst_nano),
+            "isFree": quote.is_free,
+            "boundUnits": units_document(quote),
+            "boundAudio": audio_document(quote),
             "boundTokens": {"input": quote.bound.input, "output": quote.bound.output},
             "cachePoints": "placed" if places_points(decision.request, quote.lane) else "kept",
             "cacheWriteHeld": cache_write_on(decision.request, quote.lane),

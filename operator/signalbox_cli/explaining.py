@@ -6,18 +6,18 @@ are those of the request path, called in its order; none is written anew here.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from signalbox_proxy.accounts import Account, accounts_for
 from signalbox_proxy.classification import Facts, check_tools, classify
+from signalbox_proxy.counting import candidates_of
 from signalbox_proxy.declarations import read_declarations
+from signalbox_proxy.model_request import SurfaceName
 from signalbox_proxy.quotes import MIN_OUTPUT, Quote, Quoter
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.routing import Decision, decide
 from signalbox_proxy.runtime import Runtime
 from signalbox_proxy.surfaces import SURFACES
-
-SurfaceChoice = Literal["chat", "responses", "messages", "embeddings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Question:
     """A request that is not sent. `headers` are the `x-signalbox-*` ones, in lower case."""
 
     agent: str
-    surface: SurfaceChoice
+    surface: SurfaceName
     body: dict[str, Any]
     headers: Mapping[str, str]
     now_s: int
@@ -69,6 +69,15 @@ class Explanation:
     decision: Decision | None = None
     accounts: list[AccountView] = field(default_factory=list)
     refusal: Refusal | None = None
+
+    @property
+    def sent_to(self) -> list[Quote]:
+        """The lanes that it may be sent to, the best first: none of a count that the proxy makes
+        itself, and none of what is refused."""
+        decision = self.decision
+        if decision is None or decision.refusal is not None:
+            return []
+        return candidates_of(decision.request, decision)
 
 
 def explain(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from signalbox_cli import price_images
 from signalbox_cli.price_data import PublicPrice, Rates, UnbelievableError, number, whole
 
 _MILLION: Final = 1_000_000
@@ -32,6 +33,7 @@ _MODES: Final = {
     "rerank": "rerank",
     "audio_speech": "speech",
     "audio_transcription": "transcription",
+    price_images.MODE: "imageGeneration",
 }
 _UNITS: Final[Mapping[str, Mapping[str, tuple[str, int]]]] = {
     "rerank": {"input_cost_per_query": ("perThousandSearches", 1000)},
@@ -40,8 +42,10 @@ _UNITS: Final[Mapping[str, Mapping[str, tuple[str, int]]]] = {
         "input_cost_per_second": ("perMinute", 60),
         "input_cost_per_audio_token": ("audioInput", _MILLION),
     },
+    price_images.MODE: {"output_cost_per_image_token": ("output", _MILLION)},
 }
-"""Prices by other units, by mode. A second of sound costs once, though both ways are listed."""
+"""Prices by other units, by mode. A second of sound costs once, though both ways are listed. What
+draws, puts out images; the price of text that it puts out besides is told as unused."""
 
 
 def litellm_prices(file: str, document: Mapping[str, Any]) -> Iterator[PublicPrice]:
@@ -54,6 +58,7 @@ def litellm_prices(file: str, document: Mapping[str, Any]) -> Iterator[PublicPri
             continue
         if entry.get("input_cost_per_token") is not None or _units(f"{file}: {key}", entry):
             yield _price(f"{file}: {key}", key, entry)
+    yield from price_images.image_prices(file, document)
 
 
 def _price(where: str, key: str, entry: Mapping[str, Any]) -> PublicPrice:
@@ -67,6 +72,8 @@ def _price(where: str, key: str, entry: Mapping[str, Any]) -> PublicPrice:
     rates |= by_unit
     if by_unit:
         used |= {*_UNITS[entry["mode"]], "output_cost_per_second"}
+    if "output" in by_unit:
+        used.discard("output_cost_per_token")
     tiers: dict[str, Rates] = {}
     for suffix, tier in _TIERS.items():
         if found := _rates(where, entry, f"_{suffix}"):

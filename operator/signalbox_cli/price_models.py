@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
-from signalbox_cli.price_data import METERS, PublicPrice, Rates
+from signalbox_cli.price_data import METERS, ImageRate, PublicPrice, Rates
 from signalbox_cli.price_files import PriceFile
 
 SOURCE: Final = "signalbox.dev/price-source"
@@ -13,6 +13,7 @@ DATE: Final = "signalbox.dev/price-date"
 """Annotations of a Model: where its prices come from, and as of which day."""
 
 _THRESHOLD: Final = "longContext.aboveTokens"
+_IMAGES: Final = "perImage."
 _NANO: Final = Decimal("1e-9")
 _LANE_CLASSES: Final = {"flex": "flex", "priority": "public", "batch": "batch"}
 _SERVICE_TIERS: Final = {"flex": "flex", "priority": "priority"}
@@ -65,7 +66,14 @@ def whole_price(public: PublicPrice) -> dict[str, Any]:
     price = price_of(public.rates)
     if public.long_rates and public.long_above:
         price["longContext"] = {"aboveTokens": public.long_above, **price_of(public.long_rates)}
+    if public.images:
+        price["perImage"] = [_image_price(each) for each in public.images]
     return price
+
+
+def _image_price(rate: ImageRate) -> dict[str, str]:
+    said = {"size": rate.size, "quality": rate.quality, "price": text(rate.price)}
+    return {key: value for key, value in said.items() if value}
 
 
 def annotations(file: PriceFile, public: PublicPrice) -> dict[str, str]:
@@ -174,7 +182,10 @@ def differences(files: Sequence[PriceFile], model: Mapping[str, Any]) -> Iterato
         tier = _tier(lane)
         price = price_of((public.tiers or {}).get(tier, {})) if tier else whole_price(public)
         wanted, stated = _flat(price), _stated(base, source, lane)
-        for meter in sorted(wanted if tier else wanted.keys() | stated.keys()):
+        compared = set(wanted) if tier else wanted.keys() | stated.keys()
+        if not public.images:  # data that prices no image tells nothing of a Model's
+            compared = {meter for meter in compared if not meter.startswith(_IMAGES)}
+        for meter in sorted(compared):
             ours, theirs = stated.get(meter), wanted.get(meter)
             if ours != theirs:
                 yield Difference(named, lane["name"], meter, _shown(ours), _shown(theirs))
@@ -197,17 +208,24 @@ def _stated(base: Mapping[str, Any], *lanes: Mapping[str, Any]) -> dict[str, Dec
     factor = Decimal(1)
     for lane in lanes:
         price = lane.get("price", {})
+        if "perImage" in price:  # all of them
+            stated = {key: each for key, each in stated.items() if not key.startswith(_IMAGES)}
         stated |= _flat(price)
         factor = Decimal(price.get("multiplier", factor))
     return {key: each if key == _THRESHOLD else each * factor for key, each in stated.items()}
 
 
 def _flat(price: Mapping[str, Any], prefix: str = "") -> dict[str, Decimal]:
-    """Prices by their path, such as longContext.cacheWrite.5m."""
+    """Prices by their path, such as longContext.cacheWrite.5m or perImage.1024x1024.hd; of two for
+    the same images the first, which is the one that counts."""
     flat: dict[str, Decimal] = {}
     for key, value in price.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
-        elif key not in ("multiplier", "regionalPremium", "perImage"):  # no data tells images so
+        elif key == "perImage":
+            for row in value:
+                name = f"{_IMAGES}{row.get('size', 'any')}.{row.get('quality', 'any')}"
+                flat.setdefault(name, Decimal(row["price"]))
+        elif key not in ("multiplier", "regionalPremium"):
             flat[f"{prefix}{key}"] = Decimal(value)
     return flat

@@ -64,6 +64,7 @@ class UpClient:
             connection.request("GET", path, headers={"Connection": "close"})
             response = connection.getresponse()
         except (OSError, http.client.HTTPException):
+            connection.close()
             raise Failure(
                 f"no Signalbox runs on {self._state.root}; start one with `signalbox up DIR"
                 " --state …`, or name the one that runs with --state or SIGNALBOX_STATE"

@@ -168,7 +168,9 @@ def test_prices_by_the_unit_are_imported(
     assert (made["spec"]["capabilities"], made["spec"]["price"]) == ([capability], price)
 
 
-def test_prices_of_images_are_left_alone(command: Command, tmp_path: Path) -> None:
+def test_prices_of_images_that_no_data_tells_are_left_alone(
+    command: Command, tmp_path: Path
+) -> None:
     file, folder = tmp_path / "units.json", tmp_path / "models"
     file.write_text(UNITS)
     folder.mkdir()
@@ -178,6 +180,117 @@ def test_prices_of_images_are_left_alone(command: Command, tmp_path: Path) -> No
     assert told.exit_code == 1
     assert "perMillionCharacters: no price, in the data 15" in told.stdout
     assert "perImage" not in told.stdout
+
+
+IMAGES = """{
+ "hd/1024-x-1024/dall-e-3": {"litellm_provider": "openai", "mode": "image_generation",
+  "input_cost_per_pixel": 7.629e-08, "output_cost_per_pixel": 0.0},
+ "hd/1024-x-1792/dall-e-3": {"litellm_provider": "openai", "mode": "image_generation",
+  "input_cost_per_pixel": 6.539e-08, "output_cost_per_pixel": 0.0},
+ "standard/1024-x-1024/dall-e-3": {"litellm_provider": "openai", "mode": "image_generation",
+  "input_cost_per_pixel": 3.81469e-08, "output_cost_per_pixel": 0.0, "source": "https://openai"},
+ "standard/1024-x-1792/dall-e-3": {"litellm_provider": "openai", "mode": "image_generation",
+  "input_cost_per_pixel": 4.359e-08, "output_cost_per_pixel": 0.0},
+ "dall-e-3": {"litellm_provider": "openai", "mode": "image_generation",
+  "input_cost_per_image": 0.04},
+ "1024-x-1024/dall-e-2": {"litellm_provider": "openai", "mode": "image_generation",
+  "input_cost_per_pixel": 1.9e-08, "output_cost_per_pixel": 0.0},
+ "512-x-512/dall-e-2": {"litellm_provider": "openai", "mode": "image_generation",
+  "input_cost_per_pixel": 6.86e-08, "output_cost_per_pixel": 0.0},
+ "256-x-256/dall-e-2": {"litellm_provider": "openai", "mode": "image_generation",
+  "input_cost_per_pixel": 2.4414e-07, "output_cost_per_pixel": 0.0},
+ "azure/standard/1024-x-1024/dall-e-3": {"litellm_provider": "azure", "mode": "image_generation",
+  "input_cost_per_image": 0.05, "output_cost_per_image": 0.05},
+ "vertex_ai/imagen-4": {"litellm_provider": "vertex_ai", "mode": "image_generation",
+  "output_cost_per_image": 0.04},
+ "512-x-512/50-steps/nova": {"litellm_provider": "openai", "mode": "image_generation",
+  "output_cost_per_image": 0.01},
+ "gpt-image-1": {"litellm_provider": "openai", "mode": "image_generation",
+  "input_cost_per_token": 5e-06, "cache_read_input_token_cost": 1.25e-06,
+  "input_cost_per_image_token": 1e-05, "output_cost_per_image_token": 4e-05,
+  "output_cost_per_token": 1e-05},
+ "low/1024-x-1024/gpt-image-1": {"litellm_provider": "openai", "mode": "image_generation",
+  "input_cost_per_image": 0.011}
+}"""
+
+
+def sized(size: str, price: str, quality: str = "") -> dict[str, str]:
+    return {"size": size} | ({"quality": quality} if quality else {}) | {"price": price}
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "price"),
+    [
+        (
+            "openai",
+            "dall-e-3",
+            {
+                "perImage": [
+                    sized("1024x1024", "0.04", "standard"),
+                    sized("1024x1024", "0.08", "hd"),
+                    sized("1024x1792", "0.08", "standard"),
+                    sized("1024x1792", "0.12", "hd"),
+                ]
+            },
+        ),
+        (
+            "openai",
+            "dall-e-2",
+            {
+                "perImage": [
+                    sized("256x256", "0.016"),
+                    sized("512x512", "0.018"),
+                    sized("1024x1024", "0.02"),
+                ]
+            },
+        ),
+        ("azure", "dall-e-3", {"perImage": [sized("1024x1024", "0.05", "standard")]}),
+        ("vertex", "imagen-4", {"perImage": [{"price": "0.04"}]}),
+        ("openai", "gpt-image-1", {"input": "5", "cachedInput": "1.25", "output": "40"}),
+    ],
+)
+def test_prices_of_images_are_those_that_providers_publish(
+    command: Command, tmp_path: Path, provider: str, name: str, price: dict[str, Any]
+) -> None:
+    file, folder = tmp_path / "images.json", tmp_path / "models"
+    file.write_text(IMAGES)
+    folder.mkdir()
+    spec = _model(name).replace("provider: anthropic", f"provider: {provider}")
+    spec = spec.replace("[chat]", "[imageGeneration]")
+    (folder / "model.yaml").write_text(spec)
+    (made,) = imported(command, str(file), "--onto", str(folder))
+    assert made["spec"]["price"] == price
+    (folder / "model.yaml").write_text(yaml.safe_dump(made))
+    assert command("prices", "diff", str(file), str(folder)).stdout == "0 differences\n"
+
+
+def test_images_that_differ_are_told_by_size_and_quality(command: Command, tmp_path: Path) -> None:
+    file, folder = tmp_path / "images.json", tmp_path / "models"
+    file.write_text(IMAGES)
+    folder.mkdir()
+    rows = "perImage: [{size: 1024x1024, quality: hd, price: '0.07'}, {price: '0.2'}]"
+    spec = _model("dall-e-3").replace("provider: anthropic", "provider: openai")
+    spec = spec.replace("price: {", "price: {perImage: [{size: 256x256, price: '9'}], ", 1)
+    spec = spec.replace("provider: openai", f"provider: openai\n    price: {{{rows}}}")
+    (folder / "model.yaml").write_text(spec)
+    told = command("prices", "diff", str(file), str(folder)).stdout
+    assert "perImage.1024x1024.hd: 0.07, in the data 0.08\n" in told
+    assert "perImage.1024x1792.standard: no price, in the data 0.08\n" in told
+    assert "perImage.any.any: 0.2, in the data no price\n" in told
+    assert "256x256" not in told, "the lane's are all of its prices of images"
+
+
+def test_what_an_image_model_bills_besides_is_said(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "images.json"
+    file.write_text(
+        IMAGES.replace(
+            '"input_cost_per_token"', '"max_input_tokens": 65536, "input_cost_per_token"'
+        )
+    )
+    told = command("prices", "import", str(file), "--new", "openai/gpt-image-1", *PLACE)
+    assert told.exit_code == 0, told.stderr
+    assert "input_cost_per_image_token has no place in a Model" in told.stderr
+    assert "output_cost_per_token has no place in a Model" in told.stderr
 
 
 def test_a_place_is_never_guessed(command: Command, data: Path) -> None:
