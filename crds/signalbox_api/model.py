@@ -206,9 +206,11 @@ class ModelSpec(Part):
         Rule(
             "!has(self.price) || !has(self.price.input) || has(self.price.output)"
             " || !('imageGeneration' in self.capabilities && !has(self.price.perImage)"
-            " || 'transcription' in self.capabilities && !has(self.price.perMinute))",
-            "price.output is missing; images without perImage and transcripts without perMinute are"
-            ' billed by tokens, write "0" where output is free',
+            " || 'transcription' in self.capabilities && !has(self.price.perMinute)"
+            " || 'speech' in self.capabilities && !has(self.price.perMillionCharacters))",
+            "price.output is missing; images without perImage, transcripts without perMinute and"
+            " speech without perMillionCharacters are billed by tokens, write"
+            ' "0" where output is free',
         ),
     )
 
@@ -246,13 +248,16 @@ class ModelSpec(Part):
 
     @property
     def _lacks_price_of_answers(self) -> bool:
-        """Whether images or transcripts are billed by tokens, and those of answers by nothing."""
+        """Whether answers beside text are billed by tokens, and those of answers by nothing."""
         price, able = self.price, self.capabilities
         if price is None or price.input is None or price.output is not None:
             return False
-        return (Capability.IMAGE_GENERATION in able and price.per_image is None) or (
-            Capability.TRANSCRIPTION in able and price.per_minute is None
+        by_unit = (
+            (Capability.IMAGE_GENERATION, price.per_image),
+            (Capability.TRANSCRIPTION, price.per_minute),
+            (Capability.SPEECH, price.per_million_characters),
         )
+        return any(capability in able and stated is None for capability, stated in by_unit)
 
 
 class Model(Resource):

@@ -63,7 +63,7 @@ class ModelPrice(Part):
     """Prices of writing to the provider's cache. Absent: requests that ask for it are refused."""
     output: Price | None = None
     """USD per million output tokens, reasoning included. Needed by models that answer in text, and
-    by those whose images or transcripts are billed by tokens."""
+    by those whose images, transcripts or speech are billed by tokens."""
     long_context: LongContext | None = None
     """Prices for requests with a long input. Absent: one price whatever the length."""
     audio_input: Price | None = None

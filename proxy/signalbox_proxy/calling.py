@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from signalbox_ledger.client import JournalError
 from signalbox_ledger.records import AttemptOutcome
+from signalbox_proxy.answer_room import AnswerRoom
 from signalbox_proxy.attempts import AttemptInFlight
 from signalbox_proxy.classification import Facts
 from signalbox_proxy.credentials import CredentialStore
@@ -21,9 +22,10 @@ from signalbox_proxy.routing import Decision
 from signalbox_proxy.runtime import PreparedLane
 from signalbox_proxy.services import Services
 from signalbox_proxy.signin.contract import SignInError, Unsigned
-from signalbox_proxy.streamed_types import EVENT_STREAM, streamed_type
+from signalbox_proxy.streamed_types import EVENT_STREAM, streamed_as
 from signalbox_proxy.surfaces import AnswerFacts, Carrier, StreamReader, Surface
 from signalbox_proxy.surfaces.multipart import typed
+from signalbox_proxy.surfaces.reasoning_owner import OwnedReasoning
 from signalbox_proxy.upstream import (
     UpstreamAnswer,
     UpstreamBroken,
@@ -84,6 +86,7 @@ class ProviderCaller:
     headers: Mapping[str, str]
     decision: Decision
     run_id: str
+    room: AnswerRoom | None = None
 
     @property
     def request(self) -> ModelRequest:
@@ -154,12 +157,12 @@ class ProviderCaller:
         attempt.draft.status = answer.status
         if self.request.stream:
             attempt.first_chunk()
-            media_type = streamed_type(self.request, answer.headers.get("content-type", ""))
-            if not media_type:
+            streamed = streamed_as(carrier, self.request, answer.headers.get("content-type", ""))
+            if streamed is None:
                 answer.close()
                 raise UpstreamBroken("the answer is not of the form that was asked for")
-            return StreamedAnswer(answer, carrier.stream_reader(self.request), media_type)
-        body = await answer.read(MAX_ANSWER)
+            return StreamedAnswer(answer, *streamed)
+        body = await answer.read(MAX_ANSWER, self.room)
         attempt.first_chunk()
         facts = carrier.read_answer(self.request, body)
         if facts.error and facts.usage is None:
@@ -197,10 +200,13 @@ def credential_of(credentials: CredentialStore, lane: PreparedLane) -> str | Non
 
 def carrier_for(surface: Surface, decision: Decision, lane: PreparedLane, run_id: str) -> Carrier:
     """What carries the request to a lane: the surface itself, or a translation to its format."""
-    if decision.request.surface in lane.native_to:
-        return surface
+    request = decision.request
+    if request.surface in lane.native_to:
+        if request.surface != "responses" or not (lane.marks_reasoning or request.has_sealed):
+            return surface
+        return OwnedReasoning(surface, lane.reasoning_owner, marks=lane.marks_reasoning)
     reasons = "reasoning" in lane.model.capabilities
-    places = places_points(decision.request, lane)
+    places = places_points(request, lane)
     return decision.translations.carrier(lane.lane, run_id, reasons=reasons, places=places)
 
 
@@ -250,9 +256,7 @@ def check_hard(facts: Facts, lane: PreparedLane) -> None:
     if facts.jurisdictions is not None and where.jurisdiction not in facts.jurisdictions:
         raise Refusal("residency", f"{lane.id} is outside the residency lock of this request.")
     if where.max_sensitivity < facts.sensitivity:
-        raise Refusal(
-            "sensitivity_not_permitted", f"{lane.id} is not cleared for data of this class."
-        )
+        raise Refusal("sensitivity_not_permitted", f"{lane.id} is not cleared for such data.")
 
 
 async def _error_body(answer: UpstreamAnswer) -> bytes:

@@ -1,12 +1,14 @@
 """One HTTP request as the pipeline sees it: headers once, body once, within its deadlines."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web import BaseRequest, RequestPayloadError
+from aiohttp.web import BaseRequest, RequestPayloadError, StreamResponse
 
+from signalbox_proxy.answer_room import AnswerRoom
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.services import Services
 from signalbox_proxy.surfaces import Surface
@@ -40,6 +42,7 @@ class Exchange:
     run_id: str = ""
     agent: str = ""
     _room: int = 0
+    _answer_room: AnswerRoom | None = None
 
     @property
     def client_left(self) -> bool:
@@ -59,10 +62,26 @@ class Exchange:
         return MAX_UPLOAD if self._has_file else MAX_BODY
 
     def leave(self) -> None:
-        """The request is over: give back the room that its file took."""
+        """The request is over: give back the room that its file and its answer took."""
         if self._room:
             self.services.uploads.leave(self._room, self.agent)
             self._room = 0
+        if self._answer_room is not None:
+            self._answer_room.leave()
+
+    def answer_room(self) -> AnswerRoom:
+        """The room for answers to this request."""
+        if self._answer_room is None:
+            self._answer_room = AnswerRoom(self.services.uploads, self.agent)
+        return self._answer_room
+
+    async def sent(self, response: StreamResponse) -> StreamResponse:
+        """The response, sent already if its answer takes room: so long it is not given back."""
+        if self._answer_room is not None and self._answer_room.is_taken:
+            with contextlib.suppress(ConnectionError):  # a client that left has been served
+                await response.prepare(self.request)
+                await response.write_eof()
+        return response
 
     def _enter(self, size: int) -> None:
         """Take room for bytes of a file that came: what is only announced takes none."""

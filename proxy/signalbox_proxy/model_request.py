@@ -22,6 +22,7 @@ class Units(msgspec.Struct, frozen=True):
     `field`, and `advice` what to do. With `is_exact` just as much is billed, whatever the answer
     tells. Images have a size and a quality, "" where the client left the choice. `limited` is the
     most on lanes of the one provider that is known to keep a limit which the client set.
+    `for_tokens` is a field that only lanes which bill tokens can be sent, "" for none.
     """
 
     meter: UnitMeter
@@ -33,6 +34,7 @@ class Units(msgspec.Struct, frozen=True):
     size: str = ""
     quality: str = ""
     limited: tuple[str, int] | None = None
+    for_tokens: str = ""
 
     def most_on(self, provider: str) -> int | None:
         """The most that is billed on lanes of that provider."""
@@ -59,10 +61,10 @@ class ModelRequest(msgspec.Struct, frozen=True):
     `choices` multiplies the output. `needs` are the Model capabilities that the request asks of
     a lane. `cache_write` is the dearest cache write that it asks for; implicit is one that the
     provider may make unasked, billed as 5m where that has a price. `has_sealed` says that the
-    body holds reasoning of another vendor (`sealing`), which a lane of the client's own format is
-    not sent. `places_points` says that lanes which cache only what is marked get cache points that
-    the client did not set, `cache_key` is the domain's own key for lanes that take one: both are
-    the policy's (`prompt_caching`).
+    body holds reasoning with its vendor's name (`sealing`), which no lane of another is sent.
+    `places_points` says that lanes which cache only what is marked get cache points that the client
+    did not set, `cache_key` is the domain's own key for lanes that take one: both are the policy's
+    (`prompt_caching`).
     """
 
     surface: SurfaceName

@@ -69,7 +69,13 @@ async def serve(exchange: Exchange) -> StreamResponse:
         accounts = accounts_for(run.agent, facts)
         reserver = Reserver(ledger, accounts, Quoter(decision.request), run, decision.cold)
         provider = ProviderCaller(
-            services, exchange.surface, facts, exchange.headers, decision, run.run_id
+            services,
+            exchange.surface,
+            facts,
+            exchange.headers,
+            decision,
+            run.run_id,
+            exchange.answer_room(),
         )
         remaining = services.quarantine.clear_of(candidates)
         failure: Refusal | None = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from signalbox_ledger.accounts import BudgetSpec
 from signalbox_proxy.classification import Facts
 from signalbox_proxy.model_request import SurfaceName
+from signalbox_proxy.sealing import owner_of
 from signalbox_proxy.wire_formats import native_surfaces
 from signalbox_proxy.workload_tokens import WorkloadTokens
 from signalbox_snapshot import policy as policies
@@ -35,15 +36,20 @@ class PreparedLane:
     """One lane of one model: what a request may be sent to. `id` is `namespace/model/lane`.
 
     Requests of the surfaces in `native_to` go there as they are, all others translated.
+    `reasoning_owner` is who encrypts the reasoning of responses there; `marks_reasoning`: the fleet
+    has other owners too.
     """
 
     id: str
     model: Model
     lane: Lane
+    marks_reasoning: bool = False
     native_to: frozenset[SurfaceName] = field(init=False, repr=False)
+    reasoning_owner: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "native_to", native_surfaces(self.lane))
+        object.__setattr__(self, "reasoning_owner", owner_of(self.lane))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +101,8 @@ class Runtime:
         """Prepare a snapshot that `codec.decode` accepted: its references lead somewhere."""
         domains = {domain.id: domain for domain in snapshot.domains}
         budgets = {budget.id: budget for budget in snapshot.budgets}
-        models = {model.id: _model(model) for model in snapshot.models}
+        marks = _has_owners(snapshot.models)
+        models = {model.id: _model(model, marks_reasoning=marks) for model in snapshot.models}
         return cls(
             snapshot=snapshot,
             version=version,
@@ -140,10 +147,19 @@ class Runtime:
         return combined
 
 
-def _model(model: Model) -> PreparedModel:
+def _has_owners(models: Iterable[Model]) -> bool:
+    """Whether reasoning of responses has more than one owner."""
+    lanes = (lane for model in models for lane in model.lanes)
+    return len({owner_of(lane) for lane in lanes if "responses" in native_surfaces(lane)}) > 1
+
+
+def _model(model: Model, *, marks_reasoning: bool) -> PreparedModel:
     return PreparedModel(
         model=model,
-        lanes=tuple(PreparedLane(f"{model.id}/{lane.name}", model, lane) for lane in model.lanes),
+        lanes=tuple(
+            PreparedLane(f"{model.id}/{lane.name}", model, lane, marks_reasoning)
+            for lane in model.lanes
+        ),
         capabilities=frozenset(model.capabilities),
     )
 

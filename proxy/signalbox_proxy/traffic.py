@@ -59,7 +59,7 @@ class Traffic:
                 declared = declared_in(headers)
                 exchange = Exchange(self._services, surface, request, headers, declared)
                 try:
-                    return await serve(exchange)
+                    return await exchange.sent(await serve(exchange))
                 finally:
                     exchange.leave()
             return _document(await self._look_up(request.method, path, headers))

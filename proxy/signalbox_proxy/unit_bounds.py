@@ -1,4 +1,4 @@
-"""The bound of images, transcripts and rankings on lanes that bill them by tokens. Pure.
+"""The bound of images, sound, transcripts and rankings on lanes that bill them by tokens. Pure.
 
 No limit can be told to such a provider, so the Model's own figures bound what it answers.
 """
@@ -23,18 +23,16 @@ _ROUNDING: Final = 1
 def bound_by_tokens(request: ModelRequest, model: Model) -> TokenBound:
     """The most tokens that one attempt is billed.
 
-    An image: the text, and the Model's most output tokens for each. A transcript: all that the
-    model takes in and puts out. A ranking: the text of query and documents. Raises
-    `Refusal("no_bound")` for what has none.
+    An image: the text, and the Model's most output tokens for each. Sound: the text, and the
+    Model's most output tokens. A transcript: all that the model takes in and puts out. A ranking:
+    the text of query and documents. Raises `Refusal("no_bound")` for what has none.
     """
     limits = model.limits
     if request.surface == "rerank":
         return token_bound(request, model, 0)
-    if request.surface == "speech":
-        raise _no_bound(request, model, "bills tokens of audio that its answer does not tell")
     if not limits.max_output:
         raise _no_bound(request, model, "states no maxOutputTokens")
-    if request.surface == "images":
+    if request.surface in ("images", "speech"):
         return token_bound(request, model, limits.max_output)
     form = request.body.get("response_format") or ""
     if form not in USAGE_FORMATS:

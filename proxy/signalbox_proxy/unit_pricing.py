@@ -84,6 +84,13 @@ def unit_line(units: Units, lane: PreparedLane) -> UnitLine | None:
     found = chosen_price(units, lane.lane)
     if found is None:
         return None
+    if units.for_tokens:
+        raise Refusal(
+            "no_bound",
+            f"{units.for_tokens!r} can be bounded only by models that bill tokens, and this one "
+            f"bills {units.meter}. Leave it out, or ask for another model.",
+            units.for_tokens,
+        )
     price, listed = found
     quantity = units.most_on(lane.lane.provider)
     is_exact = units.is_exact

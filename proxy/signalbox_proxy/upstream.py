@@ -13,6 +13,7 @@ from typing import Protocol
 
 import aiohttp
 
+from signalbox_proxy.answer_room import FREE, AnswerRoom
 from signalbox_proxy.http_client import HttpClient, HttpResponse
 
 CONNECT_TIMEOUT_S = 10.0
@@ -73,8 +74,11 @@ class UpstreamAnswer(Protocol):
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises `UpstreamTimeout` or `UpstreamBroken`."""
 
-    async def read(self, limit: int) -> bytes:
-        """The whole body; `UpstreamTooLong` when it is longer than `limit` bytes."""
+    async def read(self, limit: int, room: AnswerRoom | None = None) -> bytes:
+        """The whole body; `UpstreamTooLong` when it is longer than `limit` bytes.
+
+        A large one is read once there is `room` for it.
+        """
 
     def close(self) -> None:
         """Give up what has not been read; harmless when all of it was."""
@@ -205,7 +209,7 @@ class PooledAnswer:
         finally:
             timer.cancel()
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, room: AnswerRoom | None = None) -> bytes:
         """See `UpstreamAnswer`."""
         content = self._response.content
         if content.is_eof() and not self._first:
@@ -216,17 +220,38 @@ class PooledAnswer:
             return whole
         pieces: list[bytes] = []
         size = 0
+        expected = self._told_length()
+        entered: AnswerRoom | None = None
         async for chunk in self.chunks():
             size += len(chunk)
             if size > limit:
                 self.close()
                 raise UpstreamTooLong(f"the answer is longer than {limit} bytes")
             pieces.append(chunk)
+            if room is not None and max(size, expected) > FREE:
+                await self._enter(room, expected if expected >= size else limit)
+                entered, room = room, None
+        if entered is not None:
+            entered.keep(size)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
         """See `UpstreamAnswer`."""
         self._response.close()
+
+    async def _enter(self, room: AnswerRoom, size: int) -> None:
+        """Wait for room as long as the answer may take; without it, it is given up."""
+        until = self._until
+        try:
+            await room.enter(size, asyncio.get_running_loop().time() if until is None else until)
+        except BaseException:
+            self.close()
+            raise
+
+    def _told_length(self) -> int:
+        """The length that the head told, 0 where it told none."""
+        told = self._response.headers.get("content-length", "")
+        return int(told) if told.isascii() and told.isdigit() and len(told) < 16 else 0
 
     def _expire(self) -> None:
         self._overdue = True

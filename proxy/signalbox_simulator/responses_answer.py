@@ -131,7 +131,7 @@ class ResponsesAnswer:
             if self.request.wants_summary:
                 item["summary"] = [{"type": "summary_text", "text": part.text}]
             if self.request.wants_encrypted:
-                item["encrypted_content"] = sealed(part.text)
+                item["encrypted_content"] = sealed(part.text, self.context.account)
         return item
 
     def _event(self, kind: str, **said: object) -> bytes:

@@ -29,14 +29,14 @@ SCHEMA_PREAMBLE = 10
 LOW_DETAIL = 85
 
 
-def meter(request: ResponsesRequest, model: ModelSheet) -> Prompt:
+def meter(request: ResponsesRequest, model: ModelSheet, account: str) -> Prompt:
     """Build the prompt that is billed; raises Refusal for content that the model cannot take."""
     prompt = Prompt(model.token_scale)
     _add_tools(prompt, request)
     if request.instructions:
         prompt.add_text(request.instructions, overhead=PER_ITEM)
     for index, item in enumerate(request.items):
-        _add_item(prompt, item, f"input[{index}]", model)
+        _add_item(prompt, item, f"input[{index}]", model, account)
     prompt.add_text("", overhead=PRIMING)
     return prompt
 
@@ -56,7 +56,7 @@ def _add_tools(prompt: Prompt, request: ResponsesRequest) -> None:
         prompt.add_text(compact(wanted.schema_), overhead=SCHEMA_PREAMBLE)
 
 
-def _add_item(prompt: Prompt, item: Item, param: str, model: ModelSheet) -> None:
+def _add_item(prompt: Prompt, item: Item, param: str, model: ModelSheet, account: str) -> None:
     prompt.add_text("", overhead=PER_ITEM)
     if isinstance(item, FunctionCallItem):
         prompt.add_text(item.name + item.arguments)
@@ -69,7 +69,7 @@ def _add_item(prompt: Prompt, item: Item, param: str, model: ModelSheet) -> None
         if item.role == "user":
             prompt.last_user_text = text
     else:
-        prompt.add_text(opened(item.encrypted_content or "") or "")
+        prompt.add_text(opened(item.encrypted_content or "", account) or "")
 
 
 def _add_content(prompt: Prompt, content: object, param: str, model: ModelSheet) -> str:

@@ -31,13 +31,13 @@ INCLUDABLE = {
 }
 
 
-def check(request: ResponsesRequest, model: ModelSheet) -> None:
+def check(request: ResponsesRequest, model: ModelSheet, account: str) -> None:
     """Apply all rules; raises Refusal for the first that is broken."""
     _check_state(request)
     _check_supported(request, model)
     _check_tools(request, model)
     _check_calls(request)
-    _check_reasoning(request)
+    _check_reasoning(request, account)
     _check_format(request, model)
 
 
@@ -131,7 +131,7 @@ def _check_calls(request: ResponsesRequest) -> None:
         raise invalid(f"No tool output found for function call {min(calls - answered)}.", "input")
 
 
-def _check_reasoning(request: ResponsesRequest) -> None:
+def _check_reasoning(request: ResponsesRequest, account: str) -> None:
     """Reasoning that is not stored must come back in the form in which it was given."""
     for index, item in enumerate(request.items):
         if not isinstance(item, ReasoningItem):
@@ -144,7 +144,7 @@ def _check_reasoning(request: ResponsesRequest) -> None:
                 "input.",
                 param=f"input[{index}]",
             )
-        if opened(item.encrypted_content) is None:
+        if opened(item.encrypted_content, account) is None:
             raise invalid(
                 f"The encrypted content for item {item.id} could not be verified.",
                 f"input[{index}].encrypted_content",

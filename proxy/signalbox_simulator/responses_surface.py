@@ -34,8 +34,8 @@ class ResponsesSurface:
         name, model = found
         if model.kind != "chat":
             raise unknown_model(request.model)
-        responses_rules.check(request, model)
-        prompt = responses_prompt.meter(request, model)
+        responses_rules.check(request, model, context.account)
+        prompt = responses_prompt.meter(request, model, context.account)
         limit = responses_rules.output_limit(request, model, prompt)
         return ResponsesPending(request, name, model, prompt, limit, context)
 

@@ -1,24 +1,27 @@
-"""``POST /v1/audio/speech``: text in, sound out, billed by the character.
+"""``POST /v1/audio/speech``: text in, sound out, billed by the character, or by tokens.
 
 Written from OpenAI's API reference ("Create speech") and its price page.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from . import tokens
 from .behaviour import Effects
 from .chat_surface import unknown_model
 from .refusals import Refusal, openai_error
 from .sheet import Usage
 from .strict import Given, Strict, validate
-from .surface import EVENT_STREAM, Context, encoded, find_model
+from .surface import EVENT_STREAM, Context, data_frame, encoded, find_model
 
 VOICES = Literal[
     "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse"
@@ -32,6 +35,7 @@ TYPES = {
     "pcm": "audio/pcm",
 }
 BYTES_PER_CHARACTER = 320
+TOKENS_PER_CHARACTER = 2
 
 
 class SpeechRequest(Strict):
@@ -43,6 +47,7 @@ class SpeechRequest(Strict):
     response_format: Given[Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]] = None
     speed: Given[Annotated[float, Field(ge=0.25, le=4)]] = None
     stream_format: Given[Literal["audio", "sse"]] = None
+    instructions: Given[Annotated[str, Field(max_length=4096)]] = None
 
 
 class SpeechSurface:
@@ -59,11 +64,12 @@ class SpeechSurface:
         name, model = found
         if model.kind != "speech":
             raise Refusal(404, f"The model {name!r} does not speak.", param="model")
-        if request.stream_format == "sse":
-            raise Refusal(
-                400, f"stream_format 'sse' is not supported for {name}.", param="stream_format"
-            )
-        return SpeechPending(request, name)
+        by_tokens = model.usd_per.million_characters is None
+        for field in ("stream_format", "instructions"):
+            value = getattr(request, field)
+            if not by_tokens and value not in (None, "audio"):
+                raise Refusal(400, f"{field} is not supported for {name}.", param=field)
+        return SpeechPending(request, name, by_tokens)
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Give OpenAI's error body."""
@@ -76,8 +82,13 @@ class SpeechPending:
 
     request: SpeechRequest
     model: str
+    by_tokens: bool
     tier: str = "default"
-    stream: bool = False
+
+    @property
+    def stream(self) -> bool:
+        """Whether sound comes as events."""
+        return self.request.stream_format == "sse"
 
     @property
     def last_user_text(self) -> str:
@@ -86,7 +97,7 @@ class SpeechPending:
 
     def compose(self, effects: Effects) -> SpeechAnswer:
         """Compose the sound."""
-        return SpeechAnswer(self.request, self.model)
+        return SpeechAnswer(self.request, self.model, self.by_tokens)
 
 
 @dataclass(frozen=True)
@@ -95,11 +106,16 @@ class SpeechAnswer:
 
     request: SpeechRequest
     model: str
+    by_tokens: bool
 
     @property
     def usage(self) -> Usage:
-        """What is billed: every character, spaces included."""
-        return Usage(characters=len(self.request.input))
+        """What is billed: every character, spaces included; or tokens of text and of sound."""
+        said = self.request.input
+        if not self.by_tokens:
+            return Usage(characters=len(said))
+        text = tokens.count(f"{self.request.instructions or ''}{said}", Fraction(1))
+        return Usage(input=text, output=TOKENS_PER_CHARACTER * len(said))
 
     @property
     def media_type(self) -> str:
@@ -119,13 +135,27 @@ class SpeechAnswer:
         return head + struct.pack("<4sI", b"data", len(sound)) + sound
 
     def frames(self, chunk_tokens: int) -> Iterator[tuple[bytes, int]]:
-        """Give nothing: sound is no stream of events."""
-        return iter(())
+        """Give the sound in events, some tokens in each."""
+        sound, count = self.whole(omit_usage=False), self.usage.output
+        parts = max(1, -(-count // chunk_tokens))
+        size = -(-len(sound) // parts)
+        for start in range(0, len(sound), size):
+            piece = base64.b64encode(sound[start : start + size]).decode()
+            spent = min(chunk_tokens, count)
+            count -= spent
+            yield data_frame({"type": "speech.audio.delta", "audio": piece}), spent
 
     def closing(self, *, omit_usage: bool) -> bytes:
-        """Give nothing: sound is no stream of events."""
-        return b""
+        """Give the event that ends the sound, with what it cost."""
+        usage = self.usage
+        told = {
+            "input_tokens": usage.input,
+            "output_tokens": usage.output,
+            "total_tokens": usage.input + usage.output,
+        }
+        done = {"type": "speech.audio.done"} | ({} if omit_usage else {"usage": told})
+        return data_frame(done)
 
     def broken_off(self, refusal: Refusal) -> bytes:
-        """Give nothing: sound is no stream of events."""
-        return b""
+        """Give the event that tells an error in the middle of the sound."""
+        return data_frame({"type": "error", "error": openai_error(refusal)["error"]})

@@ -34,6 +34,11 @@ class Context:
     path: str = ""
 
     @property
+    def account(self) -> str:
+        """Whose request it is: a credential at a host."""
+        return f"{self.credential}@{self.host}"
+
+    @property
     def created(self) -> int:
         """The time of the answer, in seconds since 1970."""
         return int(time.time())

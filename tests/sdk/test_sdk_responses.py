@@ -33,6 +33,9 @@ def essence(answer: Response) -> dict[str, Any]:
     """What two answers to the same question share: all but their name, time and cache use."""
     document = answer.model_dump(exclude={"id", "created_at", "max_output_tokens"}, mode="json")
     document["usage"].pop("input_tokens_details", None)
+    for item in document["output"]:
+        if item.get("encrypted_content"):  # without the mark of the account that it goes back to
+            item["encrypted_content"] = item["encrypted_content"].rpartition(".")[2]
     return document
 
 

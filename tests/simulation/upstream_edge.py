@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
+from signalbox_proxy.answer_room import AnswerRoom
 from signalbox_proxy.upstream import (
     UpstreamBroken,
     UpstreamCall,
@@ -45,7 +46,7 @@ class Answer:
                 return
             yield value
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, room: AnswerRoom | None = None) -> bytes:
         return b"".join([chunk async for chunk in self.chunks()])
 
     def close(self) -> None:

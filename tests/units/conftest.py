@@ -48,6 +48,13 @@ MODELS = [
         "tts-1-hd", "speech", {"perMillionCharacters": "30"}, lane("us", OPENAI, "US", "tts-1-hd")
     ),
     model(
+        "gpt-4o-mini-tts",
+        "speech",
+        {"input": "0.60", "output": "12"},
+        lane("us", OPENAI, "US", "gpt-4o-mini-tts"),
+        limits={"contextTokens": 16000, "maxOutputTokens": 9000},
+    ),
+    model(
         "dall-e-3",
         "imageGeneration",
         {"perImage": PER_IMAGE},

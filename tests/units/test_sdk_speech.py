@@ -118,3 +118,49 @@ def test_sound_that_breaks_off_is_charged_in_full_and_the_client_is_told(
     (line,) = market.attempts_of([run_id])
     assert (line.settlement, line.cost_nano) == ("full", line.bound_nano)
     line.assert_right()
+
+
+def test_sound_that_is_billed_by_tokens_costs_its_usage(
+    client: openai.OpenAI, direct: openai.OpenAI, market: Market
+) -> None:
+    asked = {"model": "gpt-4o-mini-tts", "instructions": "Speak slowly.", "response_format": "wav"}
+    through, straight = speak(client, **asked), speak(direct, **asked)
+    assert through.content == straight.content
+    assert through.headers["content-type"] == straight.headers["content-type"] == "audio/wav"
+    run_id = through.headers["x-signalbox-run-id"]
+    (line,) = market.attempts_of([run_id])
+    line.assert_right()
+    assert line.settlement == "usage"
+    charges = {each["meter"]: each for each in market.run(run_id)["charges"]}
+    assert charges["output"]["quantity"] == 2 * len(TEXT)
+    text, sound = (charges[meter]["quantity"] for meter in ("input", "output"))
+    assert line.cost_nano == text * 600 + sound * 12_000, "to the nano-dollar"
+    assert line.cost_nano * 1000 == line.bill_pico
+    assert line.bound_nano > 9000 * 12_000, "the Model's most output tokens are held"
+
+
+def test_a_client_that_asks_for_events_gets_them(client: openai.OpenAI, market: Market) -> None:
+    answer = speak(client, model="gpt-4o-mini-tts", stream_format="sse")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert b"speech.audio.done" in answer.content
+    (line,) = market.attempts_of([answer.headers["x-signalbox-run-id"]])
+    line.assert_right()
+    assert line.settlement == "usage"
+
+
+@pytest.mark.parametrize("rule", [{"omit_usage": True}, {"reset": "before_end"}])
+def test_sound_without_its_bill_is_charged_in_full(
+    client: openai.OpenAI, market: Market, rule: dict[str, Any]
+) -> None:
+    market.behave(rule)
+    asked: dict[str, Any] = {"model": "gpt-4o-mini-tts", "voice": "alloy", "input": TEXT * 10}
+    with client.audio.speech.with_streaming_response.create(**asked) as answer:
+        run_id = answer.headers["x-signalbox-run-id"]
+        if "reset" in rule:
+            with pytest.raises(httpx2.RemoteProtocolError):
+                answer.read()
+        else:
+            assert answer.read()
+    (line,) = market.attempts_of([run_id])
+    assert (line.settlement, line.cost_nano) == ("full", line.bound_nano)
+    line.assert_right()

@@ -3,16 +3,29 @@
 import tracemalloc
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signalbox_ledger.records import Usage
 from signalbox_proxy.model_request import ModelRequest
+from signalbox_proxy.pricing import charges
 from signalbox_proxy.refusals import Refusal
+from signalbox_proxy.runtime import PreparedLane
 from signalbox_proxy.surfaces import IMAGES, RERANK, SPEECH, TRANSCRIPTIONS
 from signalbox_proxy.surfaces.openai_shape import OpenAIShape
+from signalbox_proxy.unit_bounds import bound_by_tokens
+from signalbox_proxy.unit_pricing import audio_line, unit_line
 from signalbox_proxy.upload_room import UploadRoom
-from support.snapshots import lane
+from signalbox_snapshot.snapshot import PriceTable, UnitPrice
+from support.snapshots import lane, model, nano, price
+
+
+def audio_price(text: str, audio: str, output: str) -> PriceTable:
+    """USD per million tokens, those of audio apart."""
+    heard = UnitPrice(meter="audio_input", price=nano(audio))
+    return msgspec.structs.replace(price(text, output), units=[heard])
 
 
 def rank(documents: list[Any], query: str = "Who pays?", **more: Any) -> ModelRequest:
@@ -118,3 +131,55 @@ def test_paths_are_openai_s_below_the_endpoint_or_azure_s_by_deployment(
     there = lane("up", endpoint=endpoint, api_version=version, upstream_model="up")
     query = f"?api-version={version}" if version else ""
     assert surface.upstream_path(there) == f"{path}{surface.resource}{query}"
+
+
+PUBLISHED = [
+    # OpenAI's price page: gpt-4o-mini-tts, 0.60 and 12 USD, about 0.015 USD for a minute of sound
+    (SPEECH, price("0.60", "12"), Usage(input=26, output=1250), 0, 15_015_600),
+    # gpt-4o-transcribe, 2.50, 6 for audio, 10 USD: the usage of the API reference's example
+    (TRANSCRIPTIONS, audio_price("2.50", "6", "10"), Usage(input=14, output=45), 0, 485_000),
+    (TRANSCRIPTIONS, audio_price("2.50", "6", "10"), Usage(input=14, output=45), 14, 534_000),
+    # gpt-image-1, 5 and 40 USD: a square image of medium quality has 1056 tokens
+    (IMAGES, price("5", "40", "1.25"), Usage(input=50, output=1056), 0, 42_490_000),
+]
+
+
+@pytest.mark.parametrize(("surface", "table", "usage", "audio", "nano"), PUBLISHED)
+def test_published_examples_cost_what_they_should_to_the_nano_dollar(
+    surface: OpenAIShape, table: PriceTable, usage: Usage, audio: int, nano: int
+) -> None:
+    there = lane("l", price=table)
+    heard = audio_line(there, min(audio, usage.input))
+    apart = 0 if heard is None else heard.quantity
+    rest = msgspec.structs.replace(usage, input=usage.input - apart)
+    lines = charges(rest, there, 1, apart)
+    if heard is not None:
+        lines.append(heard.charge(heard.quantity, there, 1, "usage"))
+    assert sum(line.cost for line in lines) == nano
+    assert surface.wire_format == "openai"
+
+
+def test_sound_by_tokens_holds_its_text_and_all_that_the_model_puts_out() -> None:
+    body = {"model": "tts", "voice": "alloy", "input": "naïve", "instructions": "slowly"}
+    mouth = model(lanes=[lane("l", price=price("0.60", "12"))], limits={"max_output": 700})
+    bound = bound_by_tokens(SPEECH.parse(body, {}), mouth)
+    limits = mouth.limits
+    assert bound.output == 700
+    assert bound.input == len("naïveslowly".encode()) + limits.per_request + limits.per_message
+
+
+@pytest.mark.parametrize("field", ["instructions", "stream_format"])
+def test_what_only_tokens_bound_goes_to_no_lane_that_bills_characters(field: str) -> None:
+    value = {"instructions": "slowly", "stream_format": "sse"}[field]
+    body = {"model": "tts", "voice": "alloy", "input": "Hi", field: value}
+    units = SPEECH.parse(body, {}).units
+    assert units is not None
+    spoken = msgspec.structs.replace(
+        price("1", "1"), units=[UnitPrice(meter="characters", price=15 * 10**9)]
+    )
+    there = lane("l", price=spoken)
+    with pytest.raises(Refusal) as refused:
+        unit_line(units, PreparedLane("l", model(lanes=[there]), there))
+    assert (refused.value.code, refused.value.param) == ("no_bound", field)
+    by_tokens = lane("l", price=price("1", "1"))
+    assert unit_line(units, PreparedLane("l", model(lanes=[by_tokens]), by_tokens)) is None

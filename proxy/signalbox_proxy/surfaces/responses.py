@@ -51,6 +51,7 @@ class ResponsesSurface(OpenaiSurface):
             tool_names=tuple(tool.name for tool in asked.tools or ()),
             cache_write=content.cache_write,
             output_schema=content.schema,
+            has_sealed=content.has_sealed,
             user=asked.safety_identifier or asked.user or "",
             metadata=metadata,
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from signalbox_proxy.model_request import CacheWrite
+from signalbox_proxy.sealing import is_sealed
 from signalbox_proxy.surfaces import responses_items as items
 from signalbox_proxy.surfaces import responses_types as types
 from signalbox_proxy.surfaces.texts import Texts
@@ -15,6 +16,7 @@ class ResponsesContent:
     def __init__(self, asked: Any) -> None:
         self.texts = Texts()
         self.schema: dict[str, Any] | None = None
+        self.has_sealed = False
         self._marks: list[items.CacheBreakpoint] = []
         if asked.instructions:
             self._message(asked.instructions)
@@ -47,6 +49,7 @@ class ResponsesContent:
             for part in (*item.summary, *(item.content or ())):
                 texts.add(part.text)
             texts.add(item.encrypted_content)
+            self.has_sealed |= is_sealed(item.encrypted_content or "")
         else:
             texts.add(item.call_id)
             self._content(item.output)

@@ -1,6 +1,7 @@
 """OpenAI's speech: `POST /v1/audio/speech`. The answer is sound, passed on as it comes.
 
-Billed by the character, which the request itself tells: the answer carries no usage record.
+Billed by the character, which the request itself tells, or by tokens: then the provider is asked
+for events, whose last one carries the usage record (`speech_events`).
 """
 
 from collections.abc import Mapping
@@ -8,12 +9,14 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
-from signalbox_ledger.records import Usage
 from signalbox_proxy.model_request import ModelRequest, SurfaceName, Units
 from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader
-from signalbox_proxy.surfaces.fields import Field, FieldTable, Part, no_bound
+from signalbox_proxy.surfaces.decoding import encode_body
+from signalbox_proxy.surfaces.fields import Field, FieldTable, Part
 from signalbox_proxy.surfaces.openai_shape import OpenAIShape, unit_request
+from signalbox_proxy.surfaces.speech_events import SpeechEventReader
 from signalbox_proxy.surfaces.texts import Texts
+from signalbox_proxy.unit_pricing import chosen_price
 from signalbox_snapshot.snapshot import Lane
 
 MAX_CHARACTERS: Final = 4096
@@ -36,7 +39,7 @@ TABLE: Final = FieldTable(
         "input": Field(
             "priced",
             Annotated[str, Meta(min_length=1, max_length=MAX_CHARACTERS)],
-            "by its characters, which are Unicode code points",
+            "by its characters, which are Unicode code points, or by UTF-8 bytes where tokens are",
         ),
         "voice": Field("neutral", Voice, "every voice costs the same"),
         "response_format": Field("neutral", Form, "every form costs the same"),
@@ -44,10 +47,12 @@ TABLE: Final = FieldTable(
             "neutral", Annotated[float, Meta(ge=0.25, le=4)], "characters count, not seconds"
         ),
         "stream_format": Field(
-            "governed", Literal["audio", "sse"], "audio only; it streams as it is"
+            "governed", Literal["audio", "sse"], "sse only where the lane bills tokens"
         ),
         "instructions": Field(
-            "refused", None, "they are billed by tokens, by models that bill their sound so too"
+            "priced",
+            Annotated[str, Meta(max_length=MAX_CHARACTERS)],
+            "by UTF-8 bytes, only where the lane bills tokens",
         ),
     },
     ("model", "input", "voice"),
@@ -68,7 +73,6 @@ class SoundReader:
     def end(self) -> bytes:
         """The sound is whole: HTTP tells where it ends."""
         self.facts.finish = "stop"
-        self.facts.usage = Usage()
         self.facts.ended = self.facts.complete = True
         return b""
 
@@ -83,12 +87,14 @@ class SpeechSurface(OpenAIShape):
     def parse(self, body: dict[str, Any], headers: Mapping[str, str]) -> ModelRequest:
         """Understand a decoded body."""
         asked = TABLE.read(body)
-        if asked.stream_format == "sse":
-            raise no_bound("stream_format", "events of sound are billed by tokens")
         texts = Texts()
         texts.add(asked.input)
+        texts.add(asked.instructions)
         texts.messages = 1
-        units = Units("characters", len(asked.input), True, "input")
+        for_tokens = "instructions" if asked.instructions else ""
+        if asked.stream_format == "sse":
+            for_tokens = "stream_format"
+        units = Units("characters", len(asked.input), True, "input", for_tokens=for_tokens)
         return unit_request(
             asked, body, texts, units, surface="speech", stream=True, needs=frozenset({"speech"})
         )
@@ -98,7 +104,16 @@ class SpeechSurface(OpenAIShape):
     ) -> dict[str, str]:
         """All headers of the upstream call: it asks for sound."""
         headers = super().upstream_headers(client, lane, credential)
-        return headers | {"accept": "audio/*, application/octet-stream, application/json"}
+        return headers | {
+            "accept": "audio/*, text/event-stream, application/octet-stream, application/json"
+        }
+
+    def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
+        """The body for one lane: what is billed by tokens comes as events, which tell them."""
+        body = {**request.body, "model": lane.upstream_model}
+        if request.units is not None and chosen_price(request.units, lane) is None:
+            body["stream_format"] = "sse"
+        return encode_body(body)
 
     def read_answer(self, request: ModelRequest, body: bytes) -> AnswerFacts:
         """Read sound that came whole."""
@@ -110,6 +125,10 @@ class SpeechSurface(OpenAIShape):
     def stream_reader(self, request: ModelRequest) -> StreamReader:
         """A reader of sound."""
         return SoundReader()
+
+    def event_reader(self, request: ModelRequest) -> StreamReader:
+        """A reader of sound that comes as events."""
+        return SpeechEventReader(as_events=request.body.get("stream_format") == "sse")
 
 
 SPEECH = SpeechSurface()
