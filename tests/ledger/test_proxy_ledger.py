@@ -132,6 +132,11 @@ async def test_a_lowered_limit_acts_at_once_and_the_excess_returns(authority, op
     for number in range(20):
         held = await hold(ledger, claim(1000))
         ledger.record(run_of(ledger, f"r{number}", ledger.settle(held, [500])))
+
+    async def all_is_told() -> bool:
+        return (await figures(authority)).settled == 10_000
+
+    await until(all_is_told)
     await ledger.configure(2, [budget(limit=9_000)])
     shortage = await refusal(ledger, claim(1000))
     assert (shortage.reason, shortage.limit, shortage.remaining) == ("exhausted", 9000, 0)
@@ -140,7 +145,6 @@ async def test_a_lowered_limit_acts_at_once_and_the_excess_returns(authority, op
         return (await figures(authority)).held == 0
 
     await until(excess_is_back)
-    assert (await figures(authority)).settled == 10_000
     await ledger.configure(3, [budget(limit=12_000)])
     await hold(ledger, claim(2000))
 
