@@ -31,6 +31,9 @@ class ConditionType(StrEnum):
     """The budget has nothing left in the current window; with `per`, one of its accounts."""
     DEGRADED = "Degraded"
     """Of the fleet: something keeps it from running what is written, and somebody should look."""
+    ROTATING = "Rotating"
+    """Of the fleet: a signing key, authority or token is being changed; since when, and for whom
+    the change waits."""
 
 
 class ConditionStatus(StrEnum):
@@ -80,6 +83,12 @@ class Reason(StrEnum):
     """No proxy is ready."""
     LEDGER_UNREACHABLE = "LedgerUnreachable"
     """No proxy tells how budgets stand: their numbers are old."""
+    SECRETS_UNUSABLE = "SecretsUnusable"
+    """A Secret of the release cannot be read, written or understood; the message names it."""
+    WAITS_FOR_PROXIES = "WaitsForProxies"
+    """The next step of a change would lock out those who have not followed yet."""
+    NOTHING_CHANGES = "NothingChanges"
+    """Every proxy goes by the keys, authority and tokens that are in use."""
     ALL_WELL = "AllWell"
     """Every ready proxy runs what is written."""
     NOT_ACCEPTED = "NotAccepted"
@@ -152,10 +161,16 @@ REASONS: Final[Mapping[ConditionType, Mapping[ConditionStatus, frozenset[Reason]
                 Reason.NOT_RELEASED,
                 Reason.NO_PROXY,
                 Reason.LEDGER_UNREACHABLE,
+                Reason.SECRETS_UNUSABLE,
             }
         ),
         _FALSE: frozenset({Reason.ALL_WELL, Reason.PENDING}),
         _UNKNOWN: frozenset({Reason.PENDING}),
+    },
+    ConditionType.ROTATING: {
+        _TRUE: frozenset({Reason.WAITS_FOR_PROXIES}),
+        _FALSE: frozenset({Reason.NOTHING_CHANGES}),
+        _UNKNOWN: frozenset({Reason.PENDING, Reason.SECRETS_UNUSABLE}),
     },
 }
 
@@ -166,7 +181,7 @@ CONDITIONS_OF: Final[Mapping[str, tuple[ConditionType, ...]]] = {
     "Budget": (*_ALWAYS, ConditionType.EXHAUSTED),
     "DataAsset": _ALWAYS,
     "Domain": _ALWAYS,
-    "Fleet": (ConditionType.PROGRAMMED, ConditionType.DEGRADED),
+    "Fleet": (ConditionType.PROGRAMMED, ConditionType.DEGRADED, ConditionType.ROTATING),
     "Model": _ALWAYS,
     "RoutePolicy": (*_ALWAYS, ConditionType.CONFLICTED),
 }
@@ -184,7 +199,8 @@ class Condition(StatusPart):
     """One aspect of the object's state, as metav1.Condition."""
 
     type: Annotated[ConditionType, _camel_case(316)]
-    """What the condition is about: Accepted, Programmed, Conflicted, Exhausted or Degraded."""
+    """What the condition is about: Accepted, Programmed, Conflicted, Exhausted, Degraded or
+    Rotating."""
     status: ConditionStatus
     """True, False or Unknown."""
     reason: Annotated[Reason, _camel_case(1024)]

@@ -168,6 +168,7 @@ _FLEET = (
         ".status.conditions[?(@.type=='Degraded')].reason",
         description="Why it is degraded or not.",
     ),
+    _condition("Rotating", wide=True),
     Column("Version", ".status.version", wide=True, description="SHA-256 of the snapshot."),
     _AGE,
 )

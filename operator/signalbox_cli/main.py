@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "runs": ("signalbox_cli.runs", "List runs, or show one whole."),
     "history": ("signalbox_cli.history", "List releases and what each changed."),
     "rollback": ("signalbox_cli.rollback", "Go back to an earlier release for a while."),
+    "rotate": ("signalbox_cli.rotate", "Change a cluster's keys, authority or tokens."),
     "report": ("signalbox_cli.report", "Answer questions from the ledger."),
     "reconcile": ("signalbox_cli.reconcile", "Compare a provider's bill with the ledger."),
     "prices": ("signalbox_cli.prices", "Take public prices into Models; compare."),

@@ -1,10 +1,10 @@
-"""Where `history` and `rollback` find releases: the state folder of an `up`, or a cluster.
+"""Where `history`, `rollback` and `rotate` find a fleet: the state folder of an `up`, or a cluster.
 
 Both keep the same head; a request to go back is a file beside it, or an annotation of the Fleet.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -70,7 +70,7 @@ class ClusterReleases:
 
     def ask(self, request: str) -> None:
         """See Releases."""
-        _of_cluster(self._ask(request))
+        self.annotate({ANNOTATION: request})
 
     async def _head(self) -> Head:
         async with connected() as api:
@@ -80,10 +80,16 @@ class ClusterReleases:
             raise Failure(f"fleet {fleet} in {self.namespace} has released nothing yet")
         return head
 
-    async def _ask(self, request: str) -> None:
+    def annotate(self, annotations: Mapping[str, str]) -> str:
+        """Writes to the Fleet what is asked of its operator; the Fleet's name."""
+        return _of_cluster(self._annotate(annotations))
+
+    async def _annotate(self, annotations: Mapping[str, str]) -> str:
         async with connected() as api:
-            path = custom("fleets", self.namespace, await self._fleet(api))
-            await api.merge(path, {"metadata": {"annotations": {ANNOTATION: request}}})
+            fleet = await self._fleet(api)
+            body = {"metadata": {"annotations": dict(annotations)}}
+            await api.merge(custom("fleets", self.namespace, fleet), body)
+        return fleet
 
     async def _fleet(self, api: ClusterApi) -> str:
         """The fleet that is named, or the only one of the namespace."""

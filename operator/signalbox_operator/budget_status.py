@@ -99,7 +99,7 @@ def exhaustion(budget: wire.Budget | None, facts: AccountFacts | None) -> Verdic
         return ConditionStatus.UNKNOWN, Reason.NOT_REPORTED, "The ledger has not been heard yet."
     spent = _spent(budget, facts)
     overrun = _overrun(budget, facts)
-    if _nothing_left(facts):
+    if nothing_left(facts):
         reason = Reason.OVERRUN if facts.overrun else Reason.EXHAUSTED
         return _TRUE, reason, f"{overrun}{spent} {_what_next(facts)}"
     if facts.overrun:
@@ -116,7 +116,7 @@ def amount(value: int, unit: wire.Unit) -> str:
     return usd_text(value) if unit == "usd" else str(value)
 
 
-def _nothing_left(facts: AccountFacts) -> bool:
+def nothing_left(facts: AccountFacts) -> bool:
     """`remaining` is that of the account with the least: with `per`, one that is empty will do."""
     return facts.remaining <= 0 or facts.refused
 

@@ -26,6 +26,7 @@ from signalbox_operator.budget_status import Verdict
 from signalbox_operator.facts import FleetFacts
 from signalbox_operator.reporter import Report
 from signalbox_operator.status import programmed
+from signalbox_operator.trust import TrustTold
 
 _LINE = 512
 _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
@@ -37,15 +38,17 @@ def fleet_status(
     before: FleetStatus | None = None,
     *,
     unheard: str = "",
+    trust: TrustTold | None = None,
 ) -> FleetStatus:
     """The status of the fleet; `before` is what it was, for `lastTransitionTime`. `unheard` says
-    why the ledger was not heard for long."""
+    why the ledger was not heard for long; `trust` is None before the Secrets were looked at."""
     head, fleet = report.head, report.fleet
     current = [
         condition(kind, *verdict, generation=0, now=report.now)
         for kind, verdict in (
             (ConditionType.PROGRAMMED, _programmed(report)),
-            (ConditionType.DEGRADED, degraded(report, unheard)),
+            (ConditionType.DEGRADED, degraded(report, unheard, trust)),
+            (ConditionType.ROTATING, rotating(trust)),
         )
     ]
     return FleetStatus(
@@ -60,7 +63,18 @@ def fleet_status(
     )
 
 
-def degraded(report: Report, unheard: str = "") -> Verdict:
+def rotating(trust: TrustTold | None) -> Verdict:
+    """Whether a key, an authority or tokens are being changed, and for whom that waits."""
+    if trust is None:
+        return _UNKNOWN, Reason.PENDING, "The Secrets were not looked at yet."
+    if trust.waiting:
+        return _TRUE, Reason.WAITS_FOR_PROXIES, _sentences(trust.waiting)
+    if trust.problems:
+        return _UNKNOWN, Reason.SECRETS_UNUSABLE, _sentences(trust.problems)
+    return _FALSE, Reason.NOTHING_CHANGES, "Every proxy goes by what is in use."
+
+
+def degraded(report: Report, unheard: str = "", trust: TrustTold | None = None) -> Verdict:
     """Whether somebody should look, and why; the first of several reasons."""
     head, fleet = report.head, report.fleet
     if report.problem:
@@ -74,6 +88,8 @@ def degraded(report: Report, unheard: str = "") -> Verdict:
         return _TRUE, Reason.NO_PROXY, f"None of {len(fleet.proxies)} proxies is ready."
     if unheard:
         return _TRUE, Reason.LEDGER_UNREACHABLE, f"Numbers of budgets are old: {unheard}"
+    if trust is not None and trust.problems:
+        return _TRUE, Reason.SECRETS_UNUSABLE, _sentences(trust.problems)
     if report.held:
         return _TRUE, Reason.HELD, " ".join(report.held[:MAX_HELD])
     if head.pin is not None:
@@ -81,6 +97,10 @@ def degraded(report: Report, unheard: str = "") -> Verdict:
     if status is not _TRUE:
         return _FALSE, Reason.PENDING, message
     return _FALSE, Reason.ALL_WELL, "Every ready proxy runs what is written."
+
+
+def _sentences(found: Sequence[str]) -> str:
+    return " ".join(f"{each[:1].upper()}{each[1:]}." for each in found)
 
 
 def _programmed(report: Report) -> Verdict:

@@ -7,14 +7,20 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from signalbox_operator.trust import TrustTold
+
 STUCK_S: Final = 120.0
 """A loop that gave no sign for longer hangs: as a pass begins, and while one compiles (`beat`)."""
 
 
-def health_application(beat_at: Callable[[], float], unready: Callable[[], str]) -> web.Application:
+def health_application(
+    beat_at: Callable[[], float],
+    unready: Callable[[], str],
+    trust: Callable[[], TrustTold | None] = lambda: None,
+) -> web.Application:
     """`/livez` (the loop passes), `/readyz` (it knows all it needs; otherwise what it lacks) and
     `/metrics`."""
-    registry = _metrics(beat_at, unready)
+    registry = _metrics(beat_at, unready, trust)
 
     async def live(request: web.Request) -> web.Response:
         del request
@@ -40,7 +46,11 @@ def health_application(beat_at: Callable[[], float], unready: Callable[[], str])
     return application
 
 
-def _metrics(beat_at: Callable[[], float], unready: Callable[[], str]) -> CollectorRegistry:
+def _metrics(
+    beat_at: Callable[[], float],
+    unready: Callable[[], str],
+    trust: Callable[[], TrustTold | None],
+) -> CollectorRegistry:
     """What Prometheus sees of an operator; looked at when it asks."""
     registry = CollectorRegistry()
     Gauge(
@@ -53,4 +63,14 @@ def _metrics(beat_at: Callable[[], float], unready: Callable[[], str]) -> Collec
         "Time since the loop gave its last sign.",
         registry=registry,
     ).set_function(lambda: time.monotonic() - beat_at())
+    Gauge(
+        "signalbox_operator_rotation_waits",
+        "1 where a change of keys, authorities or tokens waits for proxies to follow.",
+        registry=registry,
+    ).set_function(lambda: float(bool((told := trust()) and told.waiting)))
+    Gauge(
+        "signalbox_operator_secrets_unusable",
+        "1 where a Secret of the release cannot be read, written or understood.",
+        registry=registry,
+    ).set_function(lambda: float(bool((told := trust()) and told.problems)))
     return registry

@@ -8,7 +8,8 @@ before, for agents without what binds them would be worse than either. Agents th
 gone never come back: their keys may have leaked.
 
 Where one namespace lost most, the hold is of that namespace alone, so that no tenant holds up what
-others delete. All other changes go on taking effect.
+others delete. All other changes go on taking effect. What of a hold has to outlive the process is a
+value (`Remembered`); the held forms themselves are among those of the last release.
 """
 
 import hashlib
@@ -41,6 +42,19 @@ class Loss:
     forms: Mapping[ResourceKey, Resource]
     value: str
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A hold as another process goes on with it: see `_Hold` for its parts. `chain` has keys and
+    values in their order."""
+
+    where: str | None
+    salt: str
+    chain: tuple[tuple[ResourceKey, str], ...]
+    last: str
+    before: tuple[ResourceKey, ...] = ()
+    restored: tuple[ResourceKey, ...] = ()
 
 
 @dataclass(slots=True)
@@ -127,6 +141,40 @@ class LossGuard:
             self._lately.setdefault(key, (now, in_force[key]))
         return losses
 
+    def remembered(self) -> tuple[Remembered, ...]:
+        """Every hold there is."""
+        return tuple(
+            Remembered(
+                where=hold.where,
+                salt=hold.salt,
+                chain=tuple(hold.chain.items()),
+                last=hold.last,
+                before=tuple(sorted(hold.before)),
+                restored=tuple(sorted(hold.restored)),
+            )
+            for hold in self._holds
+        )
+
+    def resume(self, holds: Iterable[Remembered], in_force: Mapping[ResourceKey, Resource]) -> None:
+        """Goes on with the holds of a process before, unless there are any here; `in_force` are the
+        forms of the last release. What is still gone of them stays held, however little it is, and
+        values that people copied stay good."""
+        if self._holds:
+            return
+        others = frozenset(each.where for each in holds)
+        for each in holds:
+            self._holds.append(
+                _Hold(
+                    where=each.where,
+                    salt=each.salt,
+                    members=frozenset(k for k in in_force if self._within(each.where, k, others)),
+                    restored={key: in_force[key] for key in each.restored if key in in_force},
+                    before=frozenset(each.before),
+                    chain={key: value for key, value in each.chain if key in in_force},
+                    last=each.last,
+                )
+            )
+
     def _goes_on(self, hold: _Hold, gone: _Keys, confirmed: str) -> bool:
         """Takes a confirmation in; whether something is still neither confirmed nor back."""
         granted = hold.confirmed(confirmed)
@@ -176,11 +224,12 @@ class LossGuard:
         return _Hold(where, self.salt(), reach.union(restored), restored, before)
 
     def _reaches(self, where: str | None, key: ResourceKey) -> bool:
+        return self._within(where, key, frozenset(hold.where for hold in self._holds))
+
+    def _within(self, where: str | None, key: ResourceKey, others: frozenset[str | None]) -> bool:
         if key.kind in BINDING and key.namespace == self.platform:
             return True
-        if where is not None:
-            return key.namespace == where
-        return all(hold.where != key.namespace for hold in self._holds)
+        return key.namespace == where if where is not None else key.namespace not in others
 
     def _forms(
         self, hold: _Hold, in_force: Mapping[ResourceKey, Resource], gone: _Keys

@@ -20,6 +20,7 @@ from signalbox_operator.cluster.api import ApiError, ClusterApi, connected
 from signalbox_operator.cluster.canary import Canary
 from signalbox_operator.cluster.discovery import proxies_of
 from signalbox_operator.cluster.head_store import ClusterHeadStore
+from signalbox_operator.cluster.hold_store import ClusterHoldStore
 from signalbox_operator.cluster.lists import Lists
 from signalbox_operator.cluster.status_writer import StatusWriter
 from signalbox_operator.cluster.trust_keeper import FleetTrust
@@ -72,7 +73,11 @@ class Operator:
         self._lists = Lists(api, self._inventory, self._wake)
         self._watches = Watches(self._note, started=self._catch_signals)
         self._status = StatusWriter(
-            api, namespace=settings.namespace, fleet=settings.fleet, release=settings.release
+            api,
+            namespace=settings.namespace,
+            fleet=settings.fleet,
+            release=settings.release,
+            trust=lambda: self._trust.told,
         )
         self._trust = TrustTask(
             api, namespace=settings.namespace, release=settings.release, fleet=settings.fleet
@@ -132,6 +137,7 @@ class Operator:
             relist=self._lists.everything,
             fetch=store.fetch,
             simulate_url=self._settings.simulate_url,
+            holds=ClusterHoldStore(self._api, self._settings.namespace, self._settings.fleet),
             identity=lambda: self._identities.known,
         )
         return self._loop, fleet
@@ -169,6 +175,7 @@ class Operator:
             resources_of(self._inventory.known()),
             self._loop.in_force if self._loop is not None else {},
             platform_namespace=self._settings.namespace,
+            identity=self._identities.known,
         )
 
     def _parts(
@@ -263,7 +270,7 @@ class Operator:
             loop.add_signal_handler(number, self._stop.set)
 
     async def _listen(self) -> web.AppRunner:
-        application = health_application(self._beat_at, self._unready)
+        application = health_application(self._beat_at, self._unready, lambda: self._trust.told)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         await web.TCPSite(runner, self._settings.host, self._settings.metrics_port).start()

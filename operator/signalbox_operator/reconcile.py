@@ -23,6 +23,7 @@ from signalbox_operator.head import Head, HeadError, HeadMovedError
 from signalbox_operator.history import FIRST, Record, attributed
 from signalbox_operator.inventory import Inventory
 from signalbox_operator.losses import Loss, LossGuard
+from signalbox_operator.losses_kept import HoldStore, KeptHolds
 from signalbox_operator.lowering import lowered, lowest_schema
 from signalbox_operator.publish import Publisher
 from signalbox_operator.reporter import Report, Reporter
@@ -71,7 +72,8 @@ class _Compiled:
 @dataclass(slots=True)
 class Reconciler:
     """The loop of one operator. `relist` lists every kind anew; `beat` tells that it lives;
-    `identity` is what the cluster says of ServiceAccounts, None before it was asked."""
+    `identity` is what the cluster says of ServiceAccounts, None before it was asked; `holds` keeps
+    those of the loss guard."""
 
     inventory: Inventory
     publisher: Publisher
@@ -82,12 +84,14 @@ class Reconciler:
     relist: Callable[[], Awaitable[None]]
     fetch: Fetch
     simulate_url: str | None = None
+    holds: HoldStore | None = None
     identity: Callable[[], WorkloadIdentity | None] = WorkloadIdentity
     wishes: Wishes = field(default_factory=Wishes)
     in_force: dict[ResourceKey, Resource] = field(default_factory=dict)
     beat_at: float = field(default_factory=time.monotonic)
     passes: int = 0
     _guard: LossGuard = field(init=False)
+    _kept: KeptHolds = field(init=False)
     _targets: Targets = field(init=False)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _compiled: _Compiled | None = None
@@ -98,6 +102,7 @@ class Reconciler:
 
     def __post_init__(self) -> None:
         self._guard = LossGuard(self.fleet_name, self.platform_namespace)
+        self._kept = KeptHolds(self._guard, self.holds)
         self._targets = Targets(self.fetch)
 
     @property
@@ -162,6 +167,7 @@ class Reconciler:
         await self.relist()
         if head is not None:
             await self._remember(head)
+        await self._kept.begin(self.in_force)
         self.fleet.take(head)
         await self.fleet.look()
         self._compiled = None
@@ -188,6 +194,7 @@ class Reconciler:
         losses = self._guard.held(
             self.in_force, standing(known), self.wishes.confirmed_loss, time.monotonic()
         )
+        await self._kept.keep()
         objects = objects_to_compile(known, self.in_force, losses)
         work = asyncio.to_thread(self._compile_now, objects, identity, schema)
         compilation, version = await beating(work, self._beat)

@@ -1,13 +1,15 @@
 """What the status of every object should say, judged again where something changed.
 
-Pure but for what it remembers: the newest report and the newest facts of the ledger. What it judges
-goes into a `StatusPlan`, what is worth an Event comes back.
+Pure but for what it remembers: the newest report and the newest facts of the ledger. What it
+judges goes into a `StatusPlan`, what is worth an Event comes back. In slices, so that whoever calls
+can take up news in between; a budget that has just been exhausted comes before all that waits, and
+those of which only amounts moved are judged every MOVED_S, however often the ledger is heard.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -15,6 +17,7 @@ from signalbox_api import KINDS, Resource, ResourceKey
 from signalbox_api.budget import Budget
 from signalbox_api.fleet import FleetMember, FleetStatus
 from signalbox_api.status import Status
+from signalbox_operator.budget_status import nothing_left, used_percent
 from signalbox_operator.facts import AccountFacts
 from signalbox_operator.fleet_status import fleet_status
 from signalbox_operator.releases import ReleaseMemory
@@ -23,9 +26,17 @@ from signalbox_operator.status import Releases, Statuses
 from signalbox_operator.status import Report as Known
 from signalbox_operator.status_notes import About, Note, degraded, few_of_each, notes
 from signalbox_operator.status_plan import StatusPlan
+from signalbox_operator.trust import TrustTold
 
 SLICE: Final = 100
 """So many objects are judged in one go."""
+
+MOVED_S: Final = 2.0
+"""How often budgets are judged of which only small numbers moved; these are written every
+`status_plan.NUMBERS_S`."""
+
+
+Step = Literal["exhaustion", "step", "amounts"]
 
 
 class Judge:
@@ -40,16 +51,21 @@ class Judge:
         self._accounts: dict[str, AccountFacts] | None = None
         self._statuses: Statuses | None = None
         self._shown: dict[ResourceKey, tuple[str, Status]] = {}
+        self._first: dict[ResourceKey, None] = {}
         self._soon: dict[ResourceKey, None] = {}
         self._later: dict[ResourceKey, None] = {}
+        self._moved: dict[ResourceKey, None] = {}
+        self._moved_at: float | None = None
         self._fleet_shown: FleetStatus | None = None
         self._fleet_there: FleetStatus | None = None
         self._is_fleet_read = False
+        self.trust: TrustTold | None = None
+        """What was told last of keys, authorities and tokens."""
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to judge."""
-        return not self._soon and not self._later
+        return not self._first and not self._soon and not self._later
 
     @property
     def report(self) -> Report | None:
@@ -76,7 +92,7 @@ class Judge:
         self._plan.keep_only((*keys, self._fleet))
 
     def hear(self, accounts: Iterable[AccountFacts]) -> None:
-        """Takes up what the ledger says: budgets that moved are judged soon."""
+        """Takes up what the ledger says: budgets that moved are judged, the exhausted first."""
         before, self._accounts = self._accounts, {each.budget: each for each in accounts}
         known = before or {}
         moved = [
@@ -86,9 +102,17 @@ class Judge:
         ]
         if moved or before is None:
             self._statuses = None
-        if self._report is not None:
-            names = self._all_budgets() if before is None else map(_budget_key, moved)
-            self._soon |= dict.fromkeys(names)
+        if self._report is None:
+            return
+        if before is None:
+            self._soon |= dict.fromkeys(self._all_budgets())
+        for name in moved:
+            self._queue(step_of(known.get(name), self._accounts.get(name)))[_budget_key(name)] = (
+                None
+            )
+
+    def _queue(self, step: Step) -> dict[ResourceKey, None]:
+        return {"exhaustion": self._first, "step": self._soon, "amounts": self._moved}[step]
 
     def all_again(self) -> None:
         """Time passed: everything is judged again, in its turn."""
@@ -99,12 +123,12 @@ class Judge:
         """Judges up to SLICE objects, those that changed first; what is worth an Event."""
         found: list[Note] = []
         for _ in range(SLICE):
-            waiting = self._soon or self._later
+            waiting = self._first or self._soon or self._later
             if not waiting or self._report is None:
                 break
             key = next(iter(waiting))
-            del waiting[key]
-            self._later.pop(key, None)
+            for queue in (self._first, self._soon, self._later, self._moved):
+                queue.pop(key, None)
             found += self._judge(self._report, key, wall, now)
         return few_of_each(found, self._fleet, wall)
 
@@ -116,11 +140,18 @@ class Judge:
     def judge_fleet(
         self, members: Sequence[FleetMember], unheard: str, wall: datetime, now: float
     ) -> list[Note]:
-        """Judges the Fleet; nothing before its status was read."""
+        """Judges the Fleet, nothing before its status was read; and has those judged of which
+        amounts moved, where it is time."""
+        if self._moved_at is None or now - self._moved_at >= MOVED_S:
+            self._moved_at = now
+            self._later |= self._moved
+            self._moved.clear()
         if self._report is None or not self._is_fleet_read:
             return []
         before = self._fleet_shown
-        told = fleet_status(replace(self._report, now=wall), members, before, unheard=unheard)
+        told = fleet_status(
+            replace(self._report, now=wall), members, before, unheard=unheard, trust=self.trust
+        )
         self._fleet_shown = told
         there = None if self._fleet_there is None else document(self._fleet_there)
         self._plan.want(self._fleet, "", document(told), there, now)
@@ -152,6 +183,27 @@ class Judge:
     def _all_budgets(self) -> list[ResourceKey]:
         objects = self._report.objects if self._report is not None else {}
         return [key for key in objects if key.kind == "Budget"]
+
+
+def step_of(before: AccountFacts | None, now: AccountFacts | None) -> Step:
+    """What moved of a budget: whether it refuses, what is written at once, or amounts alone."""
+    if before is None or now is None:
+        return "exhaustion"
+    if nothing_left(before) != nothing_left(now):
+        return "exhaustion"
+    return "amounts" if _steps(before) == _steps(now) else "step"
+
+
+def _steps(facts: AccountFacts) -> tuple[object, ...]:
+    least, all_of_it = facts.limit - facts.remaining, facts.settled + facts.overrun
+    return (
+        facts.limit,
+        facts.window_start,
+        facts.overrun,
+        facts.exhausted_subjects,
+        used_percent(least, facts.limit),
+        used_percent(all_of_it, facts.limit),
+    )
 
 
 def document(status: Status) -> dict[str, Any]:

@@ -7,9 +7,10 @@ for conditions: numbers, which change all the time under traffic, never make a c
     urgency 0  Exhausted flips
     urgency 1  another condition flips, or names another reason or generation; a new object
     urgency 2  all else; numbers of a Budget at 1 % steps at once, otherwise every NUMBERS_S
+
+Of the same urgency namespaces take turns (`status_turns`).
 """
 
-import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from signalbox_api import ResourceKey
+from signalbox_operator.status_turns import Turns, Waiting
 
 RATE: Final = 20
 """Most writes in any second."""
@@ -77,6 +79,7 @@ class StatusPlan:
         self._entries: dict[ResourceKey, _Entry] = {}
         self._different: dict[ResourceKey, Urgency] = {}
         self._leaves = Leaves()
+        self._turns = Turns()
 
     def want(
         self,
@@ -113,17 +116,18 @@ class StatusPlan:
         """The writes to begin now, the most urgent first. Each has to be answered by `written`,
         `failed` or `gone`."""
         waiting = (
-            (urgency, entry.since, key)
+            Waiting(urgency, entry.since, key)
             for key, urgency in self._different.items()
             if _may_begin(entry := self._entries[key], urgency, now)
         )
         found: list[Write] = []
-        for urgency, _, key in heapq.nsmallest(RATE, waiting):
-            if not self._leaves.take(now, kept=KEPT if urgency is Urgency.NUMBERS else 0):
+        for urgency, _, key in self._turns.order(waiting, RATE):
+            if not self._leaves.take(now, kept=KEPT if urgency == Urgency.NUMBERS else 0):
                 break
+            self._turns.took(key.namespace)
             entry = self._entries[key]
             entry.under_way = True
-            found.append(Write(key, entry.uid, entry.wanted, entry.there, urgency))
+            found.append(Write(key, entry.uid, entry.wanted, entry.there, Urgency(urgency)))
         return found
 
     def next_at(self, now: float) -> float | None:

@@ -17,7 +17,24 @@ from typing import Final, Literal
 RINGS: Final = ("signer", "control", "tokens")
 """What signs snapshots; what signs the control ports' certificates; what opens those ports."""
 
+_REQUEST: Final = "signalbox.dev/rotate-"
+
 Step = Literal["make", "publish", "add", "switch", "remove"]
+
+
+def request_annotation(ring: str) -> str:
+    """The annotation of a Fleet that asks for a change of a ring, by any text that was not there
+    before."""
+    return f"{_REQUEST}{ring}"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustTold:
+    """What the Fleet's status tells of the rings: for whom a change waits, a sentence for each that
+    is under way, and what people have to mend. Names only."""
+
+    waiting: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from signalbox_api import Resource, ResourceKey
 from signalbox_operator.compiler.compilation import compile_objects
+from signalbox_operator.compiler.workloads import WorkloadIdentity
 
 MAX_OBJECTS = 2_000
 """With more, compiling takes longer than a warning is worth; status tells it a second later."""
@@ -15,12 +16,19 @@ def warnings_for(
     previous: Mapping[ResourceKey, Resource],
     *,
     platform_namespace: str,
+    identity: WorkloadIdentity | None,
 ) -> list[str]:
-    """One sentence for each thing that keeps the object from acting as written among the others."""
-    if len(known) > MAX_OBJECTS:
+    """One sentence for each thing that keeps the object from acting as written among the others.
+
+    `identity` is what the cluster said last of its ServiceAccounts, None before it was asked: then
+    nothing can be said.
+    """
+    if identity is None or len(known) > MAX_OBJECTS:
         return []
     objects = [*(each for key, each in known.items() if key != resource.key), resource]
-    compilation = compile_objects(objects, platform_namespace=platform_namespace, previous=previous)
+    compilation = compile_objects(
+        objects, platform_namespace=platform_namespace, previous=previous, identity=identity
+    )
     return [
         finding.text
         for finding in compilation.findings

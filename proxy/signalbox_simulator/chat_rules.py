@@ -91,6 +91,7 @@ def _check_pairs(request: ChatRequest) -> None:
 def _check_tools(request: ChatRequest, model: ModelSheet) -> None:
     if (request.tools or request.functions) and "tools" not in model.capabilities:
         raise invalid("This model does not support tools.", "tools", "invalid_value")
+    _check_thinking_with_tools(request, model)
     if request.tools is None:
         for name in ("tool_choice", "parallel_tool_calls"):
             if getattr(request, name) is not None:
@@ -101,6 +102,17 @@ def _check_tools(request: ChatRequest, model: ModelSheet) -> None:
         if isinstance(tool, FunctionTool):
             _check_parameters(tool, f"tools[{index}].function.parameters")
     _check_choice(request)
+
+
+def _check_thinking_with_tools(request: ChatRequest, model: ModelSheet) -> None:
+    """Newer models think while they call functions at the responses path alone."""
+    effort = request.reasoning_effort or model.default_effort
+    if request.tools and model.chat_tools_need_no_effort and effort != "none":
+        raise invalid(
+            f"Function tools with reasoning_effort are not supported for {request.model} in "
+            "/v1/chat/completions. Use /v1/responses, or 'none'.",
+            "reasoning_effort",
+        )
 
 
 def _check_choice(request: ChatRequest) -> None:

@@ -68,8 +68,11 @@ def find(path: str, query: Mapping[str, str], section: HostSheet) -> tuple[str, 
 
 
 def voice(section: HostSheet) -> Surface:
-    """Give the surface in whose shape a host speaks."""
-    return next((VOICES[name] for name in section.surfaces if name in VOICES), CHAT)
+    """Give the surface in whose shape a host speaks: that of the first surface it lists.
+
+    A self-hosted engine that reranks beside chatting still answers errors as OpenAI does.
+    """
+    return VOICES.get(section.surfaces[0], CHAT)
 
 
 def error(

@@ -143,6 +143,7 @@ class ModelSheet(Section):
     dimensions: int = Field(default=0, ge=0)
     reasoning_efforts: list[str] = []
     default_effort: str | None = None
+    chat_tools_need_no_effort: bool = False
     capabilities: list[Capability] = []
     refuses: dict[str, str | None] = {}
     fixed: dict[str, int] = {}

@@ -34,7 +34,7 @@ KNOWN = {
 
 def _metrics() -> set[str]:
     """Every name that a proxy or an operator can tell, as Prometheus stores it."""
-    operator = generate_latest(health._metrics(lambda: 0.0, lambda: ""))
+    operator = generate_latest(health._metrics(lambda: 0.0, lambda: "", lambda: None))
     metrics = Metrics()
     metrics.run_ended(surface="chat", outcome="answered", cost_nano=1, duration_us=1, overhead_us=1)
     metrics.attempt_ended("answered", "usage")

@@ -8,8 +8,10 @@ import msgspec
 import pytest
 import yaml
 
+from signalbox_api import Resource
 from signalbox_operator import admission
 from signalbox_operator.admission import AdmissionError
+from signalbox_operator.compiler.workloads import WorkloadIdentity
 from signalbox_operator.warnings_for import warnings_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,10 +146,46 @@ def test_what_an_object_names_is_warned_of_and_gone_when_it_is_there() -> None:
     there = admission.judge(admission.read(review(manifest("Domain", "shop", domain))))
     assert not isinstance(asked, tuple)
     assert not isinstance(there, tuple)
-    said = warnings_for(asked, {}, {}, platform_namespace="retail")
+    said = warned(asked)
     assert any("spec.domain" in sentence and "shop" in sentence for sentence in said)
-    found = warnings_for(asked, {there.key: there}, {}, platform_namespace="retail")
+    found = warned(asked, there)
     assert not any("shop" in sentence for sentence in found), found
+
+
+NOBODY = WorkloadIdentity()
+
+
+def warned(
+    asked: Resource, *known: Resource, identity: WorkloadIdentity | None = NOBODY
+) -> list[str]:
+    objects = {item.key: item for item in known}
+    return warnings_for(asked, objects, {}, platform_namespace="retail", identity=identity)
+
+
+def test_a_service_account_that_is_missing_is_warned_of_and_refuses_nothing() -> None:
+    spec = {"domain": "shop", "maxSensitivity": "internal"}
+    credentials = {"serviceAccounts": ["runner", "walker"]}
+    request = admission.read(review(manifest("Agent", "a", spec | {"credentials": credentials})))
+    asked = admission.judge(request)
+    assert not isinstance(asked, tuple)
+    identity = WorkloadIdentity(accounts={"retail/runner": "u-1", "other/walker": "u-2"})
+    shop = {"ownerTeam": "r", "focusAccount": "1", "defaultSensitivity": "internal"}
+    domain = admission.judge(admission.read(review(manifest("Domain", "shop", shop))))
+    assert not isinstance(domain, tuple)
+    said = [each for each in warned(asked, domain, identity=identity) if "ServiceAccount" in each]
+    assert len(said) == 1
+    assert "serviceAccounts[1]" in said[0]
+    assert "retail/walker" in said[0]
+    response = admission.answer(request, asked, said)["response"]
+    assert (response["allowed"], response["warnings"]) == (True, said)
+
+
+def test_before_the_cluster_told_of_its_service_accounts_nothing_is_said() -> None:
+    spec = {"domain": "shop", "maxSensitivity": "internal"}
+    asked = admission.judge(admission.read(review(manifest("Agent", "a", spec))))
+    assert not isinstance(asked, tuple)
+    assert warned(asked, identity=None) == []
+    assert warned(asked)
 
 
 def test_every_sample_and_the_quickstart_are_let_through() -> None:

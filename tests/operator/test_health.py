@@ -6,6 +6,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from signalbox_operator.health import STUCK_S, health_application
+from signalbox_operator.trust import TrustTold
 
 
 async def _get(path: str, *, beat_s: float = 0.0, lacks: str = "") -> tuple[int, str]:
@@ -38,3 +39,24 @@ async def test_prometheus_sees_whether_it_is_ready_and_when_it_last_passed(
     assert values["signalbox_operator_ready"] == ready
     assert float(values["signalbox_operator_pass_age_seconds"]) >= 1000
     assert lacks == "" or lacks not in text
+
+
+@pytest.mark.parametrize(
+    ("told", "waits", "unusable"),
+    [
+        (None, "0.0", "0.0"),
+        (TrustTold(), "0.0", "0.0"),
+        (TrustTold(waiting=("the new token (tokens) waits for proxy-0 to follow",)), "1.0", "0.0"),
+        (TrustTold(problems=("Secret signalbox-signer is malformed",)), "0.0", "1.0"),
+    ],
+    ids=["nobody looked", "all is well", "a proxy is late", "a Secret is malformed"],
+)
+async def test_prometheus_sees_a_change_of_keys_that_waits_and_secrets_that_nobody_can_use(
+    told: TrustTold | None, waits: str, unusable: str
+) -> None:
+    application = health_application(time.monotonic, lambda: "", lambda: told)
+    async with TestClient(TestServer(application)) as client:
+        text = await (await client.get("/metrics")).text()
+    values = dict(line.split(" ") for line in text.splitlines() if not line.startswith("#"))
+    assert values["signalbox_operator_rotation_waits"] == waits
+    assert values["signalbox_operator_secrets_unusable"] == unusable

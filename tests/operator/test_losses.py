@@ -1,10 +1,14 @@
 """Many objects gone at once stay in force until a person says that it is meant."""
 
+import zlib
 from collections.abc import Iterable
+
+import pytest
 
 from signalbox_api import Resource, ResourceKey
 from signalbox_api.load import read_object
-from signalbox_operator.losses import WINDOW_S, Loss, LossGuard
+from signalbox_operator.losses import FEWEST, WINDOW_S, Loss, LossGuard
+from signalbox_operator.losses_kept import read_holds, written_holds
 
 
 def form(kind: str, name: str, namespace: str = "ns") -> Resource:
@@ -241,3 +245,63 @@ def test_a_hold_cannot_be_made_to_grow() -> None:
     in_force = BOTH | {more.key: more}
     after = the_one(watching.held(in_force, without(gone, BOTH), "", 1.0))
     assert (after.value, set(after.forms)) == (loss.value, set(gone))
+
+
+def restarted(before: LossGuard, in_force: Forms) -> LossGuard:
+    """The guard of an operator that starts after this one was killed."""
+    after = guard()
+    after.resume(read_holds(written_holds(before.remembered())), in_force)
+    return after
+
+
+def test_a_held_loss_is_held_by_the_next_operator_though_almost_everything_came_back() -> None:
+    before = guard()
+    before.held(ALL, without(first(8)), "", 0.0)
+    last = first(1)
+    assert keys(before.held(ALL, without(last), "", 1.0)) == set(last)
+    after = restarted(before, ALL)
+    assert keys(after.held(ALL, without(last), "", 0.0)) == set(last)
+    assert guard().held(ALL, without(last), "", 0.0) == ()
+
+
+def test_the_last_step_of_a_loss_in_small_steps_is_held_by_the_next_operator() -> None:
+    before, rest = guard(), DOMAINS
+    for _ in range(3):
+        fewer = without(first(2, rest), rest)
+        losses = before.held(rest, fewer, "", 0.0)
+        rest = rest if losses else fewer
+    held = keys(losses)
+    assert held
+    assert len(held) < FEWEST
+    assert keys(restarted(before, rest).held(rest, fewer, "", 0.0)) == held
+
+
+def test_a_value_that_a_person_copied_confirms_the_same_loss_after_a_restart() -> None:
+    before = guard()
+    loss = the_one(before.held(ALL, without(first(8)), "", 0.0))
+    after = restarted(before, ALL)
+    more = without(first(9))
+    grown = the_one(after.held(ALL, more, "", 0.0))
+    assert grown.value != loss.value
+    assert keys(after.held(ALL, more, loss.value, 1.0)) == set(first(9)[8:])
+
+
+def test_what_binds_the_held_is_held_by_the_next_operator_too() -> None:
+    before = guard()
+    gone = [*first(8), *first(3, BUDGETS)]
+    assert keys(before.held(ALL, without(gone), "", 0.0)) == set(gone)
+    assert keys(restarted(before, ALL).held(ALL, without(gone), "", 0.0)) == set(gone)
+
+
+def test_a_hold_that_ended_is_not_begun_again() -> None:
+    before = guard()
+    before.held(ALL, without(first(8)), "", 0.0)
+    before.held(ALL, ALL, "", 1.0)
+    assert before.remembered() == ()
+    assert restarted(before, ALL).held(ALL, without(first(1)), "", 0.0) == ()
+
+
+@pytest.mark.parametrize("data", [b"", b"?", zlib.compress(b"[{}]"), zlib.compress(b"5")])
+def test_a_memory_that_is_damaged_is_no_memory(data: bytes) -> None:
+    with pytest.raises(ValueError, match="damaged"):
+        read_holds(data)

@@ -183,6 +183,36 @@ def test_many_agents_gone_at_once_stay_until_it_is_confirmed(
         eventually(lambda: not held_of(platform))
 
 
+def test_what_is_left_of_a_loss_is_held_by_the_next_operator_and_confirmed_by_the_same_value(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """One agent that is gone is no loss of many: only who remembers the others holds it."""
+    names = [f"agent-{number}" for number in range(8)]
+    with OperatorProcess(platform, tmp_path) as operator:
+        platform.company(names)
+        everywhere(platform)
+        operator.kill()
+        for name in names[:5]:
+            platform.delete("Agent", name)
+        operator.start()
+        eventually(lambda: "agent-1" in held_of(platform))
+        for name in names[1:5]:
+            platform.agent(name)
+        held = eventually(
+            lambda: said if "agent-1" not in (said := held_of(platform)) and said else None
+        )
+        assert "agent-0" in held
+        operator.kill()
+        operator.start()
+        set_limit(platform, 50)
+        eventually(lambda: enforced(platform, 50))
+        assert agents_of(platform) == names
+        assert held_of(platform) == held
+        note(platform, CONFIRM, held.partition(f"{CONFIRM}=")[2].split()[0])
+        eventually(lambda: agents_of(platform) == names[1:])
+        eventually(lambda: not held_of(platform))
+
+
 def held_of(platform: Platform) -> str:
     held = platform.get("Fleet", platform.name).get("status", {}).get("held") or {}
     return " ".join(held.get("messages", []))

@@ -14,6 +14,7 @@ from support.operators import PROXY_OPTIONS, OperatorProcess, Platform, everywhe
 from support.snapshots import key_of
 
 LIMIT = "0.002"
+KINDS_OF_PEOPLE = "agents,budgets,dataassets,domains,models,routepolicies"
 
 
 @pytest.fixture
@@ -171,6 +172,48 @@ def test_annotations_of_people_stay_and_nothing_is_written_to_what_rests(
         spend_all(platform)
         eventually(lambda: is_exhausted(platform))
         assert platform.get("Agent", "assistant")["metadata"]["generation"] == 1
+
+
+def written(platform: Platform) -> dict[str, Any]:
+    """The version of every object, which each write moves."""
+    listed = json.loads(kubectl(platform, "get", KINDS_OF_PEOPLE, "-o", "json"))["items"]
+    return {
+        f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["resourceVersion"]
+        for each in listed
+        if each["metadata"]["name"] != "marker"
+    }
+
+
+def test_an_operator_that_starts_again_writes_nothing_where_nothing_changed(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """It has judged everything and heard the ledger by the time it has told of a newer budget."""
+    with OperatorProcess(platform, tmp_path) as operator:
+        platform.company()
+        everywhere(platform)
+        eventually(lambda: platform.condition("Budget", "all", "Exhausted").get("status"))
+        for kind, name in (("Agent", "assistant"), ("Budget", "all"), ("Model", "small")):
+            eventually(
+                lambda kind=kind, name=name: (
+                    platform.condition(kind, name, "Programmed").get("status") == "True"
+                )
+            )
+        degraded = ("Fleet", platform.name, "Degraded")
+        eventually(lambda: platform.condition(*degraded).get("reason") == "AllWell")
+        before, well_since = written(platform), platform.condition(*degraded)["lastTransitionTime"]
+        assert len(before) == 4
+        operator.kill()
+        operator.start()
+        eventually(operator.is_ready)
+        platform.apply("Domain", "marker", {"ownerTeam": "m", "focusAccount": "2"})
+        budget(platform, "marker", scope={"domain": "marker"})
+        eventually(lambda: platform.condition("Budget", "marker", "Exhausted").get("status"))
+        eventually(
+            lambda: platform.condition("Budget", "marker", "Programmed").get("status") == "True"
+        )
+        eventually(lambda: summary(platform) == "2/2")
+        assert written(platform) == before
+        assert platform.condition(*degraded)["lastTransitionTime"] == well_since
 
 
 def test_what_fails_closed_when_a_domain_goes_is_told_of_the_agents_that_it_owned(

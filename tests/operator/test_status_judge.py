@@ -11,9 +11,9 @@ from signalbox_operator.facts import AccountFacts, FleetFacts, ProxyFacts
 from signalbox_operator.head import Pin
 from signalbox_operator.inventory import Unreadable
 from signalbox_operator.reporter import Report
-from signalbox_operator.status_judge import Judge
+from signalbox_operator.status_judge import SLICE, Judge
 from signalbox_operator.status_notes import Note
-from signalbox_operator.status_plan import StatusPlan, Write
+from signalbox_operator.status_plan import NUMBERS_S, StatusPlan, Urgency, Write
 from support.statuses import NOW, account, running, sealed, told
 from support.written import budget, compiled, domain, fleet, written
 
@@ -211,3 +211,58 @@ def test_facts_of_budgets_that_nobody_wrote_harm_nobody() -> None:
     operator = Operator(company())
     strange = replace(account(), budget="nobody/knows")
     assert len(operator.settle(operator.report(), (account(), strange))) == 7
+
+
+def crowd(number: int = 300) -> list[Resource]:
+    return [
+        item.model_copy(
+            update={"metadata": item.metadata.model_copy(update={"uid": str(item.key)})}
+        )
+        for item in fleet(*(budget(f"b{each:03}") for each in range(number)))
+    ]
+
+
+def accounts_of(settled: int, *, of: int = 300, **exhausted: int) -> list[AccountFacts]:
+    """Every budget of the crowd has spent so much, those that are named so much more."""
+    return [
+        replace(account(settled=exhausted.get(name, settled)), budget=f"signalbox-system/{name}")
+        for name in (f"b{each:03}" for each in range(of))
+    ]
+
+
+def test_a_budget_that_has_just_been_exhausted_is_judged_before_all_that_moved_with_it() -> None:
+    operator = Operator(crowd())
+    operator.settle(operator.report(), accounts_of(0))
+    operator.judge.hear(accounts_of(1_000_000_000, b299=5_000_000_000))
+    operator.judge.judge_some(NOW, operator.now)
+    due = operator.plan.due(operator.now)
+    assert due[0].key.name == "b299"
+    assert due[0].urgency is Urgency.EXHAUSTED
+
+
+def test_what_was_heard_while_others_are_judged_comes_next_if_it_is_exhausted() -> None:
+    operator = Operator(crowd())
+    operator.settle(operator.report(), accounts_of(0))
+    operator.judge.hear(accounts_of(1_000_000_000))
+    operator.judge.judge_some(NOW, operator.now)
+    operator.judge.hear(accounts_of(1_000_000_000, b299=5_000_000_000))
+    operator.judge.judge_some(NOW, operator.now)
+    assert not operator.judge.is_done
+    assert operator.plan.due(operator.now)[0].key.name == "b299"
+
+
+def test_amounts_that_move_with_every_request_are_judged_from_time_to_time() -> None:
+    operator = Operator(crowd())
+    operator.settle(operator.report(), accounts_of(0))
+    judged = 0
+    for step in range(1, 41):
+        operator.judge.hear(accounts_of(1_000 * step))
+        operator.now += 0.1
+        operator.judge.judge_fleet((), "", NOW, operator.now)
+        while not operator.judge.is_done:
+            operator.judge.judge_some(NOW, operator.now)
+            judged += 1
+    slices = -(-300 // SLICE)
+    assert slices <= judged <= 3 * (slices + 1)
+    operator.now += NUMBERS_S
+    assert operator.plan.due(operator.now), "what moved is written in the end"

@@ -320,3 +320,62 @@ def test_an_older_watch_is_not_believed_and_somebody_elses_status_is_put_right(
     bench.now += after
     bench.want(budget(0), status(percent=1), status(percent=0))
     assert len(bench.step()) == writes
+
+
+def of_tenant(namespace: str, number: int) -> ResourceKey:
+    return ResourceKey("Budget", namespace, f"b{number:05}")
+
+
+def test_ten_thousand_surplus_objects_of_one_tenant_delay_nobody_else() -> None:
+    bench = Bench()
+    for number in range(10_000):
+        bench.want(of_tenant("crowd", number), status(accepted="False"), status())
+    bench.go_on(2)
+    others = [of_tenant(f"tenant-{number}", 0) for number in range(8)]
+    for key in others:
+        bench.want(key, status(accepted="False"), status())
+    asked_at = bench.now
+    bench.go_on(2.2)
+    assert all(bench.written(key)[0] <= asked_at + 1.2 for key in others)
+    crowd = [at for at, write in bench.writes if write.key.namespace == "crowd" and at > asked_at]
+    assert len(crowd) >= RATE
+
+
+def test_budgets_of_one_tenant_that_end_all_at_once_delay_no_other_one_that_ended() -> None:
+    bench = Bench()
+    for number in range(1_000):
+        bench.want(of_tenant("crowd", number), status(exhausted="True"), status())
+    bench.go_on(2)
+    other = of_tenant("tenant", 0)
+    bench.want(other, status(exhausted="True"), status())
+    asked_at = bench.now
+    bench.go_on(1.2)
+    assert bench.written(other)[0] <= asked_at + 1.0
+
+
+def test_tenants_with_as_much_to_write_get_as_much_of_it_written() -> None:
+    bench = Bench()
+    for number in range(200):
+        for namespace in ("one", "other"):
+            bench.want(of_tenant(namespace, number), status(accepted="False"), status())
+        bench.now += 0.001
+    bench.go_on(5)
+    count = {
+        name: sum(w.key.namespace == name for _, w in bench.writes) for name in ("one", "other")
+    }
+    assert abs(count["one"] - count["other"]) <= 1
+    assert sum(count.values()) >= 4 * RATE
+
+
+def test_who_asked_for_nothing_for_long_has_saved_nothing_up() -> None:
+    bench = Bench()
+    bench.want(of_tenant("late", 0), status(accepted="False"), status())
+    for number in range(400):
+        bench.want(of_tenant("steady", number), status(accepted="False"), status())
+    bench.go_on(10)
+    for number in range(1, 200):
+        bench.want(of_tenant("late", number), status(accepted="False"), status())
+    asked_at = bench.now
+    bench.go_on(5)
+    steady = sum(w.key.namespace == "steady" for at, w in bench.writes if at >= asked_at)
+    assert steady >= 2 * RATE

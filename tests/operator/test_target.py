@@ -61,7 +61,9 @@ async def test_a_pin_that_holds_outlives_the_content_that_it_was_made_of() -> No
 
 
 @pytest.mark.parametrize(
-    "asked", ["no request", REQUEST.replace(":1,", ":2,")], ids=["no JSON", "of a release that is not kept"]
+    "asked",
+    ["no request", REQUEST.replace(":1,", ":2,")],
+    ids=["no JSON", "of a release that is not kept"],
 )
 async def test_a_request_that_fails_leaves_the_pin_before(asked: str) -> None:
     held = Pin(generation=1, until=UNTIL, by="ada", request=REQUEST)

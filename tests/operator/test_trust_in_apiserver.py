@@ -2,8 +2,11 @@
 them, proxies take them up, keys are changed under traffic, workloads come in by their tokens."""
 
 import base64
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from support.cluster_client import api_of
 from support.fleet import Fleet, eventually
 from support.mounted_secrets import MountedSecret
 from support.operators import PROXY_OPTIONS, RELEASE, OperatorProcess, Platform
+from support.running import child_environment
 from support.snapshots import key_of
 
 MOUNTED = {
@@ -36,6 +40,8 @@ class Kubelet(threading.Thread):
         self._server, self._namespace = server, namespace
         self._versions: dict[str, str] = {}
         self._ended = threading.Event()
+        self.late = threading.Event()
+        """While it is set, no mount is renewed."""
         self.mounts = {
             name: MountedSecret(folder / f"mount-{name}", dict.fromkeys(keys, b""))
             for name, keys in MOUNTED.items()
@@ -54,7 +60,7 @@ class Kubelet(threading.Thread):
 
     def run(self) -> None:
         while not self._ended.wait(0.3):
-            for name, mount in self.mounts.items():
+            for name, mount in () if self.late.is_set() else self.mounts.items():
                 stored = self._server.admin.get("Secret", self._namespace, f"{RELEASE}-{name}")
                 version = stored["metadata"]["resourceVersion"]
                 if self._versions.get(name) != version:
@@ -77,14 +83,21 @@ def make_secrets(server: ApiServer, namespace: str) -> None:
         server.admin.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
 
 
+@dataclass
+class Cluster(Platform):
+    """A platform whose proxies read mounted Secrets."""
+
+    kubelet: Kubelet = field(kw_only=True)
+
+
 @pytest.fixture
-def platform(apiserver: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Platform]:
+def platform(apiserver: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Cluster]:
     make_secrets(apiserver, namespace)
     kubelet = Kubelet(apiserver, namespace, tmp_path)
     fleet = Fleet(tmp_path, proxies=2, options=(*PROXY_OPTIONS, *kubelet.flags()))
     with fleet:
         kubelet.start()
-        made = Platform(apiserver, namespace, fleet)
+        made = Cluster(apiserver, namespace, fleet, kubelet=kubelet)
         made.register(fleet.proxies)
         yield made
         kubelet.end()
@@ -110,8 +123,26 @@ def secret(platform: Platform, name: str) -> dict[str, bytes]:
     return data_of(platform.kube.get("Secret", platform.namespace, f"{RELEASE}-{name}"))
 
 
+def rotate(platform: Platform) -> str:
+    """`signalbox rotate` of everything; what it prints."""
+    command = [sys.executable, "-m", "signalbox_cli", "rotate", "signer", "control", "tokens"]
+    ran = subprocess.run(
+        [*command, "--platform-namespace", platform.namespace],
+        env=child_environment() | {"KUBECONFIG": str(platform.server.kubeconfig)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def rotating(platform: Platform) -> dict[str, Any]:
+    return platform.condition("Fleet", platform.name, "Rotating")
+
+
 def test_empty_secrets_become_a_fleet_whose_keys_change_while_it_serves(
-    platform: Platform, tmp_path: Path
+    platform: Cluster, tmp_path: Path
 ) -> None:
     platform.company()
     key = key_of(f"{platform.namespace}/assistant")
@@ -120,12 +151,22 @@ def test_empty_secrets_become_a_fleet_whose_keys_change_while_it_serves(
             eventually(lambda number=number: answers(platform, key, number), within_s=120)
         before = {name: secret(platform, name) for name in SECRETS}
         assert set(before["trust"]) == {"signing-keys.pem", "ca.crt"}
-        annotations = {
-            f"signalbox.dev/rotate-{ring}": "1" for ring in ("signer", "control", "tokens")
-        }
-        platform.kube.patch(
-            "Fleet", platform.namespace, platform.name, {"metadata": {"annotations": annotations}}
+        eventually(lambda: rotating(platform).get("reason") == "NothingChanges", within_s=60)
+        platform.kubelet.late.set()
+        assert f"describe fleet {platform.name} -n {platform.namespace}" in rotate(platform)
+        waiting = eventually(
+            lambda: found if (found := rotating(platform))["status"] == "True" else None,
+            within_s=60,
         )
+        assert waiting["reason"] == "WaitsForProxies"
+        for said in (
+            "(signer)",
+            "(control)",
+            "(tokens)",
+            *(p.name for p in platform.fleet.proxies),
+        ):
+            assert said in waiting["message"]
+        platform.kubelet.late.clear()
 
         def changed() -> bool:
             assert ask(platform, key), "a request failed while keys were changed"
@@ -140,6 +181,7 @@ def test_empty_secrets_become_a_fleet_whose_keys_change_while_it_serves(
             )
 
         eventually(changed, within_s=180)
+        eventually(lambda: rotating(platform).get("reason") == "NothingChanges", within_s=60)
         platform.agent("late")
         late = key_of(f"{platform.namespace}/late")
         for number in range(2):

@@ -63,13 +63,13 @@ def test_a_model_of_another_format_is_counted_here_and_that_is_said(
 def test_a_count_that_is_sent_is_a_request_to_who_limits_requests(market: Market) -> None:
     """The agent has one an hour. A count that nobody is asked for is none."""
     with anthropic.Anthropic(
-        base_url=market.url, api_key=market.key("counted"), max_retries=0
+        base_url=market.url, api_key=market.key("token-counter"), max_retries=0
     ) as client:
         for _ in range(2):
             assert "x-signalbox-counted-by" in counted(client, "gpt-5-mini")[1]
         _, headers = counted(client)
         seen = market.requests()
-        with pytest.raises(anthropic.RateLimitError, match="counted") as refused:
+        with pytest.raises(anthropic.RateLimitError, match="token-counter") as refused:
             counted(client)
         with pytest.raises(anthropic.RateLimitError):
             client.messages.create(model=CLAUDE, max_tokens=10, messages=ASK)

@@ -85,6 +85,7 @@ REFUSED_CHAT = [
         400,
         "tools[0].function.name",
     ),
+    ({"model": "gpt-5.4", "tools": [TOOL], "reasoning_effort": "low"}, 400, "reasoning_effort"),
     ({"tool_choice": "required"}, 400, "tool_choice"),
     ({"parallel_tool_calls": True}, 400, "parallel_tool_calls"),
     (

@@ -47,6 +47,9 @@ WRITERS = tuple(f"writer-{number}" for number in range(8))
 WRITER_USD = "0.02"
 """Agents with a budget of their own, which a few seconds of load use up."""
 
+HOURLY = ("counted", "token-counter")
+"""Agents with one request an hour, each for one test alone."""
+
 INSIDE_FIRST = {"candidates": ["llama", "gpt-5-mini"], "match": {"tasks": ["inside-first"]}}
 """The cheapest lane is in the EU, the next one is not."""
 
@@ -192,7 +195,7 @@ def people(company: Company) -> list[dict[str, Any]]:
         company.agent("narrow", "shop", shop),
         company.agent("thin", "shop", shop),
         company.agent("meek", "shop", shop, maxSensitivity="internal"),
-        company.agent("counted", "shop", shop),
+        *(company.agent(name, "shop", shop) for name in HOURLY),
         company.agent("teller", "bank", bank),
         company.agent("clerk", "bank", strict),
         company.agent("advisor", "bank", bank, defaults={"dataAssets": ["portfolios"]}),
@@ -211,12 +214,11 @@ def people(company: Company) -> list[dict[str, Any]]:
         company.budget("poor", "shop", {"usd": "0.000001"}, scope={"agent": "poor"}),
         company.budget("narrow", "shop", {"usd": "0.003"}, scope={"agent": "narrow"}),
         company.budget("thin", "shop", {"usd": "0.003"}, scope={"agent": "thin"}),
-        company.budget(
-            "counted",
-            "shop",
-            {"requests": 1},
-            scope={"agent": "counted"},
-            window={"every": "hour"},
+        *(
+            company.budget(
+                name, "shop", {"requests": 1}, scope={"agent": name}, window={"every": "hour"}
+            )
+            for name in HOURLY
         ),
     ]
 

@@ -20,6 +20,7 @@ from signalbox_operator.lowering import lowered
 from signalbox_operator.releases import ReleaseMemory
 from signalbox_operator.reporter import Report as Told
 from signalbox_operator.status import Report, with_status
+from signalbox_operator.trust import TrustTold
 from signalbox_snapshot import codec
 from signalbox_snapshot.envelope import seal
 from support.written import (
@@ -140,6 +141,12 @@ def everything_a_fleet_can_say() -> Iterator[Status]:
     ):
         yield fleet_status(report)
     yield fleet_status(ready, unheard="proxy-0: HTTP 503")
+    for trust in (
+        TrustTold(),
+        TrustTold(waiting=("the new token (tokens) waits for proxy-1 to follow",)),
+        TrustTold(problems=("Secret signalbox-signer is malformed",)),
+    ):
+        yield fleet_status(ready, trust=trust)
 
 
 def everything_withheld() -> Iterator[Resource]:

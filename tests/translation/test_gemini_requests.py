@@ -313,6 +313,14 @@ def test_a_budget_of_thinking_leaves_room_for_an_answer(
     assert body["generationConfig"]["thinkingConfig"]["thinkingBudget"] == budget
 
 
+@pytest.mark.parametrize("own", [None, "the schema's own"])
+def test_what_an_answer_is_for_is_told_in_its_schema(own: str | None) -> None:
+    schema = {"type": "object"} | ({} if own is None else {"description": own})
+    written = GEMINI.write(asking(HELLO, output=OutputSchema("bill", schema, "amounts in cents")))
+    sent = written["generationConfig"]["responseJsonSchema"]
+    assert sent["description"] == (own or "amounts in cents")
+
+
 OBSTACLES = [
     (LANE, {"reasoning": Reasoning("none")}, "reasoning_effort"),
     (

@@ -135,6 +135,34 @@ def test_a_thinking_budget_becomes_an_effort(
     assert written.get("reasoning_effort") == effort
 
 
+@pytest.mark.parametrize(
+    ("model", "provider", "effort", "is_told"),
+    [
+        ("gpt-5-mini", "openai", "high", True),
+        ("gpt-5.4", "openai", None, True),
+        ("gpt-5.4-mini", "openai", "none", True),
+        ("gpt-5.4-mini-2026-03-17", "openai", "low", False),
+        ("gpt-5.4", "azure", "low", False),
+        ("gpt-5.4", "openrouter", "low", True),
+        ("gpt-5.5", "openai", None, False),
+        ("gpt-5.6-terra", "openai", "none", True),
+        ("gpt-5.10", "openai", None, False),
+    ],
+)
+def test_newer_models_think_or_call_tools(
+    model: str, provider: str, effort: Any, is_told: bool
+) -> None:
+    """What OpenAI refuses at this path is known before anything is sent; without tools it is not
+    refused."""
+    one = lane(upstream_model=model, provider=provider)
+    thinking = Conversation((), HELLO, reasoning=Reasoning(effort=effort))
+    calling = msgspec.structs.replace(thinking, tools=(Tool("add", "", {}),))
+    assert OPENAI.model_obstacle(OPENAI.write(thinking), one) is None
+    obstacle = OPENAI.model_obstacle(OPENAI.write(calling), one)
+    assert (obstacle is None) == is_told
+    assert obstacle is None or obstacle.field == "reasoning_effort"
+
+
 OPEN = {"type": "object", "properties": {"a": {}}, "required": ["a"]}
 OPTIONAL = {"type": "object", "properties": {"a": {}}, "additionalProperties": False}
 CLOSED = {**OPTIONAL, "required": ["a"]}

@@ -141,6 +141,7 @@ def test_settings_are_read() -> None:
         (body(top_logprobs=2), "top_logprobs"),
         (body(truncation="auto"), "truncation"),
         (body(text={"verbosity": "low"}), "text.verbosity"),
+        (body(reasoning={"context": "all_turns"}), "reasoning.context"),
         (body(tools=[{"type": "custom", "name": "sql"}]), "tools[0]"),
         (body(tool_choice="required"), "tool_choice"),
         (body(tools=[ADD], tool_choice={"type": "allowed_tools"}), "tool_choice"),

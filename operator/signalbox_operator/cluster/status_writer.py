@@ -1,8 +1,9 @@
 """Status and Events in a cluster: what the loop reports and the ledger says, to the API server.
 
-`report` takes note and returns. Four tasks do the rest: one follows the ledger and judges what each
-status should say (`status_judge`), one writes what the plan hands out (`status_plan`), one tells
-Events, one looks for proxies that are gone.
+`report` takes note and returns. Five tasks do the rest: one follows the ledger, one judges what
+each status should say (`status_judge`), one writes what the plan hands out (`status_plan`), one
+tells Events, one looks for proxies that are gone. None waits for another: what the ledger says is
+taken up while thousands of objects are being judged.
 """
 
 import asyncio
@@ -27,12 +28,16 @@ from signalbox_operator.ledger_port import LedgerPort, LedgerUnreachableError
 from signalbox_operator.reporter import Report
 from signalbox_operator.status_judge import Judge
 from signalbox_operator.status_plan import StatusPlan, Write
+from signalbox_operator.trust import TrustTold
 
 ACCOUNTS_S: Final = 0.5
 """How often the ledger is asked."""
 
 UNHEARD_S: Final = 30.0
 """After so long without an answer the Fleet says that numbers are old."""
+
+LOOK_S: Final = 0.5
+"""How often the Fleet is judged where nothing wakes the judge."""
 
 ALL_AGAIN_S: Final = 60.0
 """How often every object is judged again: keys expire, models are retired."""
@@ -52,8 +57,10 @@ class StatusWriter:
         namespace: str,
         fleet: str,
         release: str,
+        trust: Callable[[], TrustTold | None] = lambda: None,
     ) -> None:
         self._api = api
+        self._trust = trust
         self._plan = StatusPlan()
         self._fleet = ResourceKey(FLEET.name, namespace, fleet)
         self._judge = Judge(self._plan, self._fleet)
@@ -78,23 +85,25 @@ class StatusWriter:
         """Follows, judges, writes and tells until cancelled; `control` is how proxies are called
         at the moment."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_judging(control))
+            tasks.create_task(self._keep_hearing(control))
+            tasks.create_task(self._keep_judging())
             tasks.create_task(self._keep_writing())
             tasks.create_task(self._events.run())
             tasks.create_task(self._lost.run(control))
 
-    async def _keep_judging(self, control: Callable[[], ControlPort]) -> None:
-        asked_at = 0.0
+    async def _keep_hearing(self, control: Callable[[], ControlPort]) -> None:
+        while True:
+            again_at = time.monotonic() + ACCOUNTS_S
+            await self._hear(control())
+            self._woken.set()
+            await asyncio.sleep(max(0.01, again_at - time.monotonic()))
+
+    async def _keep_judging(self) -> None:
         while True:
             self._woken.clear()
-            if time.monotonic() - asked_at >= ACCOUNTS_S:
-                asked_at = time.monotonic()
-                await self._hear(control())
             await self._read_fleet()
             await self._judge_all()
-            if not self._woken.is_set():
-                rest = asked_at + ACCOUNTS_S - time.monotonic()
-                await _wait(self._woken, max(0.01, rest))
+            await _wait(self._woken, LOOK_S)
 
     async def _judge_all(self) -> None:
         now = time.monotonic()
@@ -103,6 +112,7 @@ class StatusWriter:
             self._judge.all_again()
         unheard = self._unheard if now - self._heard_at >= UNHEARD_S else ""
         members = self._lost.members
+        self._judge.trust = self._trust()
         self._events.offer(self._judge.judge_fleet(members, unheard, _wall(), now))
         self._planned.set()
         while not self._judge.is_done:

@@ -222,4 +222,4 @@ def _sentence(kind: RingKind, waits: Waits) -> str:
     if not waits.proxies:
         return f"the new {what} waits until it is known which proxies there are"
     named = ", ".join(waits.proxies[:5]) + (", …" if len(waits.proxies) > 5 else "")
-    return f"the new {what} waits for {named} to follow"
+    return f"the new {what} ({kind.name}) waits for {named} to follow"

@@ -67,7 +67,8 @@ class Watches:
         await kopf.run_tasks(tasks, ignored=others)
 
     def _observe(self, kind: str, plural: str) -> None:
-        def note(event: kopf.RawEvent, **_: Any) -> None:
+        # A coroutine: kopf would call a plain function in a thread, for every event anew.
+        async def note(event: kopf.RawEvent, **_: Any) -> None:
             self._sink(kind, event["type"], dict(event["object"]))
 
         kopf.on.event(GROUP, VERSION, plural, registry=self._registry, id=f"note-{plural}")(note)

@@ -136,6 +136,4 @@ def _output_schema(output: neutral.OutputSchema) -> dict[str, Any]:
     schema = without_idle_bounds(output.schema)
     if unheld := find_unheld(schema):
         raise Untranslatable(f"{field}.json_schema.schema", unheld)
-    if output.description and "description" not in schema:
-        return {**schema, "description": output.description}
-    return schema
+    return output.with_description(schema)

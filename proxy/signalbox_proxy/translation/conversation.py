@@ -117,6 +117,12 @@ class OutputSchema(msgspec.Struct, frozen=True):
     description: str = ""
     strict: bool = False
 
+    def with_description(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """`schema` with the description in it, for formats that have no other place for one."""
+        if self.description and "description" not in schema:
+            return {**schema, "description": self.description}
+        return schema
+
 
 class Reasoning(msgspec.Struct, frozen=True):
     """How much the model may think: an effort, or tokens; the other is None.

@@ -111,7 +111,7 @@ def _output(conversation: Conversation) -> dict[str, Any]:
     written: dict[str, Any] = {"responseMimeType": "application/json"}
     if output.schema is not None:
         schema = schema_for(output.schema, _OUTPUT_SCHEMA, strict=output.strict)
-        written["responseJsonSchema"] = schema
+        written["responseJsonSchema"] = output.with_description(schema)
     return written
 
 

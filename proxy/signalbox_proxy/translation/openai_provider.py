@@ -4,13 +4,14 @@ Written is what every server of this format takes. What only some take is not: t
 that they do not know with an error.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from signalbox_proxy.surfaces import governed
 from signalbox_proxy.surfaces.decoding import encode_body
 from signalbox_proxy.translation.answer import Answer
-from signalbox_proxy.translation.contract import EventReader, ProviderFormat, Untranslatable
+from signalbox_proxy.translation.contract import EventReader, Untranslatable
 from signalbox_proxy.translation.conversation import (
     Conversation,
     Effort,
@@ -33,6 +34,10 @@ LOW_BUDGET: Final = 4_096
 MEDIUM_BUDGET: Final = 16_384
 """Thinking budgets up to these are low and medium effort, larger ones are high."""
 
+_OPENAI: Final = ("openai", "azure")
+_THINKS_OR_CALLS: Final = re.compile(r"^gpt-5\.([4-9]|[1-9]\d)(?=$|-)")
+_THINKS_UNASKED: Final = 5
+"""The minor version of GPT-5 from which on no effort is one."""
 
 _WORDING: Final = Wording(
     json=frozenset({"parameters", "schema"}),
@@ -86,6 +91,21 @@ class OpenaiProvider:
             body["stream"] = True
         governed.write_openai_lane(body, lane, output_limit=output_limit, stream=stream)
         return encode_body(body)
+
+    def model_obstacle(self, written: dict[str, Any], lane: Lane) -> Untranslatable | None:
+        """What the lane's model cannot be told: see `contract.ModelDependent`.
+
+        OpenAI's models from GPT-5.4 on think or call functions at this path, not both; from
+        GPT-5.5 on they think unless told not to.
+        """
+        model = _THINKS_OR_CALLS.search(lane.upstream_model)
+        if model is None or "tools" not in written or lane.provider not in _OPENAI:
+            return None
+        effort = written.get("reasoning_effort")
+        if effort == "none" or (effort is None and int(model[1]) < _THINKS_UNASKED):
+            return None
+        why = f"{lane.upstream_model} takes no tools at /chat/completions unless it is none"
+        return Untranslatable("reasoning_effort", why)
 
     def path(self, lane: Lane, *, stream: bool) -> str:
         """Path below the lane's endpoint."""
@@ -170,4 +190,4 @@ def _sampling(conversation: Conversation) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-OPENAI: Final[ProviderFormat] = OpenaiProvider()
+OPENAI: Final = OpenaiProvider()

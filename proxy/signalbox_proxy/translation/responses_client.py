@@ -27,8 +27,9 @@ class ResponsesClient:
     """The format object; see `contract.ClientFormat`.
 
     Left out because they change nothing in an answer: metadata, prompt_cache_key,
-    prompt_cache_retention, prompt_cache_options, stream_options, service_tier, max_tool_calls
-    (it counts the provider's own tools), include of what does not occur, annotations, phase.
+    prompt_cache_retention, prompt_cache_options, stream_options, service_tier, client_metadata,
+    max_tool_calls (it counts the provider's own tools), include of what does not occur,
+    annotations, phase.
     """
 
     def read(self, body: dict[str, Any]) -> Conversation:
@@ -73,6 +74,8 @@ def _check(asked: Any) -> None:
         raise Untranslatable("truncation", "other vendors cut nothing out of a conversation")
     if asked.text is not None and asked.text.verbosity not in (None, "medium"):
         raise Untranslatable("text.verbosity", "only OpenAI's models have it")
+    if asked.reasoning is not None and asked.reasoning.context not in (None, "auto"):
+        raise Untranslatable("reasoning.context", "only OpenAI's models choose what they recall")
 
 
 def _tools(asked: Any) -> tuple[Tool, ...]:

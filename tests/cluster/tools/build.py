@@ -79,15 +79,12 @@ PROGRAMS = {
         Program("coredns", "coredns", "."),
         Program("helm", "charts", "helm.sh/helm/v3/cmd/helm"),
         Program("kubeconform", "charts", "github.com/yannh/kubeconform/cmd/kubeconform"),
-        Program(
-            "helm-unittest", "charts", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest"
-        ),
     )
 }
 GROUPS = {
     "api": ("kube-apiserver", "etcd", "kubectl"),
     "node": (*_KUBERNETES, "kube-proxy", "etcd", "kubectl", "coredns", "helm"),
-    "charts": ("helm", "helm-unittest", "kubeconform"),
+    "charts": ("helm", "kubeconform"),
     "all": tuple(PROGRAMS),
 }
 
