@@ -2,9 +2,12 @@
 
 import asyncio
 import threading
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +15,16 @@ from signalbox_proxy.answer_room import FREE, AnswerRoom
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.upload_room import UploadRoom
 from signalbox_proxy.upstream import PooledUpstream, UpstreamCall
+from signalbox_snapshot.snapshot import Model, PriceTable, Tier, UnitPrice
+from support.fleet import Fleet
+from support.snapshots import PLATFORM, key_of, lane, model, snapshot
 
 MIB = 1024 * 1024
 LIMIT = 4 * MIB
 """Most bytes of one answer here: what an answer of unknown length waits for."""
 
 FOR_EVER = float("inf")
+AT_ONCE = 24
 
 
 class Painter(BaseHTTPRequestHandler):
@@ -45,8 +52,8 @@ class Painter(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def painting() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Painter) as server:
+def painting(painter: type[BaseHTTPRequestHandler] = Painter) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), painter) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
@@ -54,6 +61,26 @@ def painting() -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+class Gallery(BaseHTTPRequestHandler):
+    """A provider whose images are all begun before any of them is sent."""
+
+    protocol_version = "HTTP/1.1"
+    together = threading.Barrier(AT_ONCE)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        image = b'{"created": 1, "data": [{"b64_json": "%s"}]}' % (b"A" * 12 * MIB)
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(image)))
+        self.end_headers()
+        self.together.wait(120)
+        self.wfile.write(image)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
+        """Say nothing."""
 
 
 class WatchedRoom(UploadRoom):
@@ -129,3 +156,49 @@ async def test_what_did_not_come_is_given_back_and_a_second_attempt_waits_for_no
     await held.enter(4, FOR_EVER)
     held.leave()
     room.enter(4, "shop/bot")
+
+
+def painter(url: str) -> Model:
+    """A model that bills by the image, at the gallery."""
+    nothing = Tier(input=0, cached_input=0, cache_write_5m=None, cache_write_1h=None, output=0)
+    forty = UnitPrice(meter="images", price=40_000_000)
+    table = PriceTable(standard=nothing, units=[forty], without_tokens=True)
+    there = lane("us", endpoint=url, price=table)
+    return model(f"{PLATFORM}/painter", lanes=[there], capabilities=["imageGeneration"])
+
+
+def draw(url: str) -> int:
+    """How many bytes an image has, read as a client does that keeps none of them."""
+    request = urllib.request.Request(
+        f"{url}/v1/images/generations",
+        data=b'{"model": "painter", "prompt": "Fog"}',
+        headers={
+            "authorization": f"Bearer {key_of('retail/support')}",
+            "content-type": "application/json",
+        },
+    )
+    size = 0
+    with urllib.request.urlopen(request, timeout=300) as answer:
+        while piece := answer.read(65_536):
+            size += len(piece)
+    return size
+
+
+def memory_peak(pid: int) -> int:
+    """The most memory that a process had, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def test_many_images_at_once_do_not_exhaust_a_proxy(fleet: Fleet) -> None:
+    with painting(Gallery) as url:
+        fleet.push(snapshot(models=[painter(url)]), move=False)
+        proxy = fleet.proxies[0]
+        before = memory_peak(proxy.process.pid)
+        with ThreadPoolExecutor(AT_ONCE) as clients:
+            sizes = set(clients.map(draw, [proxy.url] * AT_ONCE))
+        grown = memory_peak(proxy.process.pid) - before
+    (size,) = sizes
+    assert size > 12 * MIB
+    assert grown < AT_ONCE * 12 * MIB * 3 // 4, "of one agent, a quarter of the room at a time"
