@@ -73,12 +73,9 @@ class AccountStore:
 
     # Figures
 
-    def figures(
-        self, accounts: Iterable[Account], *, for_update: bool = False
-    ) -> dict[Account, Figures]:
+    def figures(self, accounts: Iterable[Account], *, lock: str = "") -> dict[Account, Figures]:
         """How accounts stand, without what is held; those where nothing was ever drawn are
-        absent."""
-        lock = self._database.update_lock if for_update else ""
+        absent. `lock` is one of the database's."""
         found = self._database.together([asking_figures(account, lock) for account in accounts])
         return told_figures(found)
 

@@ -187,7 +187,7 @@ class CorrectedAccounts:
 
     def _release(self) -> dict[Account, int]:
         database = self._store.database
-        figures = self._store.accounts.figures(sorted(self._owed), for_update=True)
+        figures = self._store.accounts.figures(sorted(self._owed), lock=database.update_lock)
         open_sums = database.query_many(
             "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM slice "  # noqa: S608
             f"WHERE {OF_ACCOUNT}",

@@ -72,6 +72,12 @@ class Database(Protocol):
         ...
 
     @property
+    def prompt_lock(self) -> str:
+        """As `update_lock`, for who holds rows that others may wait for: where somebody else has
+        locked one, nobody waits (ConflictError)."""
+        ...
+
+    @property
     def passing_lock(self) -> str:
         """As `update_lock`, but rows that others have locked are passed over."""
         ...

@@ -4,7 +4,7 @@ Inside the caller's transaction, like all of `service`. Whatever changes somethi
 `desk_order`, or, for corrections, in `reconciliation`.
 """
 
-from signalbox_ledger import correcting, migrate, run_store, run_sums
+from signalbox_ledger import correcting, migrate, readmitting, run_store, run_sums
 from signalbox_ledger.desk_protocol import (
     MAX_LISTED,
     Correct,
@@ -27,14 +27,11 @@ from signalbox_ledger.desk_protocol import (
     RetryRefused,
 )
 from signalbox_ledger.journal import JournalError, decode_run
-from signalbox_ledger.protocol import Done, Lost
+from signalbox_ledger.protocol import Done, Lost, Refused
 from signalbox_ledger.store import Store
 
-LIVE_MS = 30_000
-"""A holder that was heard of so long ago at most is live."""
 
-
-def answer(store: Store, request: DeskRequest, now_ms: int) -> DeskReply | Done | Lost:
+def answer(store: Store, request: DeskRequest, now_ms: int) -> DeskReply | Done | Lost | Refused:
     """Do what was ordered. Raises HolderRefusedError for an unknown holder."""
     match request:
         case Correct():
@@ -48,9 +45,7 @@ def answer(store: Store, request: DeskRequest, now_ms: int) -> DeskReply | Done 
         case PostLossFor(holder, by):
             return _post_loss(store, holder, by, now_ms)
         case ReadmitBy(by):
-            _order(store, now_ms, (by, "readmit", store.state.frozen))
-            store.readmit()
-            return Done()
+            return _readmit(store, by, now_ms)
         case RetryRefused(by, limit):
             return _retry(store, by, limit, now_ms)
         case RebuildSums(by):
@@ -58,6 +53,17 @@ def answer(store: Store, request: DeskRequest, now_ms: int) -> DeskReply | Done 
             _order(store, now_ms, (by, "rebuild-sums", ""))
             ((rows,),) = store.database.query("SELECT count(*) FROM period_sum")
             return Rebuilt(rows)
+
+
+def _readmit(store: Store, by: str, now_ms: int) -> Done | Refused:
+    state = store.state
+    if state.frozen:
+        reason = readmitting.reason_to_wait(store.database, now_ms)
+        if reason:
+            return Refused("frozen", reason)
+    _order(store, now_ms, (by, "readmit", state.frozen))
+    store.readmit()
+    return Done()
 
 
 def _order(store: Store, now_ms: int, order: tuple[str, str, str]) -> None:
@@ -82,7 +88,7 @@ def _holders(store: Store, now_ms: int) -> list[HolderStatus]:
     found: dict[str, HolderStatus] = {}
     for id_, name, fenced, opened_at, seen_at, offset, basis, slices, held in rows:
         state: HolderState = "fenced" if fenced else "silent"
-        if not fenced and now_ms - seen_at <= LIVE_MS:
+        if not fenced and now_ms - seen_at <= readmitting.LIVE_MS:
             state = "live"
         known = found.get(id_)
         amounts = dict(known.held) if known else {}
@@ -100,7 +106,7 @@ def _describe(store: Store, now_ms: int) -> Description:
     return Description(
         now_ms=now_ms,
         dialect=store.database.dialect,
-        revision=migrate.HEAD,
+        revision=migrate.revision_of(store.database) or migrate.HEAD,
         identity=state.identity,
         generation=state.generation,
         min_generation=state.min_generation,

@@ -70,7 +70,11 @@ class PostLossFor(Message, frozen=True):
 
 
 class ReadmitBy(Message, frozen=True):
-    """A person says that every live holder has presented its slices: draws flow again."""
+    """A person says that every live holder has presented its slices: draws flow again.
+
+    Refused (`frozen`) where the database knows better: one that is live has not, or still settles
+    again what was lost.
+    """
 
     by: Who
 

@@ -48,6 +48,7 @@ class Granting:
         self._database = database
         self._accounts = accounts
         self.subjects = NewSubjects(database)
+        self._contended: set[Account] = set()
 
     def draw(
         self, holder: str, items: Sequence[DrawItem], specs: Mapping[str, BudgetSpec], *, now: int
@@ -86,11 +87,16 @@ class Granting:
         return Granted([[grant_of(item, draft) for item in asked] for _, asked in orders], slices)
 
     def _look(self, orders: Sequence[Order], targets: dict[str, Target], now: int) -> Draft:
-        """What was granted before, and how accounts stand, under the limits in force."""
+        """What was granted before, and how accounts stand, under the limits in force.
+
+        All are locked at once, in the order of their keys, where one was fought for in vain before.
+        """
         accounts = sorted({target.account for target in targets.values()})
+        lock = "" if self._contended.isdisjoint(accounts) else self._database.update_lock
         before, *found = self._database.together(
-            [self._asking_drawn(orders), *map(asking_figures, accounts)]
+            [self._asking_drawn(orders), *(asking_figures(each, lock) for each in accounts)]
         )
+        self._contended.clear()
         drawn = _drawn(orders, before)
         standing = told_figures(found)
         limits = {target.account: target.spec.limit for target in targets.values()}
@@ -100,6 +106,7 @@ class Granting:
             if figures.limit != limits[account]
         }
         if moved:
+            self._accounts.figures(accounts, lock=self._database.update_lock)
             self._accounts.move_limits(moved, now)
             standing.update(self._accounts.figures(moved))
         fresh = {id_: target for id_, target in targets.items() if id_ not in drawn}
@@ -128,10 +135,15 @@ class Granting:
             lost, wanted = self._write(draft, waiting, sums, holders)
             if not lost:
                 return wanted
-            # Another authority drew between our look and our update: look again, under a lock.
+            # Another authority drew between our look and our update: look again, under a lock. Who
+            # waited for one now, with rows locked that come after it, might wait in a circle: the
+            # transaction is given up instead, and its next try locks before it looks.
             for account in lost:
                 draft.standing.pop(account, None)
-            draft.standing.update(self._accounts.figures(sorted(lost), for_update=True))
+            self._contended = set(lost)
+            locked = self._accounts.figures(sorted(lost), lock=self._database.prompt_lock)
+            self._contended.clear()
+            draft.standing.update(locked)
             waiting = [item for item in waiting if draft.targets[item.slice_id].account in lost]
         raise ConflictError("accounts change faster than they can be drawn from")
 

@@ -42,10 +42,12 @@ class HolderStore:
     def open(self, hello: Hello, now_ms: int) -> Opened:
         """Register an incarnation, or a new session of one. Raises HolderRefusedError."""
         ((fenced, epoch),) = self._database.query(
-            "INSERT INTO holder (id, name, opened_at, epoch, seen_at) VALUES (?, ?, ?, 1, ?) "
-            "ON CONFLICT (id) DO UPDATE SET epoch = holder.epoch + 1, seen_at = excluded.seen_at "
+            "INSERT INTO holder (id, name, opened_at, epoch, seen_at, acknowledged, presented_at) "
+            "VALUES (?, ?, ?, 1, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET epoch = holder.epoch + 1, seen_at = excluded.seen_at, "
+            "acknowledged = excluded.acknowledged, presented_at = excluded.presented_at "
             "RETURNING fenced, epoch",
-            (hello.holder, hello.name, now_ms, now_ms),
+            (hello.holder, hello.name, now_ms, now_ms, hello.acknowledged, now_ms),
         )
         if fenced:
             raise _fenced(hello.holder)
@@ -125,7 +127,10 @@ class HolderStore:
         self._accounts.close_all(holder)
 
     def _fence(self, holder: str) -> None:
-        self._database.execute("UPDATE holder SET fenced = 1 WHERE id = ?", (holder,))
+        """Nothing more is expected of its journal, either."""
+        self._database.execute(
+            "UPDATE holder SET fenced = 1, acknowledged = 0 WHERE id = ?", (holder,)
+        )
 
     def post_loss(self, holder: str, now_ms: int) -> dict[str, tuple[int, int]]:
         """Charge the open slices of a holder in full; give (slices, amount) by unit."""

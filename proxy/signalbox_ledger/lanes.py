@@ -21,6 +21,7 @@ from signalbox_ledger.database import (
 )
 from signalbox_ledger.desk_protocol import AnyReply, AnyRequest
 from signalbox_ledger.journal import JournalError
+from signalbox_ledger.migrate import SchemaError
 from signalbox_ledger.protocol import Draw, Refused, Settle
 from signalbox_ledger.service import DRAWING, Service
 from signalbox_ledger.session import Session
@@ -34,7 +35,7 @@ _ITEMS_AT_ONCE = 1_000
 """Items of draws that share a transaction, once it has as many: whoever waits for one of their
 accounts waits for all of them."""
 
-_AWAY = (DatabaseUnavailableError, UnsafeDatabaseError)
+_AWAY = (DatabaseUnavailableError, UnsafeDatabaseError, SchemaError)
 
 Caller = TypeVar("Caller")
 Done = TypeVar("Done")

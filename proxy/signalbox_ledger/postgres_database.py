@@ -60,6 +60,7 @@ class PostgresDatabase:
     dialect: Literal["sqlite", "postgresql"] = "postgresql"
     share_lock = " FOR SHARE"
     update_lock = " FOR NO KEY UPDATE"
+    prompt_lock = " FOR NO KEY UPDATE NOWAIT"
     passing_lock = " FOR NO KEY UPDATE SKIP LOCKED"
 
     def __init__(

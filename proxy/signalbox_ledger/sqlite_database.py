@@ -47,6 +47,7 @@ class SqliteDatabase:
     answered_ms = 0
     share_lock = ""
     update_lock = ""
+    prompt_lock = ""
     passing_lock = ""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:

@@ -8,11 +8,10 @@ database: nothing is remembered between two transactions that another one could 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import msgspec
 
-from signalbox_ledger import idempotency
+from signalbox_ledger import idempotency, ledger_state
 from signalbox_ledger.account_store import AccountStore
 from signalbox_ledger.accounts import BudgetSpec, check_spec
 from signalbox_ledger.database import (
@@ -24,6 +23,7 @@ from signalbox_ledger.database import (
 )
 from signalbox_ledger.granting import Granting
 from signalbox_ledger.holder_store import HolderStore, Opened
+from signalbox_ledger.migrate import SchemaError
 from signalbox_ledger.protocol import Hello
 
 _KEPT_SECONDS = 7 * 86_400
@@ -34,19 +34,6 @@ _KEPT_ACCOUNT_SECONDS = 60
 _DROPPED_AT_ONCE = 1_000
 
 
-_STATE = "SELECT generation, min_generation, identity, frozen, frozen_at FROM ledger_state"
-
-
-class State(NamedTuple):
-    """The one row of `ledger_state`. `frozen` says why nothing may be drawn, or is empty."""
-
-    generation: int
-    min_generation: int
-    identity: str
-    frozen: str
-    frozen_at: int
-
-
 class Store:
     """Budgets and holders, on one connection that is renewed when it is lost."""
 
@@ -55,7 +42,7 @@ class Store:
         self._database: Database | None = None
         self._specs: dict[str, BudgetSpec] = {}
         self._specs_generation = -1
-        self.state = State(0, 0, "", "", 0)
+        self.state = ledger_state.UNKNOWN
         self._began_ms = 0
         self._open()
 
@@ -86,7 +73,8 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All or nothing, durable at the end. Connects anew where the connection was lost.
 
-        Raises DatabaseUnavailableError: then it may have been committed all the same.
+        Raises DatabaseUnavailableError: then it may have been committed all the same. Raises
+        SchemaError where a newer release has upgraded the tables for itself alone.
         """
         if self._database is None:
             self._open()
@@ -94,7 +82,7 @@ class Store:
             with self.database.transaction():
                 self._read_state()
                 yield
-        except DatabaseUnavailableError:
+        except (DatabaseUnavailableError, SchemaError):
             self.close()
             raise
         except BaseException:
@@ -119,17 +107,21 @@ class Store:
         """Freeze draws where this is not the database that it was."""
         if self.state.identity == identity:
             return
+        now_ms, since = self.now_ms(), 0
         if self.state.identity:
             self.freeze(
                 f"the database is another one than before ({self.state.identity} then, "
                 f"{identity} now): it may have lost what was drawn",
-                self.now_ms(),
+                now_ms,
             )
-        self.database.execute("UPDATE ledger_state SET identity = ?", (identity,))
+            since = now_ms
+        self.database.execute(
+            "UPDATE ledger_state SET identity = ?, identity_since = ?", (identity, since)
+        )
 
     def _read_state(self) -> None:
-        (row,), self._began_ms = self.database.query_now(_STATE)
-        self.state = State(*row)
+        (row,), self._began_ms = self.database.query_now(ledger_state.ASKING)
+        self.state = ledger_state.told(row)
         if self.state.generation != self._specs_generation:
             rows = self.database.query("SELECT id, spec FROM budget WHERE deleted = 0")
             self._specs = {id_: msgspec.json.decode(spec, type=BudgetSpec) for id_, spec in rows}
@@ -169,11 +161,11 @@ class Store:
     def holding_specs(self) -> list[Statement]:
         """What `hold_specs` asks, to be asked with something else: nothing in SQLite."""
         lock = self.database.share_lock
-        return [(_STATE + lock, ())] if lock else []
+        return [(ledger_state.ASKING + lock, ())] if lock else []
 
     def held_specs(self, rows: Sequence[Row]) -> None:
         """Take up what that gave. Raises ConflictError if a budget changed meanwhile."""
-        self.state = State(*rows[0])
+        self.state = ledger_state.told(rows[0])
         if self.state.generation != self._specs_generation:
             raise ConflictError("the budgets changed meanwhile")
 

@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from functools import partial
 
 from signalbox_ledger import protocol
-from signalbox_ledger.database import DatabaseError
+from signalbox_ledger.database import DatabaseError, DatabaseUnavailableError
 from signalbox_ledger.desk_protocol import AnyReply
 from signalbox_ledger.framing import FrameError, FrameReader, decode_request, frame
 from signalbox_ledger.lanes import Asked, Clock, Lane
@@ -81,6 +81,7 @@ class Authority:
                     await self.lanes[-1].aside(partial(self._note, holder))
                 except DatabaseError as error:
                     _log.warning("that %s is connected cannot be noted: %s", holder, error)
+                    self._part_if_lost(error)
 
     def _note(self, holder: str) -> None:
         # One at a time: who waits for several holders, and has some of them, waits in a circle with
@@ -98,6 +99,7 @@ class Authority:
                 more = await self.lanes[-1].aside(self._tidy_once)
             except DatabaseError as error:  # a full disk, say: it is tried again
                 _log.warning("tidying failed: %s", error)
+                self._part_if_lost(error)
             await asyncio.sleep(_TIDY_ON_S if more else _TIDY_S)
 
     def _tidy_once(self) -> bool:
@@ -113,6 +115,10 @@ class Authority:
         for connection in dict.fromkeys(asked.caller for asked, _ in turn):
             connection.resume()
         if any(isinstance(reply, Refused) and reply.reason == "unavailable" for _, reply in turn):
+            self._part_with_holders()
+
+    def _part_if_lost(self, error: DatabaseError) -> None:
+        if isinstance(error, DatabaseUnavailableError):
             self._part_with_holders()
 
     def _part_with_holders(self) -> None:

@@ -162,6 +162,40 @@ def test_a_long_context_bills_the_normal_price_where_it_says_nothing() -> None:
     )
 
 
+STANDARD = {
+    "input": "2.5",
+    "cachedInput": "0.25",
+    "output": "15",
+    "longContext": {"aboveTokens": 272_000, "input": "5", "cachedInput": "0.5", "output": "22.5"},
+}
+PRIORITY = {"input": "5", "cachedInput": "0.5", "output": "30"}
+
+
+@pytest.mark.parametrize(
+    ("own", "is_billed"),
+    [
+        (PRIORITY, False),
+        ({"cachedInput": "0.6"}, False),
+        ({"input": "5"}, True),
+        ({"multiplier": "2"}, True),
+        (PRIORITY | {"longContext": {"aboveTokens": 272_000, "input": "10", "output": "45"}}, True),
+    ],
+)
+def test_a_dearer_lane_is_no_cheaper_the_longer_a_request_is(
+    own: dict[str, Any], is_billed: bool
+) -> None:
+    """What a Model says of long requests is of its own prices, not of a lane's dearer ones."""
+    lanes = [lane(), lane(name="priority", price=own)]
+    found = compiled(fleet(model("mini", price=STANDARD, lanes=lanes)))
+    standard, priority = found.snapshot.models[0].lanes
+    assert standard.price is not None
+    assert (priority.price is not None) == is_billed
+    if not is_billed:
+        finding = only(found, "Model", "mini")
+        assert (finding.severity, finding.field) == ("warning", "spec.lanes[1].price")
+        assert "longContext beside prices above the Model's own" in finding.text
+
+
 @pytest.mark.parametrize("price", [None, {"input": "1"}, {"output": "2"}])
 def test_a_lane_without_a_price_stays_and_is_told(price: dict[str, str] | None) -> None:
     given = lane() if price is None else lane(price=price)

@@ -10,10 +10,12 @@ from signalbox_ledger.desk_protocol import ReadmitBy
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import (
     Configure,
+    Done,
     Draw,
     DrawItem,
     Drawn,
     Hello,
+    PostLoss,
     PresentedSlice,
     Refused,
     Return,
@@ -172,12 +174,48 @@ def test_a_fenced_holder_that_was_opened_long_ago_stays_fenced(store: Store) -> 
     assert refused.reason == "fenced"
 
 
-def test_who_is_readmitted_too_early_settles_again_all_the_same(store: Store) -> None:
+def test_nobody_is_readmitted_while_somebody_settles_again(store: Store) -> None:
+    """What it spent and gave back since is not known yet, and would be granted once more."""
     session = session_of(store, "p", presented("p.1", 10), told=77)
-    ask(store, session, ReadmitBy("somebody"))
-    assert ask(store, session, Skip("p", 0, 77, {"p.1": 4})) == Settled(77)
+    for _ in range(2):
+        refused = ask(store, Session(), ReadmitBy("somebody"))
+        assert isinstance(refused, Refused)
+        assert refused.reason == "frozen"
+        assert refused.message.startswith("p still settles again what this database has lost")
+        assert ask(store, session, Skip("p", 0, 70, {"p.1": 4})) == Settled(70)
+    assert ask(store, session, Skip("p", 70, 77, {"p.1": 4})) == Settled(77)
+    assert ask(store, Session(), ReadmitBy("somebody")) == Done()
+    assert isinstance(ask(store, session, draw("p.2", 1)), Drawn)
     more = ask(store, session, Skip("p", 77, 99, {}))
     assert isinstance(more, Refused), "nobody told it that this was settled"
+
+
+def test_who_is_written_off_is_not_waited_for(store: Store) -> None:
+    session_of(store, "p", presented("p.1", 10), told=77)
+    assert isinstance(ask(store, Session(), ReadmitBy("somebody")), Refused)
+    ask(store, Session(), PostLoss("p"))
+    assert ask(store, Session(), ReadmitBy("somebody")) == Done()
+
+
+def test_live_holders_present_what_they_hold_to_another_database_before_draws_flow(
+    open_store: Callable[[], Store],
+) -> None:
+    """A holder that the copy knows, of whom it was heard a moment ago: it is on its way here."""
+    before = open_store()
+    ask(before, Session(), Configure(1, [DAY]))
+    with before.transaction():
+        before_ms = before.now_ms() - 1_000
+        before.database.execute("UPDATE ledger_state SET identity = 'server/00000001'")
+    for holder in ("p", "q"):
+        ask(before, Session(), Hello(holder, holder), before_ms)
+    promoted = open_store()
+    with promoted.transaction():
+        since_ms = promoted.now_ms()
+    ask(promoted, Session(), Hello("p", "p"), since_ms)
+    refused = ask(promoted, Session(), ReadmitBy("somebody"), since_ms)
+    assert isinstance(refused, Refused)
+    assert refused.message.startswith("q was heard of 30 s ago at most and has not presented")
+    assert ask(promoted, Session(), ReadmitBy("somebody"), since_ms + 31_000) == Done()
 
 
 def test_limits_move_without_waiting_for_every_user(pair: tuple[Store, Store]) -> None:

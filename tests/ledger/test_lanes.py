@@ -198,6 +198,27 @@ async def test_who_is_connected_is_noted_one_holder_at_a_time(
     assert one != other, "each in a transaction of its own"
 
 
+async def test_holders_start_anew_when_nobody_but_the_beat_finds_the_database_lost(
+    store: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one may know less: who goes on as if nothing was would never present what it has."""
+    monkeypatch.setattr(turns, "_BEAT_S", 0)
+    authority = Authority(store, Clock(store.now_ms), Here())
+    connection = Connection(authority)
+    connection.session.holder = "p-1"
+    authority.connections[connection] = None
+
+    def lost(_holders: list[str], _now_ms: int) -> None:
+        raise DatabaseUnavailableError("the connection is lost")
+
+    monkeypatch.setattr(store.holders, "heard_of", lost)
+    beating = asyncio.create_task(authority.beat())
+    async with asyncio.timeout(30):
+        while not connection.session.is_closed:
+            await asyncio.sleep(0)
+    beating.cancel()
+
+
 class Waiting(Executor):
     """A lane's thread whose database does not answer until the test does."""
 

@@ -15,7 +15,7 @@ from signalbox_ledger.client import Claim, Hold, ProxyLedger, Shortage
 from signalbox_ledger.desk_protocol import ReadmitBy
 from signalbox_ledger.housekeeping import Housekeeper
 from signalbox_ledger.opening import open_database
-from signalbox_ledger.protocol import Draw, DrawItem, Drawn, Hello, PresentedSlice, Refused
+from signalbox_ledger.protocol import Done, Draw, DrawItem, Drawn, Hello, PresentedSlice, Refused
 from signalbox_ledger.service import Service
 from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
@@ -31,9 +31,15 @@ def presented(slice_id: str, amount: int) -> PresentedSlice:
     )
 
 
-def ask(store: Store, session: Session, request: object) -> object:
+def ask(store: Store, session: Session, request: object, now_ms: int = 0) -> object:
     with store.transaction():
-        return Service(store).answer(session, request, 0)  # type: ignore[arg-type]
+        return Service(store).answer(session, request, now_ms)  # type: ignore[arg-type]
+
+
+def readmit(store: Store) -> None:
+    """Somebody does, when those who did not come back are silent for long enough."""
+    later_ms = store.now_ms() + 60_000
+    assert ask(store, Session(), ReadmitBy("somebody"), later_ms) == Done()
 
 
 def draw(store: Store, session: Session, slice_id: str, need: int) -> object:
@@ -124,7 +130,7 @@ def test_another_database_than_before_freezes_draws(open_store: Callable[[], Sto
         refused = draw(opened, session, "p-1.1", 1)
         assert isinstance(refused, Refused)
         assert "server/00000001 then" in refused.message
-    ask(opened, session, ReadmitBy("somebody"))
+    readmit(opened)
     assert isinstance(draw(opened, session, "p-1.1", 1), Drawn)
 
 
@@ -150,7 +156,7 @@ def test_a_promoted_copy_freezes_draws_by_itself(tmp_path: Path) -> None:
             refused = draw(promoted, again, "q-1.1", 1)
             assert isinstance(refused, Refused)
             assert refused.reason == "frozen"
-            ask(promoted, again, ReadmitBy("somebody"))
+            readmit(promoted)
             assert isinstance(draw(promoted, again, "q-1.2", 1), Drawn)
             promoted.close()
 
@@ -207,7 +213,7 @@ async def test_live_proxies_bring_back_what_a_restored_copy_has_lost(
     assert isinstance(short, Shortage)
     assert short.reason == "unavailable", "draws are frozen"
     async with connected(authority.socket) as ask:
-        await ask(ReadmitBy("somebody"))
+        assert await ask(ReadmitBy("somebody")) == Done()
     ledger.release(held)
     await ledger._housekeeper.give_back(ledger.now_ms() // 1000, everything=True)
     found = [await ledger.find_run(f"since-{n}") is not None for n in (1, 2)]

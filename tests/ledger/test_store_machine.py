@@ -6,6 +6,7 @@ that are dead. After each step the tables are those of the model, to the unit.
 
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,7 @@ from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
 from support.figures import sized
 from support.ledgers import budget, run_of
+from support.newer_tables import upgrade_further
 
 HOLDERS = ("a", "b", "c", "d")
 BUDGETS = ("ns/user-hour", "ns/all")
@@ -549,20 +551,20 @@ class StoreMachine(RuleBasedStateMachine):
             self.forget()
 
 
+def copied(content: bytes) -> tuple[Callable[[], Store], Callable[[], None]]:
+    """A ledger of its own with the content of an empty one."""
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name) / "ledger.db"
+    path.write_bytes(content)
+    return partial(Store, partial(open_database, path)), folder.cleanup
+
+
 @pytest.fixture(scope="module")
 def on_file(tmp_path_factory: pytest.TempPathFactory) -> Open:
     """Copies of one empty ledger: tables take longer to make than to fill."""
     empty = tmp_path_factory.mktemp("ledger") / "empty.db"
     open_database(empty).close()
-    content = empty.read_bytes()
-
-    def open_() -> tuple[Callable[[], Store], Callable[[], None]]:
-        folder = tempfile.TemporaryDirectory()
-        path = Path(folder.name) / "ledger.db"
-        path.write_bytes(content)
-        return partial(Store, partial(open_database, path)), folder.cleanup
-
-    return open_
+    return partial(copied, empty.read_bytes())
 
 
 def run_machine(where: Open, *, examples: int, steps: int) -> None:
@@ -582,6 +584,15 @@ def test_a_file_keeps_to_the_model(on_file: Open) -> None:
     run_machine(on_file, examples=25, steps=40)
 
 
+def test_a_file_that_a_newer_release_upgraded_keeps_to_the_model(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    empty = tmp_path_factory.mktemp("newer") / "empty.db"
+    with closing(open_database(empty)) as database:
+        upgrade_further(database)
+    run_machine(partial(copied, empty.read_bytes()), examples=10, steps=40)
+
+
 @pytest.mark.proof
 def test_a_file_keeps_to_the_model_at_length(on_file: Open) -> None:
     run_machine(on_file, examples=sized(500, 50_000), steps=sized(100, 200))
@@ -597,3 +608,13 @@ def test_a_server_keeps_to_the_model(postgres_server, examples: int, steps: int)
         return partial(Store, partial(open_database, dsn)), lambda: None
 
     run_machine(on_server, examples=examples, steps=steps)
+
+
+def test_a_server_that_a_newer_release_upgraded_keeps_to_the_model(postgres_server) -> None:
+    def on_server() -> tuple[Callable[[], Store], Callable[[], None]]:
+        dsn = postgres_server.dsn(postgres_server.create_database())
+        with closing(open_database(dsn)) as database:
+            upgrade_further(database)
+        return partial(Store, partial(open_database, dsn)), lambda: None
+
+    run_machine(on_server, examples=3, steps=25)

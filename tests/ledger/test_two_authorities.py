@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 
@@ -186,3 +187,60 @@ def test_who_recalls_does_not_wait_for_slices_that_others_are_changing(
             one.granting.draw("p-1", [item(600)], one.specs, now=0)
     with other.transaction():
         assert other.accounts.wanted("q-1") == ["q-1.2"]
+
+
+def item_of(number: int, need: int, slice_id: str) -> DrawItem:
+    spec = BUDGETS[number]
+    return DrawItem(slice_id, spec.id, "", [need], 0, 0, spec.basis)
+
+
+def test_who_lost_an_account_waits_for_nobody_while_others_wait_for_him(
+    stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has locked the second account and was too late for the first; another has locked the
+    first and waits for the second. Who waited in turn would end a second later as a deadlock."""
+    one, other, third, watching = stores
+    for number, store in enumerate((one, other, third)):
+        with store.transaction():
+            store.open_holder(Hello("p", f"p-{number}"), 0)
+    with other.transaction():
+        opening = [item_of(number, 1, f"p-1.{number}") for number in (0, 1)]
+        other.granting.draw("p-1", opening, other.specs, now=0)
+    both = [item_of(0, 600, "p-0.1"), item_of(1, 10, "p-0.2")]
+    looked = one.granting._look
+    written = one.granting._write
+    third_draws = Thread(target=lambda: draw_of_both(third))
+
+    def look(*arguments: Any) -> Any:
+        draft = looked(*arguments)
+        with other.transaction():
+            other.granting.draw("p-1", [item_of(0, 500, "p-1.2")], other.specs, now=0)
+        return draft
+
+    def write(*arguments: Any) -> Any:
+        outcome = written(*arguments)
+        third_draws.start()
+        for _ in range(1000):
+            if waits_for_a_lock(watching):
+                return outcome
+        pytest.fail("nobody waits for the account that is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one.granting, "_look", look)
+        patch.setattr(one.granting, "_write", write)
+        with pytest.raises(ConflictError, match="could not obtain lock"), one.transaction():
+            one.granting.draw("p-0", both, one.specs, now=0)
+    third_draws.join()
+    with one.transaction():
+        again = one.granting.draw("p-0", both, one.specs, now=0)
+    assert [grant.amount for grant in again] == [0, 10]
+    with watching.transaction():
+        rows = watching.database.query("SELECT budget, granted FROM account ORDER BY budget")
+    assert rows == [("ns/b0", 511), ("ns/b1", 21)]
+
+
+def draw_of_both(store: Store) -> None:
+    """Ten of the first and ten of the second account."""
+    items = [item_of(number, 10, f"p-2.{number}") for number in (0, 1)]
+    with store.transaction():
+        store.granting.draw("p-2", items, store.specs, now=0)

@@ -119,7 +119,8 @@ def _report_prices(lanes: list[wire.Lane], case: Case) -> None:
             f"lane {lanes[position].name} has no price that can be billed: requests on it are"
             " refused with no_price",
             'State input and output, "0" for what is free; with multiplier and premium at most'
-            " 1000000 USD per million tokens",
+            " 1000000 USD per million tokens; and longContext beside prices above the Model's own"
+            " longContext",
         )
 
 

@@ -20,6 +20,7 @@ from signalbox_snapshot import snapshot as wire
 MAX_PRICE: Final = MILLION * NANO
 """Dearest price that is billed, one USD for each token: charges then stay within 64 bits."""
 
+_METERS: Final = ("input", "cached_input", "output")
 _Stated = ModelPrice | LanePrice | LongContext
 _NO_PRICE: Final = LanePrice.model_construct(set())
 
@@ -44,7 +45,8 @@ def lane_prices(
 ) -> LanePrices:
     """Resolves a lane's prices. Without an input price, or an output price for `chat`, none,
     unless the model does without (`tokens` is false) and has prices by other units; none either
-    where factor and premium lead beyond MAX_PRICE. Of `answers`, units that the model puts out,
+    where factor and premium lead beyond MAX_PRICE, or where the Model's `longContext` would make a
+    lane of dearer prices cheaper above its length. Of `answers`, units that the model puts out,
     those without a price are billed by tokens: without an output price nothing is, then."""
     own = lane or _NO_PRICE
     multiplier = MILLION if own.multiplier is None else millionths(own.multiplier)
@@ -71,6 +73,8 @@ def _listed(
     tokens: bool,
     answers: AbstractSet[wire.UnitMeter],
 ) -> wire.PriceTable | None:
+    if model is not None and lane.long_context is None and _undercuts(model.long_context, lane):
+        return None
     stated: list[ModelPrice | LanePrice] = [lane] if model is None else [lane, model]
     units = unit_prices(stated)
     price_in = _first("input", stated)
@@ -94,6 +98,24 @@ def _listed(
         long_context=None if long is None else _long_context(long, standard, cached),
         units=units or msgspec.UNSET,
         without_tokens=True if price_in is None else msgspec.UNSET,
+    )
+
+
+def _undercuts(long: LongContext | None, lane: LanePrice) -> bool:
+    """Whether a Model's long requests cost less than what a lane itself states for short ones.
+
+    They are then another tier's prices: a lane of priority costs no less the longer a request is.
+    """
+    if long is None:
+        return False
+    of_tokens = [(_first(name, [lane]), _first(name, [long])) for name in _METERS]
+    of_writes = [
+        (_first_cache_write(name, [lane]), _first_cache_write(name, [long]))
+        for name in ("five_minutes", "one_hour")
+    ]
+    return any(
+        own is not None and longer is not None and longer < own
+        for own, longer in (*of_tokens, *of_writes)
     )
 
 

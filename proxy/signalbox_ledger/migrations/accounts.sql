@@ -6,9 +6,11 @@ CREATE TABLE ledger_state (
   min_generation INTEGER NOT NULL DEFAULT 0 CHECK (min_generation >= 0),
   -- Which history of which server this is; another one than before freezes draws.
   identity TEXT NOT NULL DEFAULT '',
-  -- Why nothing may be drawn, and since when (milliseconds); '' where draws flow.
+  -- Why nothing may be drawn; '' where draws flow.
   frozen TEXT NOT NULL DEFAULT '',
-  frozen_at INTEGER NOT NULL DEFAULT 0
+  -- Since when (milliseconds); the oldest revision whose code may work on these tables; since when
+  -- `identity` is another one than before (milliseconds, 0: it never was).
+  frozen_at INTEGER NOT NULL DEFAULT 0, oldest_writer TEXT NOT NULL DEFAULT '', identity_since INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 INSERT INTO ledger_state (id, generation) VALUES (1, 0);
@@ -67,8 +69,9 @@ CREATE TABLE holder (
   opened_at INTEGER NOT NULL,
   -- Raised by each session that is opened for it: transactions of an older session are refused.
   epoch INTEGER NOT NULL DEFAULT 0 CHECK (epoch >= 0),
-  -- When it was heard of last, in milliseconds, to some ten seconds.
-  seen_at INTEGER NOT NULL DEFAULT 0
+  -- When it was heard of last (milliseconds, to some ten seconds); how much of its journal it was
+  -- told is settled, by its own word; when it presented its slices last (milliseconds).
+  seen_at INTEGER NOT NULL DEFAULT 0, acknowledged INTEGER NOT NULL DEFAULT 0, presented_at INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- How much of a holder's journal is settled: apart from the holder, whose row draws lock.

@@ -22,12 +22,26 @@ def revisions() -> list[str]:
     return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
+def oldest_writer() -> str:
+    """The oldest revision whose code may work on the newest tables: as far back as every step
+    since is `additive`, which each revision says of itself."""
+    oldest = migrate.HEAD
+    for script in ScriptDirectory.from_config(_config()).walk_revisions():
+        oldest = script.revision
+        if not script.module.additive:
+            break
+    return oldest
+
+
 def upgrade(where: Path | str) -> None:
     """Bring the ledger at `where` to the newest revision. Raises DatabaseError."""
     engine = _engine(where)
     try:
         with engine.begin() as connection:
             command.upgrade(_config(connection), "head")
+            connection.exec_driver_sql(
+                f"UPDATE ledger_state SET oldest_writer = '{oldest_writer()}'"  # noqa: S608
+            )
     except DBAPIError as error:
         raise DatabaseError(f"the tables cannot be brought up to date: {error.orig}") from error
     finally:

@@ -13,6 +13,7 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+additive = False
 
 _BEFORE_MIGRATIONS = 1
 _SINCE = 2

@@ -10,6 +10,7 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+additive = False  # code of 0001 knows no price for the new meters
 
 _BEFORE = "OR meter = 'cache_write_1h' OR meter = 'output'),"
 _SINCE = """OR meter = 'cache_write_1h' OR meter = 'output' OR meter = 'audio_input'
