@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from .behaviour import Effects
-from .chat_surface import unknown_model
-from .refusals import Refusal, openai_error
+from .openai_surface import OpenaiSurface, served_model
+from .refusals import Refusal
 from .sheet import Usage
 from .strict import Given, Strict, validate
-from .surface import EVENT_STREAM, Context, encoded, find_model
+from .surface import Context, WholeAnswer
 
 VOICES = Literal[
     "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse"
@@ -45,18 +44,13 @@ class SpeechRequest(Strict):
     stream_format: Given[Literal["audio", "sse"]] = None
 
 
-class SpeechSurface:
+class SpeechSurface(OpenaiSurface):
     """The speech endpoint."""
-
-    stream_type = EVENT_STREAM
 
     def read(self, document: dict[str, object], context: Context) -> SpeechPending:
         """Validate and meter a request; raises Refusal."""
         request = validate(SpeechRequest, document)
-        found = find_model(context, request.model)
-        if found is None:
-            raise unknown_model(request.model)
-        name, model = found
+        name, model = served_model(context, request.model)
         if model.kind != "speech":
             raise Refusal(404, f"The model {name!r} does not speak.", param="model")
         if request.stream_format == "sse":
@@ -64,10 +58,6 @@ class SpeechSurface:
                 400, f"stream_format 'sse' is not supported for {name}.", param="stream_format"
             )
         return SpeechPending(request, name)
-
-    def error(self, refusal: Refusal, request_id: str) -> bytes:
-        """Give OpenAI's error body."""
-        return encoded(openai_error(refusal))
 
 
 @dataclass(frozen=True)
@@ -90,7 +80,7 @@ class SpeechPending:
 
 
 @dataclass(frozen=True)
-class SpeechAnswer:
+class SpeechAnswer(WholeAnswer):
     """Sound whose length grows with the text; it depends on text, model and voice alone."""
 
     request: SpeechRequest
@@ -117,15 +107,3 @@ class SpeechAnswer:
         head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(sound), b"WAVE", b"fmt ", 16, 1, 1,
                            24000, 48000, 2, 16)  # fmt: skip
         return head + struct.pack("<4sI", b"data", len(sound)) + sound
-
-    def frames(self, chunk_tokens: int) -> Iterator[tuple[bytes, int]]:
-        """Give nothing: sound is no stream of events."""
-        return iter(())
-
-    def closing(self, *, omit_usage: bool) -> bytes:
-        """Give nothing: sound is no stream of events."""
-        return b""
-
-    def broken_off(self, refusal: Refusal) -> bytes:
-        """Give nothing: sound is no stream of events."""
-        return b""
