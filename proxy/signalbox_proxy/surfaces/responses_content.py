@@ -6,6 +6,7 @@ from typing import Any
 from signalbox_proxy.model_request import CacheWrite
 from signalbox_proxy.surfaces import responses_items as items
 from signalbox_proxy.surfaces import responses_types as types
+from signalbox_proxy.surfaces.chat_types import CacheBreakpoint
 from signalbox_proxy.surfaces.texts import Texts
 
 
@@ -15,7 +16,7 @@ class ResponsesContent:
     def __init__(self, asked: Any) -> None:
         self.texts = Texts()
         self.schema: dict[str, Any] | None = None
-        self._marks: list[items.CacheBreakpoint] = []
+        self._marks: list[CacheBreakpoint] = []
         if asked.instructions:
             self._message(asked.instructions)
         if isinstance(asked.input, str):
