@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import yaml
 
+from signalbox_api import generated
 from signalbox_api.base import GROUP, VERSION
 from signalbox_api.crd_schema import structural
 from signalbox_api.kinds import ALL_KINDS, Column, Kind
@@ -94,21 +95,6 @@ def files() -> dict[str, str]:
     return {f"{kind.plural}.yaml": render(kind) for kind in ALL_KINDS}
 
 
-def differences(directory: Path) -> list[str]:
-    """Sentences about files that are missing, differ or are left over; none if all fits."""
-    wanted = files()
-    found = {path.name: path.read_text(encoding="utf-8") for path in directory.glob("*.yaml")}
-    return [
-        *(f"{name} is missing" for name in sorted(wanted.keys() - found.keys())),
-        *(f"{name} is left over" for name in sorted(found.keys() - wanted.keys())),
-        *(
-            f"{name} differs from the types"
-            for name in sorted(wanted.keys() & found.keys())
-            if wanted[name] != found[name]
-        ),
-    ]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes or checks the files; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m signalbox_api.crd", description=__doc__)
@@ -116,12 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="fail when a file is not up to date")
     options = parser.parse_args(arguments)
     if options.check:
-        found = differences(options.directory)
-        for sentence in found:
-            sys.stderr.write(f"{sentence}; run `make generate`\n")
-        return 1 if found else 0
-    for name, text in files().items():
-        (options.directory / name).write_text(text, encoding="utf-8")
+        return generated.check(files(), options.directory, "the types")
+    generated.write(files(), options.directory)
     return 0
 
 

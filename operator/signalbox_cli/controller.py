@@ -18,7 +18,13 @@ from signalbox_cli.failure import Failure
 from signalbox_cli.fleet import Fleet
 from signalbox_cli.manifest_folder import Compiled, compiled
 from signalbox_cli.settings import UpSettings
-from signalbox_operator.control_port import ControlPort, ProxyAddress, ProxyStatus, refusal_of
+from signalbox_operator.control_port import (
+    ControlPort,
+    ProxyAddress,
+    ProxyStatus,
+    ahead_of,
+    refusal_of,
+)
 from signalbox_operator.difference import difference
 from signalbox_operator.going_back import RollbackError, next_pin
 from signalbox_operator.head import HeadError, HeadMovedError
@@ -89,10 +95,11 @@ class Controller:
         await asyncio.gather(*(self.hand_over(each) for each in self._fleet.addresses))
         try:
             async with asyncio.timeout(READY_LIMIT_S):
-                while not all(  # noqa: ASYNC110  proxies are asked, they do not call
-                    each and each.ready for each in await self.statuses()
-                ):
+                statuses = await self.statuses()
+                while not all(each and each.ready for each in statuses):
+                    await self._keep_above(statuses)
                     await asyncio.sleep(POLL_S)
+                    statuses = await self.statuses()
         except TimeoutError:
             logs = self._settings.state.logs
             raise Failure(
@@ -109,6 +116,7 @@ class Controller:
 
     async def catch_up(self, proxies: Sequence[ProxyStatus | None]) -> None:
         """Gives the released snapshot to proxies that could not be reached when it was released."""
+        await self._keep_above(proxies)
         rollout = self.applied.rollout if self.applied is not None else None
         if rollout is None:
             return
@@ -126,6 +134,13 @@ class Controller:
             pin = head.pin if head is not None else None
             if head is not None and next_pin(pin, self._rollback(), int(time.time())) != pin:
                 await self.apply()
+
+    async def _keep_above(self, proxies: Sequence[ProxyStatus | None]) -> None:
+        """Releases anew where a ledger turns out to know a higher generation than the head's: its
+        database was kept, and the folder of the state was lost."""
+        head = await self._publisher.head()
+        if head is not None and ahead_of(head.generation, filter(None, proxies)):
+            await self.apply()
 
     def _rollback(self) -> str:
         """What `signalbox rollback` asked for last."""
@@ -148,9 +163,11 @@ class Controller:
         restores = target.pin.generation if target.pin else 0
         told = changes if before is not None else FIRST
         record = Record(int(time.time()), changes=told, restores=restores, pin=target.pin)
-        anew = head is not None and head.pin != target.pin
+        statuses = filter(None, await self.statuses())
+        above = ahead_of(0 if head is None else head.generation, statuses)
+        anew = head is not None and (head.pin != target.pin or above > 0)
         rollout = await self._publisher.release(
-            target.snapshot, self._fleet.addresses, record, anew=anew
+            target.snapshot, self._fleet.addresses, record, anew=anew, above=above
         )
         problem = "; ".join(
             f"{each.proxy} refuses the snapshot: {each.path}: {each.reason}"

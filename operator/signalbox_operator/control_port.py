@@ -5,6 +5,7 @@ to do about either. Answers are bounded in size and time.
 """
 
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -116,6 +117,13 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     def highest(self) -> int:
         """The highest generation that this proxy knows of."""
         return max(self.generation or 0, self.ledger.generation, self.ledger.min_generation)
+
+
+def ahead_of(generation: int, proxies: Iterable[ProxyStatus]) -> int:
+    """The highest generation above this one that a proxy runs, or that a ledger remembers: it takes
+    no budgets of an older one. 0 where there is none."""
+    highest = max((each.highest for each in proxies), default=0)
+    return highest if highest > generation else 0
 
 
 class _Answer(msgspec.Struct, frozen=True):

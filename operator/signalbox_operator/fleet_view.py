@@ -19,6 +19,7 @@ from signalbox_operator.control_port import (
     ProxyStatus,
     PushOutcome,
     Rejected,
+    ahead_of,
     refusal_of,
 )
 from signalbox_operator.facts import FleetFacts, ProxyFacts
@@ -107,11 +108,9 @@ class FleetView:
         return self._heard.values()
 
     def ahead(self) -> int:
-        """The highest generation above the head that a proxy runs, or that a ledger remembers: it
-        takes no budgets of an older one. 0 where there is none."""
+        """As `ahead_of` the head."""
         head = self._head.generation if self._head is not None else 0
-        highest = max((status.highest for status in self.statuses.values()), default=0)
-        return highest if highest > head else 0
+        return ahead_of(head, self.statuses.values())
 
     def facts(self) -> FleetFacts:
         """What is known, for status."""

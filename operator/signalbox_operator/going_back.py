@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from signalbox_operator.head import Pin
-from signalbox_operator.locks import Lock, both, is_within, lock_of
+from signalbox_operator.locks import Lock, both, is_within, lock_of, locks_more
 from signalbox_snapshot import snapshot as wire
 
 ANNOTATION: Final = "signalbox.dev/rollback"
@@ -194,14 +194,7 @@ def _current_locks(
     """The residency that policies demand now, as policies that demand nothing else."""
     before = {policy.id: policy for policy in old.policies}
     for policy in now.policies:
-        if policy.jurisdictions is None:
-            continue
-        was = before.get(policy.id)
-        if (
-            was is not None
-            and was.match == policy.match
-            and is_within(lock_of(was.jurisdictions), lock_of(policy.jurisdictions))
-        ):
+        if not locks_more(before.get(policy.id), policy):
             continue
         match = msgspec.structs.replace(
             policy.match,

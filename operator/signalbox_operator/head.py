@@ -22,6 +22,11 @@ class HeadMovedError(Exception):
     """Another control plane released in the meantime; read the head again and compile again."""
 
 
+class HeadWentBackError(Exception):
+    """The store has an older head than it had: it was put back to an earlier time, with all that
+    lies in it. What is known here of objects, versions and chunks is of a time that never was."""
+
+
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An earlier generation's content stays released `until` (seconds since the epoch).
 

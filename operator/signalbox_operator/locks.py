@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from signalbox_snapshot.snapshot import Policy
+
 Lock = frozenset[str] | None
 """Jurisdictions that an attempt may run in; None is no lock."""
 
@@ -21,3 +23,16 @@ def both(one: Lock, other: Lock) -> Lock:
 def is_within(lock: Lock, bound: Lock) -> bool:
     """Whether a lock permits nothing that the bound does not."""
     return bound is None or (lock is not None and lock <= bound)
+
+
+def locks_more(before: Policy | None, now: Policy) -> bool:
+    """Whether a policy's lock keeps out somebody, or somewhere, that its earlier form may not.
+
+    In doubt it does: whom a changed match newly covers is not computed. `before` is None for a
+    policy that is new.
+    """
+    if now.jurisdictions is None:
+        return False
+    if before is None or before.match != now.match:
+        return True
+    return not is_within(lock_of(before.jurisdictions), lock_of(now.jurisdictions))

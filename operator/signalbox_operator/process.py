@@ -85,6 +85,7 @@ class Operator:
         self._trust.known = self._known_trust
         self._identities = WorkloadIdentities(api, self._wake, enabled=settings.workload_identity)
         self._fleet: FleetView | None = None
+        self._heads = ClusterHeadStore(api, settings.namespace, settings.fleet)
         self._lacks = "the API server was not heard yet"
 
     async def run(self) -> int:
@@ -118,9 +119,8 @@ class Operator:
         access = await self._first_access()
         control = self._control(access)
         fleet = self._fleet = FleetView(control, self._discover, self._wake)
-        store = ClusterHeadStore(self._api, self._settings.namespace, self._settings.fleet)
         publisher = Publisher(
-            store,
+            self._heads,
             access.signing_key,
             control,
             fleet=self._settings.fleet,
@@ -135,7 +135,7 @@ class Operator:
             platform_namespace=self._settings.namespace,
             fleet_name=self._settings.fleet,
             relist=self._lists.everything,
-            fetch=store.fetch,
+            fetch=self._heads.fetch,
             simulate_url=self._settings.simulate_url,
             holds=ClusterHoldStore(self._api, self._settings.namespace, self._settings.fleet),
             identity=lambda: self._identities.known,
@@ -189,6 +189,7 @@ class Operator:
             ("loop", loop.run()),
             ("status", self._status.run(lambda: fleet.control)),
             ("canary", self._canary.run()),
+            ("head", self._heads.keep_looking()),
             ("access", self._keep_access(loop.publisher, fleet)),
             ("watches", self._watches.run()),
         ]

@@ -19,7 +19,7 @@ from signalbox_operator.compiler import Compilation, compile_objects
 from signalbox_operator.compiler.workloads import WorkloadIdentity
 from signalbox_operator.difference import difference
 from signalbox_operator.fleet_view import FleetView
-from signalbox_operator.head import Head, HeadError, HeadMovedError
+from signalbox_operator.head import Head, HeadError, HeadMovedError, HeadWentBackError
 from signalbox_operator.history import FIRST, Record, attributed
 from signalbox_operator.inventory import Inventory
 from signalbox_operator.losses import Loss, LossGuard
@@ -118,7 +118,7 @@ class Reconciler:
         self._woken.set()
 
     async def run(self) -> None:
-        """Passes until cancelled."""
+        """Passes until cancelled. Raises HeadWentBackError: nothing known here is of use then."""
         while True:
             await self._settled()
             try:
@@ -127,6 +127,8 @@ class Reconciler:
                 _log.info("another operator released; listing everything anew")
                 self._is_known = False
                 self.wake()
+            except HeadWentBackError:
+                raise
             except Exception as error:  # noqa: BLE001  told, and tried again
                 _log.exception("a pass of the loop failed")
                 self._problem = f"{type(error).__name__}: {error}"

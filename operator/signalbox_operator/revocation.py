@@ -8,7 +8,7 @@ price is that proxies which did not hear of it answer 503 until they do.
 
 from collections.abc import Iterator, Mapping
 
-from signalbox_operator.locks import Lock, both, is_within, lock_of
+from signalbox_operator.locks import Lock, both, is_within, lock_of, locks_more
 from signalbox_snapshot import snapshot as wire
 
 
@@ -83,18 +83,10 @@ def _narrowed(old: Mapping[str, Lock], new: Mapping[str, Lock]) -> Iterator[str]
 
 
 def _policies(old: wire.Snapshot, new: wire.Snapshot) -> Iterator[str]:
-    """A policy's jurisdictions act even in DryRun. Whom a changed match newly covers is not
-    computed."""
+    """A policy's jurisdictions act even in DryRun."""
     before = {policy.id: policy for policy in old.policies}
     for policy in new.policies:
-        if policy.jurisdictions is None:
-            continue
-        was = before.get(policy.id)
-        if (
-            was is None
-            or was.match != policy.match
-            or not is_within(lock_of(was.jurisdictions), lock_of(policy.jurisdictions))
-        ):
+        if locks_more(before.get(policy.id), policy):
             yield f"RoutePolicy {policy.id}: its jurisdictions are tighter"
 
 

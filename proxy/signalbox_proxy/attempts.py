@@ -5,7 +5,6 @@ status, nothing; lost after sending, the whole bound, flagged `unknown`; never s
 """
 
 import time
-from types import TracebackType
 from typing import Self
 
 from msgspec.structs import replace
@@ -45,12 +44,7 @@ class AttemptInFlight:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._ended:
             return
         if self.sent:

@@ -6,7 +6,7 @@ floor, price. Prices are checked by `routing`, on what is left.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -32,17 +32,7 @@ Step = Literal[
     "cap",
 ]
 
-STEPS: tuple[Step, ...] = (
-    "permission",
-    "residency",
-    "sensitivity",
-    "capability",
-    "policy",
-    "quality_floor",
-    "bound",
-    "price",
-    "cap",
-)
+STEPS: tuple[Step, ...] = get_args(Step)
 """The order that decides which refusal a request gets: the last of these that removed a lane."""
 
 CODES: dict[Step, Code] = {

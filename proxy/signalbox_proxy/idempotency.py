@@ -8,7 +8,6 @@ that cannot be reached or answers with an error status can be tried again with t
 
 import hashlib
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Final, Self
 
 import msgspec
@@ -73,12 +72,7 @@ class IdempotencyKey:
             raise _refusal(answer)
         self._claimed = asked
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         if self._claimed is None:
             return
         if any(attempt.settlement in ("usage", "full") for attempt in self._run.attempts):

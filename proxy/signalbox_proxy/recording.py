@@ -7,7 +7,6 @@ after an answer, a refusal, a fault of our own, or a cancelled task.
 import asyncio
 import logging
 import time
-from types import TracebackType
 
 from signalbox_ledger.records import Outcome
 from signalbox_proxy.exchange import Exchange
@@ -57,12 +56,7 @@ class Recording:
     async def __aenter__(self) -> RunDraft:
         return self._run
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         refusal: Refusal | None = None
         if isinstance(error, Refusal):
             refusal = error

@@ -10,11 +10,12 @@ from .chat_answer import ChatAnswer
 from .chat_request import ChatRequest
 from .chat_tools import tool_wishes, wanted_schema
 from .composition import Order, compose
+from .openai_surface import OpenaiSurface, billed_tier, served_model
 from .prompt import Prompt
-from .refusals import Refusal, openai_error
+from .refusals import Refusal
 from .sheet import ModelSheet
 from .strict import validate
-from .surface import EVENT_STREAM, Context, encoded, find_model
+from .surface import Context
 
 REASONING = {
     "none": 0,
@@ -27,10 +28,8 @@ REASONING = {
 }
 
 
-class ChatSurface:
+class ChatSurface(OpenaiSurface):
     """The chat completions endpoint."""
-
-    stream_type = EVENT_STREAM
 
     def read(self, document: dict[str, object], context: Context) -> ChatPending:
         """Validate and meter a request; raises Refusal."""
@@ -43,10 +42,7 @@ class ChatSurface:
                     code="extra_forbidden",
                 )
         request = validate(ChatRequest, document)
-        found = find_model(context, request.model)
-        if found is None:
-            raise unknown_model(request.model)
-        name, model = found
+        name, model = served_model(context, request.model)
         if model.kind != "chat":
             raise Refusal(
                 404,
@@ -58,20 +54,6 @@ class ChatSurface:
         prompt = chat_prompt.meter(request, model)
         limit = chat_rules.output_limit(request, model, prompt)
         return ChatPending(request, name, model, prompt, limit, context)
-
-    def error(self, refusal: Refusal, request_id: str) -> bytes:
-        """Give OpenAI's error body."""
-        return encoded(openai_error(refusal))
-
-
-def unknown_model(name: str) -> Refusal:
-    """Give the error for a model that the host does not serve."""
-    return Refusal(
-        404,
-        f"The model `{name[:200]}` does not exist or you do not have access to it.",
-        param="model",
-        code="model_not_found",
-    )
 
 
 @dataclass(frozen=True)
@@ -98,17 +80,7 @@ class ChatPending:
     @property
     def tier(self) -> str:
         """The service tier that is billed; raises Refusal for one that the model has not."""
-        tier = self.request.service_tier
-        if tier in (None, "auto", "default"):
-            return "default"
-        if tier not in self.section.service_tiers:
-            raise Refusal(
-                400,
-                f"Invalid service_tier argument: '{tier}' is not offered for this model.",
-                param="service_tier",
-                code="invalid_value",
-            )
-        return str(tier)
+        return billed_tier(self.request.service_tier, self.section)
 
     def compose(self, effects: Effects) -> ChatAnswer:
         """Compose all choices."""

@@ -6,7 +6,6 @@ import array
 import base64
 import hashlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -14,11 +13,11 @@ from pydantic import Field
 
 from . import tokens
 from .behaviour import Effects
-from .chat_surface import unknown_model
-from .refusals import Refusal, openai_error
+from .openai_surface import OpenaiSurface, served_model
+from .refusals import Refusal
 from .sheet import ModelSheet, Usage
 from .strict import Given, Strict, validate
-from .surface import EVENT_STREAM, Context, encoded, find_model
+from .surface import Context, WholeAnswer, encoded
 
 MAX_TOTAL_TOKENS = 300_000
 TokenNumber = Annotated[int, Field(ge=0, lt=200_000)]
@@ -48,18 +47,13 @@ class EmbeddingsRequest(Strict):
         return [numbers] if numbers else [i for i in self.input if not isinstance(i, int)]
 
 
-class EmbeddingsSurface:
+class EmbeddingsSurface(OpenaiSurface):
     """The embeddings endpoint."""
-
-    stream_type = EVENT_STREAM
 
     def read(self, document: dict[str, object], context: Context) -> EmbeddingsPending:
         """Validate and meter a request; raises Refusal."""
         request = validate(EmbeddingsRequest, document)
-        found = find_model(context, request.model)
-        if found is None:
-            raise unknown_model(request.model)
-        name, model = found
+        name, model = served_model(context, request.model)
         if model.kind != "embedding":
             raise Refusal(
                 403,
@@ -83,10 +77,6 @@ class EmbeddingsSurface:
                 code="context_length_exceeded",
             )
         return EmbeddingsPending(request, name, model, sum(counts), context)
-
-    def error(self, refusal: Refusal, request_id: str) -> bytes:
-        """Give OpenAI's error body."""
-        return encoded(openai_error(refusal))
 
 
 def _count(item: str | list[int], model: ModelSheet) -> int:
@@ -116,7 +106,7 @@ class EmbeddingsPending:
 
 
 @dataclass(frozen=True)
-class EmbeddingsAnswer:
+class EmbeddingsAnswer(WholeAnswer):
     """Vectors in OpenAI's shape; they are never streamed."""
 
     pending: EmbeddingsPending
@@ -138,18 +128,6 @@ class EmbeddingsAnswer:
             count = self.usage.input
             document["usage"] = {"prompt_tokens": count, "total_tokens": count}
         return encoded(document)
-
-    def frames(self, chunk_tokens: int) -> Iterator[tuple[bytes, int]]:
-        """Give nothing: embeddings have no stream."""
-        return iter(())
-
-    def closing(self, *, omit_usage: bool) -> bytes:
-        """Give nothing: embeddings have no stream."""
-        return b""
-
-    def broken_off(self, refusal: Refusal) -> bytes:
-        """Give nothing: embeddings have no stream."""
-        return b""
 
 
 def embed(model: str, item: str | list[int], size: int) -> array.array[float]:

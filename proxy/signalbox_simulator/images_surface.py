@@ -10,7 +10,6 @@ import base64
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -18,11 +17,11 @@ from pydantic import Field
 
 from . import tokens
 from .behaviour import Effects
-from .chat_surface import unknown_model
-from .refusals import Refusal, openai_error
+from .openai_surface import OpenaiSurface, served_model
+from .refusals import Refusal
 from .sheet import ModelSheet, Usage
 from .strict import Given, Strict, validate
-from .surface import EVENT_STREAM, Context, encoded, find_model
+from .surface import Context, WholeAnswer, encoded
 
 TOKENS = {
     ("1024x1024", "low"): 272,
@@ -56,25 +55,16 @@ class ImagesRequest(Strict):
     user: Given[str] = None
 
 
-class ImagesSurface:
+class ImagesSurface(OpenaiSurface):
     """The images endpoint."""
-
-    stream_type = EVENT_STREAM
 
     def read(self, document: dict[str, object], context: Context) -> ImagesPending:
         """Validate and meter a request; raises Refusal."""
         request = validate(ImagesRequest, document)
-        found = find_model(context, request.model)
-        if found is None:
-            raise unknown_model(request.model)
-        name, model = found
+        name, model = served_model(context, request.model)
         if model.kind != "image":
             raise Refusal(400, f"The model {name!r} makes no images.", param="model")
         return (_by_image if model.usd_per.image else _by_tokens)(request, name, model, context)
-
-    def error(self, refusal: Refusal, request_id: str) -> bytes:
-        """Give OpenAI's error body."""
-        return encoded(openai_error(refusal))
 
 
 def _by_image(
@@ -132,7 +122,7 @@ class ImagesPending:
 
 
 @dataclass(frozen=True)
-class ImagesAnswer:
+class ImagesAnswer(WholeAnswer):
     """Images of one pixel, whose colour depends on the prompt."""
 
     pending: ImagesPending
@@ -169,18 +159,6 @@ class ImagesAnswer:
             "output_tokens": made,
             "total_tokens": taken + made,
         }
-
-    def frames(self, chunk_tokens: int) -> Iterator[tuple[bytes, int]]:
-        """Give nothing: what streams is not simulated."""
-        return iter(())
-
-    def closing(self, *, omit_usage: bool) -> bytes:
-        """Give nothing: what streams is not simulated."""
-        return b""
-
-    def broken_off(self, refusal: Refusal) -> bytes:
-        """Give nothing: what streams is not simulated."""
-        return b""
 
 
 def _pixel(seed: str) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from .behaviour import Effects
 from .refusals import Refusal
 from .sheet import Usage
 from .strict import Given, Strict, validate
-from .surface import EVENT_STREAM, Context, encoded, find_model
+from .surface import EVENT_STREAM, Context, WholeAnswer, encoded, find_model
 
 CHUNK = 500
 PER_SEARCH = 100
@@ -108,7 +107,7 @@ class RerankPending:
 
 
 @dataclass(frozen=True)
-class RerankAnswer:
+class RerankAnswer(WholeAnswer):
     """A ranking that depends on query and documents alone."""
 
     pending: RerankPending
@@ -132,18 +131,6 @@ class RerankAnswer:
         if not omit_usage:
             document["usage"] = {"total_tokens": self.usage.input}
         return encoded(document)
-
-    def frames(self, chunk_tokens: int) -> Iterator[tuple[bytes, int]]:
-        """Give nothing: a ranking has no stream."""
-        return iter(())
-
-    def closing(self, *, omit_usage: bool) -> bytes:
-        """Give nothing: a ranking has no stream."""
-        return b""
-
-    def broken_off(self, refusal: Refusal) -> bytes:
-        """Give nothing: a ranking has no stream."""
-        return b""
 
 
 def _score(query: str, text: str) -> float:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from . import responses_prompt, responses_rules
 from .behaviour import Effects
 from .chat_request import JsonObjectResponse
-from .chat_surface import REASONING, unknown_model
+from .chat_surface import REASONING
 from .chat_tools import ANY_OBJECT
 from .composition import Order, ToolWish, compose
+from .openai_surface import unknown_model
 from .prompt import Prompt
 from .refusals import Refusal, openai_error
 from .responses_answer import ResponsesAnswer

@@ -17,11 +17,11 @@ from pydantic import Field
 
 from . import tokens
 from .behaviour import Effects
-from .chat_surface import unknown_model
+from .openai_surface import OpenaiSurface, served_model
 from .refusals import Refusal, openai_error
 from .sheet import Usage
 from .strict import Given, Strict, validate
-from .surface import EVENT_STREAM, Context, data_frame, encoded, find_model
+from .surface import Context, data_frame
 
 VOICES = Literal[
     "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse"
@@ -50,18 +50,13 @@ class SpeechRequest(Strict):
     instructions: Given[Annotated[str, Field(max_length=4096)]] = None
 
 
-class SpeechSurface:
+class SpeechSurface(OpenaiSurface):
     """The speech endpoint."""
-
-    stream_type = EVENT_STREAM
 
     def read(self, document: dict[str, object], context: Context) -> SpeechPending:
         """Validate and meter a request; raises Refusal."""
         request = validate(SpeechRequest, document)
-        found = find_model(context, request.model)
-        if found is None:
-            raise unknown_model(request.model)
-        name, model = found
+        name, model = served_model(context, request.model)
         if model.kind != "speech":
             raise Refusal(404, f"The model {name!r} does not speak.", param="model")
         by_tokens = model.usd_per.million_characters is None
@@ -70,10 +65,6 @@ class SpeechSurface:
             if not by_tokens and value not in (None, "audio"):
                 raise Refusal(400, f"{field} is not supported for {name}.", param=field)
         return SpeechPending(request, name, by_tokens)
-
-    def error(self, refusal: Refusal, request_id: str) -> bytes:
-        """Give OpenAI's error body."""
-        return encoded(openai_error(refusal))
 
 
 @dataclass(frozen=True)

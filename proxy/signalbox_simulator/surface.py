@@ -89,6 +89,22 @@ class Answer(Protocol):
         """Give the frame that tells an error in the middle of a stream."""
 
 
+class WholeAnswer:
+    """Base of the answers that are never streamed."""
+
+    def frames(self, chunk_tokens: int) -> Iterator[tuple[bytes, int]]:
+        """Give nothing."""
+        return iter(())
+
+    def closing(self, *, omit_usage: bool) -> bytes:
+        """Give nothing."""
+        return b""
+
+    def broken_off(self, refusal: Refusal) -> bytes:
+        """Give nothing."""
+        return b""
+
+
 class Pending(Protocol):
     """A valid request, read and metered, for which nothing has been generated yet."""
 

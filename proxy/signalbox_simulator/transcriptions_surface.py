@@ -20,11 +20,11 @@ from pydantic import Field
 
 from . import tokens
 from .behaviour import Effects
-from .chat_surface import unknown_model
+from .openai_surface import OpenaiSurface, served_model
 from .refusals import Refusal, openai_error
 from .sheet import ModelSheet, Usage
 from .strict import Given, Strict, validate
-from .surface import EVENT_STREAM, Context, data_frame, encoded, find_model
+from .surface import Context, data_frame, encoded
 
 MAX_FILE = 25 * 2**20
 EXTENSIONS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
@@ -48,10 +48,8 @@ class TranscriptionRequest(Strict):
     include: Given[list[Literal["logprobs"]]] = None
 
 
-class TranscriptionsSurface:
+class TranscriptionsSurface(OpenaiSurface):
     """The transcriptions endpoint."""
-
-    stream_type = EVENT_STREAM
 
     def read(self, document: dict[str, object], context: Context) -> TranscriptionPending:
         """Validate and meter a form that ``read_form`` read; raises Refusal."""
@@ -61,10 +59,7 @@ class TranscriptionsSurface:
             if plural in document:
                 document[plural.removesuffix("[]")] = document.pop(plural)
         request = validate(TranscriptionRequest, document)
-        found = find_model(context, request.model)
-        if found is None:
-            raise unknown_model(request.model)
-        name, model = found
+        name, model = served_model(context, request.model)
         if model.kind != "transcription" or not isinstance(file, tuple):
             raise Refusal(400, "Send a file to a model that transcribes.", param="file")
         seconds = _seconds(*file)
@@ -77,10 +72,6 @@ class TranscriptionsSurface:
                 code="unsupported_value",
             )
         return TranscriptionPending(request, name, model, seconds, hashlib.md5(file[1]).hexdigest())  # noqa: S324
-
-    def error(self, refusal: Refusal, request_id: str) -> bytes:
-        """Give OpenAI's error body."""
-        return encoded(openai_error(refusal))
 
 
 def read_form(body: bytes, content_type: str) -> dict[str, object]:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from signalbox_api.crd import definition, differences, files, main, render
+from signalbox_api.crd import definition, files, main, render
+from signalbox_api.generated import differences
 from signalbox_api.kinds import ALL_KINDS, KINDS
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -44,7 +45,7 @@ ALL_FIELDS = [
 
 
 def test_the_committed_files_are_what_the_types_generate() -> None:
-    assert differences(CRDS) == []
+    assert differences(files(), CRDS, "the types") == []
 
 
 def test_check_names_what_is_missing_different_or_left_over(
@@ -60,6 +61,8 @@ def test_check_names_what_is_missing_different_or_left_over(
     assert "agents.yaml is missing" in said
     assert "budgets.yaml differs" in said
     assert "wishes.yaml is left over" in said
+    assert main([str(tmp_path)]) == 0
+    assert main(["--check", str(tmp_path)]) == 0, "what it names is put right by writing again"
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from signalbox_ledger.opening import DSN_VARIABLE
@@ -76,6 +77,23 @@ def test_everything_works_as_on_one_file_and_the_password_is_nowhere(
     written = [path for path in running.state.rglob("*") if path.is_file()]
     assert not [path for path in written if password.encode() in path.read_bytes()]
     assert password not in "\n".join(running.printed)
+
+
+def test_a_ledger_that_outlived_its_folder_of_state_goes_on_with_new_generations(
+    tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second generation 1 would bring no budget into force."""
+    monkeypatch.setenv(DSN_VARIABLE, postgres_dsn)
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    with running_quickstart(first) as before:
+        answered(before)
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("UPDATE ledger_state SET generation = 41, min_generation = 40")
+    with running_quickstart(second) as after:
+        assert answered(after)
+        eventually(lambda: "generation 42" in after.signalbox("ledger", "status"), what="released")
 
 
 @pytest.mark.parametrize("dsn", ["postgresql://nobody:hush-hush@127.0.0.1:1/none", "nonsense=="])

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signalbox_operator.cluster.api import ClusterApi, connected
 from signalbox_operator.cluster.head_store import ClusterHeadStore
-from signalbox_operator.head import Head, HeadError, HeadMovedError
+from signalbox_operator.head import Head, HeadError, HeadMovedError, HeadWentBackError
 from signalbox_operator.history import Record, Release, next_release
 from signalbox_snapshot import codec
 from signalbox_snapshot.envelope import seal
@@ -91,6 +91,30 @@ async def test_chunks_that_nobody_names_go_and_those_of_a_release_under_way_stay
     for number in range(3):
         head = await stored(store, release(head, b"%d" % number))
     assert kept() == set(head.sizes)
+
+
+async def test_a_head_that_is_older_than_it_was_is_found_out(
+    api: ClusterApi, namespace: str, apiserver: ApiServer
+) -> None:
+    """As after a restore of etcd: what is known of chunks and versions is of no use any more."""
+    store = ClusterHeadStore(api, namespace, "prod")
+    await store.look()
+    await store.read()
+    first = await stored(store, release(None))
+    backup = apiserver.admin.get("ConfigMap", namespace, "prod-head")["data"]
+    await stored(store, release(first))
+    await store.look()
+    apiserver.admin.patch("ConfigMap", namespace, "prod-head", {"data": backup})
+    with pytest.raises(HeadWentBackError, match="is at generation 1 and was at 2: etcd"):
+        await store.look()
+    with pytest.raises(HeadWentBackError):
+        await store.read()
+    apiserver.admin.delete("ConfigMap", namespace, "prod-head")
+    with pytest.raises(HeadWentBackError, match="is at generation 0 and was at 2"):
+        await store.look()
+    with pytest.raises(HeadWentBackError):
+        await store.read()
+    assert await ClusterHeadStore(api, namespace, "prod").read() is None
 
 
 async def test_a_damaged_head_is_an_error_and_never_a_fresh_start(

@@ -5,9 +5,14 @@ Chunks are written before the head that names them and removed after one that do
 that removes chunks must not take one away that another is about to name: a chunk carries the
 generation that it was kept for last, and is removed in that version only, by an operator whose head
 is at least of that generation.
+
+Generations only grow, so that a head that is older than one seen before, or gone, means that etcd
+was restored from a backup.
 """
 
+import asyncio
 import base64
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -15,11 +20,20 @@ import msgspec
 
 from signalbox_operator import chunks as chunking
 from signalbox_operator.cluster.api import ApiError, ClusterApi, core
-from signalbox_operator.head import ENCODER, Head, HeadError, HeadMovedError
+from signalbox_operator.head import (
+    ENCODER,
+    Head,
+    HeadError,
+    HeadMovedError,
+    HeadWentBackError,
+)
 from signalbox_operator.history import without_content
 
 LABEL: Final = "signalbox.dev/fleet"
 KEPT_FOR: Final = "signalbox.dev/generation"
+
+LOOK_S: Final = 5.0
+"""How often it is looked whether the head that is stored is the one that is known."""
 
 _DECODER: Final = msgspec.json.Decoder(Head, strict=True)
 _CONFIG_MAPS: Final = "configmaps"
@@ -37,17 +51,57 @@ class ClusterHeadStore:
         self._chunks: dict[str, bytes] = {}
 
     async def read(self) -> Head | None:
-        """See HeadStore. Raises ApiError where the API server does not answer."""
+        """See HeadStore. Raises ApiError where the API server does not answer, HeadWentBackError
+        where it has an older head than it had."""
+        seen = self._seen
+        stored = await self._stored()
+        if stored is None:
+            self._compare(seen, 0)
+            return None
+        head = await self._whole(stored)
+        self._compare(seen, head.generation)
+        self._seen, self._version = head.generation, stored["metadata"]["resourceVersion"]
+        return head
+
+    async def keep_looking(self) -> None:
+        """Looks every few seconds until cancelled. Raises HeadWentBackError: the next process
+        begins with what is stored, and releases above what proxies run."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(ApiError):
+                await self.look()
+
+    async def look(self) -> None:
+        """Whether the head that is stored is as new as the one known here.
+
+        Raises HeadWentBackError where it is older. A damaged one is told by `read`.
+        """
+        seen = self._seen
+        stored = await self._stored()
+        generation = 0
+        if stored is not None:
+            try:
+                generation = _bare(stored).generation
+            except msgspec.DecodeError:
+                return
+        self._compare(seen, generation)
+
+    async def _stored(self) -> dict[str, Any] | None:
+        """The ConfigMap as etcd has it now, None where there is none."""
         try:
-            stored = await self._api.get(self._path(self._name))
+            return await self._api.get(self._path(self._name))
         except ApiError as error:
             if not error.is_missing:
                 raise
-            self._seen, self._version = 0, ""
             return None
-        head = await self._whole(stored)
-        self._seen, self._version = head.generation, stored["metadata"]["resourceVersion"]
-        return head
+
+    def _compare(self, seen: int, stored: int) -> None:
+        """`seen` was known before it was asked what is stored."""
+        if stored < seen:
+            raise HeadWentBackError(
+                f"ConfigMap {self._namespace}/{self._name} is at generation {stored} and was at "
+                f"{seen}: etcd was restored from an older backup, or the head was deleted"
+            )
 
     async def compare_and_swap(self, expected_generation: int, head: Head) -> Head:
         """See HeadStore."""
@@ -130,7 +184,7 @@ class ClusterHeadStore:
 
     async def _whole(self, stored: Mapping[str, Any]) -> Head:
         try:
-            bare = _DECODER.decode((stored.get("data") or {}).get("head", ""))
+            bare = _bare(stored)
         except msgspec.DecodeError as error:
             raise self._damaged(str(error)) from None
         if not bare.history:
@@ -166,3 +220,8 @@ class ClusterHeadStore:
 
     def _path(self, name: str = "") -> str:
         return core(_CONFIG_MAPS, self._namespace, name)
+
+
+def _bare(stored: Mapping[str, Any]) -> Head:
+    """The head without its content. Raises msgspec.DecodeError."""
+    return _DECODER.decode((stored.get("data") or {}).get("head", ""))

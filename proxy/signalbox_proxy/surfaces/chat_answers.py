@@ -9,6 +9,7 @@ from signalbox_proxy.model_request import CacheWrite
 from signalbox_proxy.surfaces.contract import AnswerFacts
 from signalbox_proxy.surfaces.streams import BaseStreamReader, TextKeeper
 from signalbox_proxy.surfaces.usage import openai_usage
+from signalbox_proxy.unreadable import UNREADABLE
 
 _WHOLE: Final = frozenset({"stop", "tool_calls", "function_call"})
 _MAX_CHOICES: Final = 128
@@ -92,7 +93,7 @@ def read_chat_answer(body: bytes, cache_write: CacheWrite) -> AnswerFacts:
     facts = AnswerFacts()
     try:
         answer = _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         facts.error = "the answer is not a chat completion"
         return facts
     facts.ended = bool(answer.choices)
@@ -123,9 +124,8 @@ class ChatStreamReader(BaseStreamReader):
             return event
         try:
             chunk = _DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._facts.error = self._facts.error or "an event of the stream is malformed"
-            return event
+        except UNREADABLE:
+            return self._malformed(event)
         for choice in chunk.choices:
             self._choices.take(choice)
             piece = choice.delta or choice.message

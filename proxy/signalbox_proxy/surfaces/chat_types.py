@@ -4,7 +4,15 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
-from signalbox_proxy.surfaces.fields import MAX_INT, Field, FieldTable, Part
+from signalbox_proxy.surfaces.fields import (
+    MAX_INT,
+    METADATA,
+    MODEL,
+    Field,
+    FieldTable,
+    Part,
+    neutral,
+)
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Limit = Annotated[int, Meta(ge=1, le=MAX_INT)]
@@ -192,14 +200,10 @@ Stop = str | Annotated[list[str], Meta(max_length=16)]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
-def _neutral(kind: Any, note: str) -> Field:
-    return Field("neutral", kind, note)
-
-
 CHAT: Final = FieldTable(
     "ChatBody",
     {
-        "model": Field("governed", Annotated[str, Meta(min_length=1)], "the lane's own model"),
+        "model": MODEL,
         "messages": Field(
             "priced",
             Annotated[list[Message], Meta(min_length=1)],
@@ -225,36 +229,32 @@ CHAT: Final = FieldTable(
         "service_tier": Field("governed", str, "the lane's own; auto and default become default"),
         "user": Field("governed", str, "the user, where no header names one"),
         "safety_identifier": Field("governed", str, "the user, before `user`"),
-        "metadata": Field(
-            "governed",
-            dict[str, str],
-            "keys beginning with signalbox_ or x-signalbox- are taken out, the rest passes",
-        ),
+        "metadata": METADATA,
         "modalities": Field("governed", list[str], "text only"),
         "tool_choice": Field("priced", ToolChoice, "by its text"),
-        "function_call": _neutral(Literal["none", "auto"] | FunctionName, "as tool_choice"),
-        "parallel_tool_calls": _neutral(bool, "output stays within its limit"),
-        "frequency_penalty": _neutral(Penalty, "sampling"),
-        "presence_penalty": _neutral(Penalty, "sampling"),
-        "repetition_penalty": _neutral(float, "sampling, open-weight servers"),
-        "temperature": _neutral(Annotated[float, Meta(ge=0, le=2)], "sampling"),
-        "top_p": _neutral(Share, "sampling"),
-        "top_k": _neutral(int, "sampling, open-weight servers"),
-        "min_p": _neutral(Share, "sampling, open-weight servers"),
-        "logit_bias": _neutral(
+        "function_call": neutral(Literal["none", "auto"] | FunctionName, "as tool_choice"),
+        "parallel_tool_calls": neutral(bool, "output stays within its limit"),
+        "frequency_penalty": neutral(Penalty, "sampling"),
+        "presence_penalty": neutral(Penalty, "sampling"),
+        "repetition_penalty": neutral(float, "sampling, open-weight servers"),
+        "temperature": neutral(Annotated[float, Meta(ge=0, le=2)], "sampling"),
+        "top_p": neutral(Share, "sampling"),
+        "top_k": neutral(int, "sampling, open-weight servers"),
+        "min_p": neutral(Share, "sampling, open-weight servers"),
+        "logit_bias": neutral(
             dict[str, Annotated[float, Meta(ge=-100, le=100)]], "sampling, not tokenized"
         ),
-        "logprobs": _neutral(bool, "returned, not billed"),
-        "top_logprobs": _neutral(Annotated[int, Meta(ge=0, le=20)], "returned, not billed"),
-        "seed": _neutral(Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)], "sampling"),
-        "stop": _neutral(Stop, "can only shorten the output"),
-        "reasoning_effort": _neutral(Effort, "reasoning counts towards the output limit"),
-        "verbosity": _neutral(Literal["low", "medium", "high"], "output stays within its limit"),
-        "store": _neutral(bool, "not billed"),
+        "logprobs": neutral(bool, "returned, not billed"),
+        "top_logprobs": neutral(Annotated[int, Meta(ge=0, le=20)], "returned, not billed"),
+        "seed": neutral(Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)], "sampling"),
+        "stop": neutral(Stop, "can only shorten the output"),
+        "reasoning_effort": neutral(Effort, "reasoning counts towards the output limit"),
+        "verbosity": neutral(Literal["low", "medium", "high"], "output stays within its limit"),
+        "store": neutral(bool, "not billed"),
         "prompt_cache_key": Field(
             "governed", str, "becomes the domain's own: two domains share no cache"
         ),
-        "prompt_cache_retention": _neutral(
+        "prompt_cache_retention": neutral(
             Literal["in_memory", "24h"], "can only make input cheaper"
         ),
         "audio": Field("refused", None, "audio output is billed by prices of its own"),

@@ -19,6 +19,7 @@ from signalbox_proxy.surfaces.fields import Field, FieldTable, no_bound
 from signalbox_proxy.surfaces.messages import MessagesSurface, check_betas
 from signalbox_proxy.surfaces.messages_content import MessagesContent, without_sealed
 from signalbox_proxy.surfaces.messages_types import MESSAGES
+from signalbox_proxy.unreadable import UNREADABLE
 from signalbox_snapshot.snapshot import Lane
 
 _COUNTED: Final = (
@@ -96,7 +97,7 @@ class CountTokensSurface(MessagesSurface):
         """Read the count. It is no usage: nothing of it is billed."""
         try:
             counted = _DECODER.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return AnswerFacts(error="the answer is not a count of tokens")
         is_plausible = counted.input_tokens >= 0
         return AnswerFacts(usage=Usage(), ended=True, complete=is_plausible, items=1)

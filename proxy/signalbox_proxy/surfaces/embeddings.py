@@ -7,15 +7,13 @@ import msgspec
 from msgspec import Meta
 
 from signalbox_proxy.model_request import ModelRequest, SurfaceName
-from signalbox_proxy.refusals import Refusal
-from signalbox_proxy.surfaces import errors, governed
-from signalbox_proxy.surfaces.chat_answers import ChatStreamReader
-from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader
-from signalbox_proxy.surfaces.decoding import encode_body
-from signalbox_proxy.surfaces.fields import MAX_INT, Field, FieldTable, invalid
+from signalbox_proxy.surfaces import governed
+from signalbox_proxy.surfaces.contract import AnswerFacts
+from signalbox_proxy.surfaces.fields import MAX_INT, METADATA, MODEL, Field, FieldTable, invalid
+from signalbox_proxy.surfaces.openai_shape import OpenAIShape
 from signalbox_proxy.surfaces.texts import Texts
 from signalbox_proxy.surfaces.usage import openai_usage
-from signalbox_snapshot.snapshot import Lane, WireFormat
+from signalbox_proxy.unreadable import UNREADABLE
 
 MAX_INPUTS: Final = 2048
 """Most inputs of one request, as OpenAI states it."""
@@ -25,7 +23,7 @@ Token = Annotated[int, Meta(ge=0, le=MAX_INT)]
 TABLE: Final = FieldTable(
     "EmbeddingsBody",
     {
-        "model": Field("governed", Annotated[str, Meta(min_length=1)], "the lane's own model"),
+        "model": MODEL,
         "input": Field(
             "priced", str | list[Any], "text by UTF-8 bytes, token arrays by their length"
         ),
@@ -34,11 +32,7 @@ TABLE: Final = FieldTable(
         ),
         "encoding_format": Field("neutral", Literal["float", "base64"], "output is not billed"),
         "user": Field("governed", str, "the user, where no header names one"),
-        "metadata": Field(
-            "governed",
-            dict[str, str],
-            "keys beginning with signalbox_ or x-signalbox- are taken out, the rest passes",
-        ),
+        "metadata": METADATA,
     },
     ("model", "input"),
 )
@@ -52,12 +46,12 @@ class _Answer(msgspec.Struct):
 _DECODER: Final = msgspec.json.Decoder(_Answer)
 
 
-class EmbeddingsSurface:
+class EmbeddingsSurface(OpenAIShape):
     """The surface object; see `contract.Surface`."""
 
     name: SurfaceName = "embeddings"
-    wire_format: WireFormat = "openai"
     path = "/v1/embeddings"
+    resource = "/embeddings"
 
     def parse(self, body: dict[str, Any], headers: Mapping[str, str]) -> ModelRequest:
         """Understand a decoded body."""
@@ -86,28 +80,12 @@ class EmbeddingsSurface:
             metadata=metadata,
         )
 
-    def upstream_path(self, lane: Lane) -> str:
-        """Path below the lane's endpoint."""
-        return governed.openai_path(lane, "/embeddings")
-
-    def upstream_headers(
-        self, client: Mapping[str, str], lane: Lane, credential: str
-    ) -> dict[str, str]:
-        """All headers of the upstream call."""
-        return governed.common_headers(client, stream_capable=False) | governed.openai_credential(
-            lane, credential
-        )
-
-    def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
-        """The body for one lane; embeddings have no output limit."""
-        return encode_body({**request.body, "model": lane.upstream_model})
-
     def read_answer(self, request: ModelRequest, body: bytes) -> AnswerFacts:
         """Read a whole answer."""
         facts = AnswerFacts(finish="stop")
         try:
             answer = _DECODER.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             facts.error = "the answer is not a list of embeddings"
             return facts
         facts.items = len(answer.data)
@@ -115,22 +93,6 @@ class EmbeddingsSurface:
         facts.ended = True
         facts.complete = facts.items == request.messages
         return facts
-
-    def stream_reader(self, request: ModelRequest) -> StreamReader:
-        """Embeddings are never streamed; a stream that came anyway is read as OpenAI's."""
-        return ChatStreamReader(wants_usage=True, cache_write="none")
-
-    def rejection(self, status: int, body: bytes) -> Refusal:
-        """A provider's own 4xx."""
-        return errors.provider_rejection(status, body)
-
-    def error(self, refusal: Refusal, run_id: str) -> tuple[int, dict[str, str], bytes]:
-        """A refusal in OpenAI's error shape."""
-        return errors.openai_error(refusal, run_id)
-
-    def stream_error(self, refusal: Refusal, run_id: str) -> bytes:
-        """A refusal as the last event of a stream."""
-        return errors.openai_stream_error(refusal, run_id)
 
 
 def _collect(value: str | list[Any]) -> Texts:

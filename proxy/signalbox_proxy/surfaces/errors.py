@@ -12,6 +12,7 @@ import msgspec
 
 from signalbox_proxy.refusals import MAX_RETRY_AFTER_S, RETRYABLE, Refusal
 from signalbox_proxy.surfaces.scrubbing import scrub
+from signalbox_proxy.unreadable import UNREADABLE
 
 _MAX_MESSAGE: Final = 2000
 _DEFAULT_RETRY_AFTER_S: Final = 1
@@ -79,7 +80,7 @@ def provider_rejection(status: int, body: bytes) -> Refusal:
     message, param = "", ""
     try:
         document: object = msgspec.json.decode(body[: 256 * 1024])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         document = None
     if isinstance(document, dict):
         error = document.get("error", document)

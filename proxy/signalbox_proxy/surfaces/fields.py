@@ -8,7 +8,7 @@ providers' own and not stricter; a null is read as an absent field.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -29,6 +29,19 @@ class Field:
     use: Use
     type: Any
     note: str
+
+
+MODEL: Final = Field("governed", Annotated[str, msgspec.Meta(min_length=1)], "the lane's own model")
+METADATA: Final = Field(
+    "governed",
+    dict[str, str],
+    "keys beginning with signalbox_ or x-signalbox- are taken out, the rest passes",
+)
+
+
+def neutral(kind: Any, note: str) -> Field:
+    """A field that cannot change the bill."""
+    return Field("neutral", kind, note)
 
 
 class Part(msgspec.Struct, forbid_unknown_fields=True):

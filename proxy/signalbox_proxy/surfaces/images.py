@@ -12,11 +12,12 @@ from msgspec import Meta
 from signalbox_proxy.model_request import ModelRequest, SurfaceName, Units
 from signalbox_proxy.surfaces.contract import AnswerFacts
 from signalbox_proxy.surfaces.decoding import encode_body
-from signalbox_proxy.surfaces.fields import Field, FieldTable, no_bound
+from signalbox_proxy.surfaces.fields import MODEL, Field, FieldTable, no_bound
 from signalbox_proxy.surfaces.openai_shape import OpenAIShape, unit_request
 from signalbox_proxy.surfaces.texts import Texts
 from signalbox_proxy.surfaces.usage import responses_usage
 from signalbox_proxy.unit_pricing import chosen_price
+from signalbox_proxy.unreadable import UNREADABLE
 from signalbox_snapshot.snapshot import Lane
 
 MAX_IMAGES: Final = 10
@@ -27,7 +28,7 @@ _CHOICE: Final = Annotated[str, Meta(min_length=1, max_length=64)]
 TABLE: Final = FieldTable(
     "ImagesBody",
     {
-        "model": Field("governed", Annotated[str, Meta(min_length=1)], "the lane's own model"),
+        "model": MODEL,
         "prompt": Field(
             "priced",
             Annotated[str, Meta(min_length=1, max_length=32_000)],
@@ -117,7 +118,7 @@ class ImagesSurface(OpenAIShape):
         facts = AnswerFacts(finish="stop")
         try:
             answer = _DECODER.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             facts.error = "the answer is not a list of images"
             return facts
         facts.items = len(answer.data)

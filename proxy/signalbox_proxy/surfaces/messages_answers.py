@@ -7,6 +7,7 @@ import msgspec
 from signalbox_proxy.surfaces.contract import AnswerFacts
 from signalbox_proxy.surfaces.streams import BaseStreamReader, TextKeeper
 from signalbox_proxy.surfaces.usage import AnthropicTotals, anthropic_usage
+from signalbox_proxy.unreadable import UNREADABLE
 
 _WHOLE: Final = frozenset({"end_turn", "stop_sequence", "tool_use"})
 
@@ -42,7 +43,7 @@ def read_message(body: bytes) -> AnswerFacts:
     facts = AnswerFacts()
     try:
         message = _MESSAGE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         facts.error = "the answer is not a message"
         return facts
     if message.type != "message":
@@ -82,9 +83,8 @@ class MessagesStreamReader(BaseStreamReader):
     def _read(self, event: bytes, data: bytes) -> bytes:
         try:
             piece = _EVENT.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._facts.error = self._facts.error or "an event of the stream is malformed"
-            return event
+        except UNREADABLE:
+            return self._malformed(event)
         if piece.type == "content_block_delta":
             self._totals.go_on()
             if piece.delta is not None and isinstance(piece.delta.text, str):

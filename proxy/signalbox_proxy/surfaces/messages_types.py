@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
-from signalbox_proxy.surfaces.fields import MAX_INT, Field, FieldTable, Part
+from signalbox_proxy.surfaces.fields import MAX_INT, MODEL, Field, FieldTable, Part
 from signalbox_proxy.surfaces.messages_blocks import Block, CacheControl, TextBlock
 
 CLIENT_TOOL_TOKENS: Final[dict[str, int]] = {
@@ -99,7 +99,7 @@ _NO_BETA = "this beta changes what is billed"
 MESSAGES: Final = FieldTable(
     "MessagesBody",
     {
-        "model": Field("governed", Annotated[str, Meta(min_length=1)], "the lane's own model"),
+        "model": MODEL,
         "messages": Field(
             "priced",
             Annotated[list[Message], Meta(min_length=1)],

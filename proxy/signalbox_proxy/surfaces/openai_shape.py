@@ -1,4 +1,4 @@
-"""What OpenAI's surfaces beside chat share: a body with the lane's model, no stream."""
+"""What OpenAI's smaller surfaces share: a body with the lane's model, and no stream."""
 
 from typing import Any
 

@@ -17,10 +17,11 @@ from signalbox_proxy.model_request import ModelRequest, SurfaceName, Units
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.surfaces import errors
 from signalbox_proxy.surfaces.contract import AnswerFacts
-from signalbox_proxy.surfaces.fields import MAX_INT, Field, FieldTable, Part
+from signalbox_proxy.surfaces.fields import MAX_INT, MODEL, Field, FieldTable, Part
 from signalbox_proxy.surfaces.openai_shape import OpenAIShape, unit_request
 from signalbox_proxy.surfaces.texts import Texts
 from signalbox_proxy.surfaces.usage import MAX_TOKENS
+from signalbox_proxy.unreadable import UNREADABLE
 
 MAX_DOCUMENTS: Final = 1000
 """Most documents of one request, as Cohere recommends it."""
@@ -43,7 +44,7 @@ _Count = Annotated[int, Meta(ge=1, le=MAX_INT)]
 TABLE: Final = FieldTable(
     "RerankBody",
     {
-        "model": Field("governed", Annotated[str, Meta(min_length=1)], "the lane's own model"),
+        "model": MODEL,
         "query": Field(
             "priced",
             Annotated[str, Meta(min_length=1)],
@@ -120,7 +121,7 @@ class RerankSurface(OpenAIShape):
         facts = AnswerFacts(finish="stop")
         try:
             answer = _DECODER.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             facts.error = "the answer is not a ranking"
             return facts
         facts.items = len(answer.results)

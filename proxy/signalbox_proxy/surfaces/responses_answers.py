@@ -9,6 +9,7 @@ from signalbox_proxy.surfaces.contract import AnswerFacts
 from signalbox_proxy.surfaces.scrubbing import scrub
 from signalbox_proxy.surfaces.streams import BaseStreamReader, TextKeeper
 from signalbox_proxy.surfaces.usage import responses_usage
+from signalbox_proxy.unreadable import UNREADABLE
 
 _ENDED: Final = frozenset({"completed", "incomplete"})
 _LAST_EVENTS: Final = frozenset(
@@ -57,7 +58,7 @@ def read_response(body: bytes, cache_write: CacheWrite) -> AnswerFacts:
     facts = AnswerFacts()
     try:
         response = _RESPONSE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         facts.error = "the answer is not a response"
         return facts
     if response.output is None:
@@ -88,9 +89,8 @@ class ResponsesStreamReader(BaseStreamReader):
             return event
         try:
             piece = _EVENT.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._facts.error = self._facts.error or "an event of the stream is malformed"
-            return event
+        except UNREADABLE:
+            return self._malformed(event)
         if piece.type == "response.output_text.delta":
             if isinstance(piece.delta, str):
                 self._keeper.add(piece.delta)

@@ -7,6 +7,7 @@ from signalbox_proxy.model_request import CacheWrite
 from signalbox_proxy.sealing import is_sealed
 from signalbox_proxy.surfaces import responses_items as items
 from signalbox_proxy.surfaces import responses_types as types
+from signalbox_proxy.surfaces.chat_types import CacheBreakpoint
 from signalbox_proxy.surfaces.texts import Texts
 
 
@@ -17,7 +18,7 @@ class ResponsesContent:
         self.texts = Texts()
         self.schema: dict[str, Any] | None = None
         self.has_sealed = False
-        self._marks: list[items.CacheBreakpoint] = []
+        self._marks: list[CacheBreakpoint] = []
         if asked.instructions:
             self._message(asked.instructions)
         if isinstance(asked.input, str):

@@ -7,16 +7,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from signalbox_proxy.surfaces.chat_types import CacheBreakpoint
 from signalbox_proxy.surfaces.fields import Part
 
 Status = Literal["in_progress", "completed", "incomplete"]
-
-
-class CacheBreakpoint(Part):
-    """Where an explicit prompt cache may end."""
-
-    mode: Literal["explicit"]
-    ttl: Literal["30m", "12h"] | None = None
 
 
 class InputText(Part, tag_field="type", tag="input_text"):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from signalbox_proxy.surfaces.chat_types import Effort, Limit, Name, Share
-from signalbox_proxy.surfaces.fields import Field, FieldTable, Part
+from signalbox_proxy.surfaces.fields import METADATA, MODEL, Field, FieldTable, Part, neutral
 from signalbox_proxy.surfaces.responses_items import Item
 
 
@@ -87,14 +87,10 @@ ToolChoice = Literal["none", "auto", "required"] | dict[str, Any]
 _STORED: Final = "the stored input that it stands for is not counted; send all of it in input"
 
 
-def _neutral(kind: Any, note: str) -> Field:
-    return Field("neutral", kind, note)
-
-
 RESPONSES: Final = FieldTable(
     "ResponsesBody",
     {
-        "model": Field("governed", Annotated[str, Meta(min_length=1)], "the lane's own model"),
+        "model": MODEL,
         "input": Field(
             "priced",
             str | Annotated[list[Item], Meta(min_length=1)],
@@ -128,25 +124,21 @@ RESPONSES: Final = FieldTable(
         "service_tier": Field("governed", str, "the lane's own; auto and default become default"),
         "user": Field("governed", str, "the user, where no header names one"),
         "safety_identifier": Field("governed", str, "the user, before `user`"),
-        "metadata": Field(
-            "governed",
-            dict[str, str],
-            "keys beginning with signalbox_ or x-signalbox- are taken out, the rest passes",
-        ),
-        "client_metadata": _neutral(dict[str, str], "names the client's own session; passes"),
-        "parallel_tool_calls": _neutral(bool, "output stays within its limit"),
-        "max_tool_calls": _neutral(
+        "metadata": METADATA,
+        "client_metadata": neutral(dict[str, str], "names the client's own session; passes"),
+        "parallel_tool_calls": neutral(bool, "output stays within its limit"),
+        "max_tool_calls": neutral(
             Annotated[int, Meta(ge=1)], "counts calls of the provider's own tools only"
         ),
-        "reasoning": _neutral(Reasoning, "reasoning counts towards the output limit"),
-        "temperature": _neutral(Annotated[float, Meta(ge=0, le=2)], "sampling"),
-        "top_p": _neutral(Share, "sampling"),
-        "top_logprobs": _neutral(Annotated[int, Meta(ge=0, le=20)], "returned, not billed"),
-        "truncation": _neutral(Literal["auto", "disabled"], "can only shorten the input"),
+        "reasoning": neutral(Reasoning, "reasoning counts towards the output limit"),
+        "temperature": neutral(Annotated[float, Meta(ge=0, le=2)], "sampling"),
+        "top_p": neutral(Share, "sampling"),
+        "top_logprobs": neutral(Annotated[int, Meta(ge=0, le=20)], "returned, not billed"),
+        "truncation": neutral(Literal["auto", "disabled"], "can only shorten the input"),
         "prompt_cache_key": Field(
             "governed", str, "becomes the domain's own: two domains share no cache"
         ),
-        "prompt_cache_retention": _neutral(
+        "prompt_cache_retention": neutral(
             Literal["in_memory", "24h"], "can only make input cheaper"
         ),
         "previous_response_id": Field("refused", None, _STORED),

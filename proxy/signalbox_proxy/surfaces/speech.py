@@ -12,7 +12,7 @@ from msgspec import Meta
 from signalbox_proxy.model_request import ModelRequest, SurfaceName, Units
 from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader
 from signalbox_proxy.surfaces.decoding import encode_body
-from signalbox_proxy.surfaces.fields import Field, FieldTable, Part
+from signalbox_proxy.surfaces.fields import MODEL, Field, FieldTable, Part
 from signalbox_proxy.surfaces.openai_shape import OpenAIShape, unit_request
 from signalbox_proxy.surfaces.speech_events import SpeechEventReader
 from signalbox_proxy.surfaces.texts import Texts
@@ -35,7 +35,7 @@ Form = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 TABLE: Final = FieldTable(
     "SpeechBody",
     {
-        "model": Field("governed", Annotated[str, Meta(min_length=1)], "the lane's own model"),
+        "model": MODEL,
         "input": Field(
             "priced",
             Annotated[str, Meta(min_length=1, max_length=MAX_CHARACTERS)],

@@ -75,6 +75,11 @@ class BaseStreamReader(ABC):
         data = data_of(event)
         return self._read(event, data) if data else event
 
+    def _malformed(self, event: bytes) -> bytes:
+        """Note an event that cannot be read, and let it pass."""
+        self._facts.error = self._facts.error or "an event of the stream is malformed"
+        return event
+
     def _error_event(self, event: bytes, error: Any) -> bytes:
         """Note a provider's error, and let the event pass without credentials in it."""
         message = error.get("message") if isinstance(error, dict) else error

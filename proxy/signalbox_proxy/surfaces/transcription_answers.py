@@ -8,6 +8,7 @@ import msgspec
 from signalbox_proxy.surfaces.contract import AnswerFacts
 from signalbox_proxy.surfaces.streams import BaseStreamReader, TextKeeper
 from signalbox_proxy.surfaces.usage import MAX_TOKENS, responses_usage
+from signalbox_proxy.unreadable import UNREADABLE
 
 MAX_WHOLE: Final = 4 * 1024 * 1024
 """Most bytes that are kept of an answer which came whole though a stream was asked for."""
@@ -43,7 +44,7 @@ def read_transcript(form: str, body: bytes) -> AnswerFacts:
     else:
         try:
             answer = _TRANSCRIPT.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             facts.error = "the answer is not a transcript"
             return facts
         if not isinstance(answer.text, str):
@@ -94,9 +95,8 @@ class TranscriptReader(BaseStreamReader):
             return event
         try:
             piece = _EVENT.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._facts.error = self._facts.error or "an event of the stream is malformed"
-            return event
+        except UNREADABLE:
+            return self._malformed(event)
         if piece.error is not None or piece.type == "error":
             return self._error_event(event, piece.error)
         if piece.type == "transcript.text.delta":

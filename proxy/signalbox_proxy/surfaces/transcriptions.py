@@ -12,7 +12,7 @@ from msgspec import Meta
 from signalbox_proxy.model_request import ModelRequest, SurfaceName, Units
 from signalbox_proxy.surfaces.audio_length import wav_seconds
 from signalbox_proxy.surfaces.contract import AnswerFacts, StreamReader
-from signalbox_proxy.surfaces.fields import Field, FieldTable, invalid, no_bound
+from signalbox_proxy.surfaces.fields import MODEL, Field, FieldTable, invalid, no_bound
 from signalbox_proxy.surfaces.multipart import FORM, Upload, new_boundary, write_form
 from signalbox_proxy.surfaces.openai_shape import OpenAIShape, unit_request
 from signalbox_proxy.surfaces.texts import Texts
@@ -29,7 +29,7 @@ TABLE: Final = FieldTable(
     {
         "file": Field("priced", Any, "by its length, or as many tokens as a model takes"),
         "prompt": Field("priced", str, "within the tokens that a model takes"),
-        "model": Field("governed", Annotated[str, Meta(min_length=1)], "the lane's own model"),
+        "model": MODEL,
         "response_format": Field(
             "governed",
             Literal["json", "text", "srt", "vtt", "verbose_json", "diarized_json"],

@@ -26,16 +26,16 @@ def openai_usage(
     """
     if not isinstance(record, dict):
         return None
-    prompt = _count(record, "prompt_tokens", required=True)
-    completion = _count(record, "completion_tokens")
-    total = _count(record, "total_tokens")
+    prompt = token_count(record, "prompt_tokens", required=True)
+    completion = token_count(record, "completion_tokens")
+    total = token_count(record, "total_tokens")
     inside = _details(record, "prompt_tokens_details")
     of_output = _details(record, "completion_tokens_details")
     if None in (prompt, completion, total) or inside is None or of_output is None:
         return None
-    cached = _count(inside, "cached_tokens")
-    written = _count(inside, "cache_write_tokens")
-    reasoning = _count(of_output, "reasoning_tokens")
+    cached = token_count(inside, "cached_tokens")
+    written = token_count(inside, "cache_write_tokens")
+    reasoning = token_count(of_output, "reasoning_tokens")
     if prompt is None or completion is None or total is None:
         return None
     if cached is None or written is None or reasoning is None:
@@ -78,17 +78,17 @@ def anthropic_usage(record: object) -> Usage | None:
     """
     if not isinstance(record, dict):
         return None
-    fresh = _count(record, "input_tokens", required=True)
-    output = _count(record, "output_tokens", required=True)
-    cached = _count(record, "cache_read_input_tokens")
-    written = _count(record, "cache_creation_input_tokens")
+    fresh = token_count(record, "input_tokens", required=True)
+    output = token_count(record, "output_tokens", required=True)
+    cached = token_count(record, "cache_read_input_tokens")
+    written = token_count(record, "cache_creation_input_tokens")
     split = _details(record, "cache_creation")
     of_output = _details(record, "output_tokens_details")
     if split is None or of_output is None:
         return None
-    short = _count(split, "ephemeral_5m_input_tokens")
-    long = _count(split, "ephemeral_1h_input_tokens")
-    thinking = _count(of_output, "thinking_tokens")
+    short = token_count(split, "ephemeral_5m_input_tokens")
+    long = token_count(split, "ephemeral_1h_input_tokens")
+    thinking = token_count(of_output, "thinking_tokens")
     if fresh is None or output is None or cached is None or written is None:
         return None
     if short is None or long is None or thinking is None:
@@ -151,13 +151,13 @@ def gemini_usage(record: object) -> Usage | None:
     """
     if not isinstance(record, dict):
         return None
-    prompt = _count(record, "promptTokenCount", required=True)
+    prompt = token_count(record, "promptTokenCount", required=True)
     has_total = record.get("totalTokenCount") is not None
-    answered = _count(record, "candidatesTokenCount", required=not has_total)
-    thought = _count(record, "thoughtsTokenCount")
-    cached = _count(record, "cachedContentTokenCount")
-    of_tools = _count(record, "toolUsePromptTokenCount")
-    total = _count(record, "totalTokenCount")
+    answered = token_count(record, "candidatesTokenCount", required=not has_total)
+    thought = token_count(record, "thoughtsTokenCount")
+    cached = token_count(record, "cachedContentTokenCount")
+    of_tools = token_count(record, "toolUsePromptTokenCount")
+    total = token_count(record, "totalTokenCount")
     if prompt is None or answered is None or thought is None:
         return None
     if cached is None or of_tools is None or total is None:
@@ -190,7 +190,7 @@ def _grown(old: object, new: object) -> object:
     return max(old, new) if isinstance(old, int) and isinstance(new, int) else new
 
 
-def _count(record: dict[str, Any], key: str, *, required: bool = False) -> int | None:
+def token_count(record: dict[str, Any], key: str, *, required: bool = False) -> int | None:
     """A plausible number of tokens; 0 where it is absent and may be; None where it is neither."""
     value = record.get(key)
     if value is None:

@@ -12,6 +12,7 @@ from signalbox_proxy.translation.anthropic_names import FINISH, ORIGIN
 from signalbox_proxy.translation.arguments import object_text
 from signalbox_proxy.translation.contract import Unreadable
 from signalbox_proxy.translation.conversation import Refused, Text, Thinking, ToolCall
+from signalbox_proxy.unreadable import UNREADABLE
 
 _MAX_ERROR: Final = 500
 _MAX_WORD: Final = 64
@@ -63,14 +64,13 @@ class _Event(msgspec.Struct):
 
 _EVENT: Final = msgspec.json.Decoder(_Event)
 _MESSAGE: Final = msgspec.json.Decoder(_Message)
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_message(body: bytes) -> neutral.Answer:
     """A whole answer. Raises `Unreadable`."""
     try:
         message = _MESSAGE.decode(body)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise Unreadable("the answer is not a message") from None
     finish, word = _finish(message.stop_reason)
     return neutral.Answer(
@@ -87,7 +87,7 @@ def error_message(body: bytes) -> str:
     """The sentence in an error's body, without credentials in it."""
     try:
         document: object = msgspec.json.decode(body[: 256 * 1024])
-    except _UNREADABLE:
+    except UNREADABLE:
         return ""
     error = document.get("error") if isinstance(document, dict) else None
     message = error.get("message") if isinstance(error, dict) else error
@@ -162,7 +162,7 @@ class MessageEventReader:
     def _read(self, data: bytes) -> list[neutral.Event]:
         try:
             event = _EVENT.decode(data)
-        except _UNREADABLE:
+        except UNREADABLE:
             raise Unreadable("an event of the stream is malformed") from None
         match event.type:
             case "content_block_delta":

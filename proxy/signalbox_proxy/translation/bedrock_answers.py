@@ -10,14 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from signalbox_ledger.records import Usage
+from signalbox_proxy.surfaces.usage import token_count
 from signalbox_proxy.translation.answer import Answer, FinishReason
 from signalbox_proxy.translation.arguments import object_text
 from signalbox_proxy.translation.bedrock_content import ORIGIN
 from signalbox_proxy.translation.contract import Unreadable
 from signalbox_proxy.translation.conversation import Refused, Text, Thinking, ToolCall
-
-MAX_TOKENS: Final = 10**9
-"""More than any request can have; a number above it is not believed."""
+from signalbox_proxy.unreadable import UNREADABLE
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
@@ -86,7 +85,7 @@ def read_answer(body: bytes) -> Answer:
     """A whole answer. Raises `Unreadable`."""
     try:
         response = _RESPONSE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise Unreadable("the answer is not one of Converse") from None
     return Answer(
         id="",
@@ -117,11 +116,11 @@ def usage_of(record: object) -> Usage | None:
     """
     if not isinstance(record, dict):
         return None
-    fresh = _count(record, "inputTokens", required=True)
-    output = _count(record, "outputTokens", required=True)
-    total = _count(record, "totalTokens")
-    read = _count(record, "cacheReadInputTokens")
-    written = _count(record, "cacheWriteInputTokens")
+    fresh = token_count(record, "inputTokens", required=True)
+    output = token_count(record, "outputTokens", required=True)
+    total = token_count(record, "totalTokens")
+    read = token_count(record, "cacheReadInputTokens")
+    written = token_count(record, "cacheWriteInputTokens")
     split = _writes(record.get("cacheDetails"))
     if fresh is None or output is None or total is None or read is None:
         return None
@@ -148,21 +147,11 @@ def _writes(details: object) -> tuple[int, int] | None:
     for detail in details:
         if not isinstance(detail, dict) or detail.get("ttl") not in written:
             return None
-        tokens = _count(detail, "inputTokens", required=True)
+        tokens = token_count(detail, "inputTokens", required=True)
         if tokens is None:
             return None
         written[detail["ttl"]] += tokens
     return written["5m"], written["1h"]
-
-
-def _count(record: dict[str, Any], key: str, *, required: bool = False) -> int | None:
-    """A plausible number of tokens; 0 where it is absent and may be; None where it is neither."""
-    value = record.get(key)
-    if value is None:
-        return None if required else 0
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 <= value <= MAX_TOKENS else None
 
 
 def _part(block: _Block) -> Text | Thinking | ToolCall | Refused:

@@ -39,6 +39,7 @@ from signalbox_proxy.translation.conversation import (
     ToolResult,
 )
 from signalbox_proxy.translation.written_text import Wording, text_bytes
+from signalbox_proxy.unreadable import UNREADABLE
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
 _WISHES: Final = ""
@@ -151,7 +152,7 @@ class BedrockFormat:
         """See `ProviderFormat`."""
         try:
             error = msgspec.json.decode(body, type=_Error)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return ""
         message = error.message or error.capital
         return message if isinstance(message, str) else ""

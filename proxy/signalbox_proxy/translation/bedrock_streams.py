@@ -27,6 +27,7 @@ from signalbox_proxy.translation.bedrock_answers import finish_of, stop_sequence
 from signalbox_proxy.translation.bedrock_content import ORIGIN
 from signalbox_proxy.translation.contract import Unreadable
 from signalbox_proxy.translation.event_stream import MAX_MESSAGE, Message, MessageSplitter
+from signalbox_proxy.unreadable import UNREADABLE
 
 _MAX_ERROR: Final = 500
 
@@ -236,7 +237,7 @@ class BedrockEventReader:
     def _failed(self, name: str, payload: bytes) -> Failed:
         try:
             message = msgspec.json.decode(payload, type=_Exception).message
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             message = None
         return Failed(f"{name}: {message if isinstance(message, str) else ''}"[:_MAX_ERROR])
 
@@ -244,5 +245,5 @@ class BedrockEventReader:
 def _decoded(payload: bytes, kind: type[_S]) -> _S:
     try:
         return msgspec.json.decode(payload, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise Unreadable(f"an event of the stream is no {kind.__name__.strip('_')}") from None

@@ -29,6 +29,7 @@ from signalbox_proxy.translation.answer import (
 from signalbox_proxy.translation.arguments import object_text
 from signalbox_proxy.translation.contract import Unreadable
 from signalbox_proxy.translation.gemini_contents import ORIGIN
+from signalbox_proxy.unreadable import UNREADABLE
 
 _FINISHES: Final[dict[str, FinishReason]] = {"STOP": "stop", "MAX_TOKENS": "length"}
 """Every other reason withholds something: safety, recitation, a call that came out malformed."""
@@ -97,7 +98,7 @@ class AnswerReader:
         """Read one answer. Raises `Unreadable`."""
         try:
             chunk = _CHUNK.decode(document)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             raise Unreadable("the answer is not a generateContent response") from None
         if chunk.error is not None:
             self._failed = True

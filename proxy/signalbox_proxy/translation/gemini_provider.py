@@ -22,6 +22,7 @@ from signalbox_proxy.translation.gemini_models import adapted, obstacle
 from signalbox_proxy.translation.gemini_settings import generation_settings, tool_settings
 from signalbox_proxy.translation.whole import folded
 from signalbox_proxy.translation.written_text import Wording, text_bytes
+from signalbox_proxy.unreadable import UNREADABLE
 from signalbox_snapshot.snapshot import Lane, WireFormat
 
 _PUBLISHER = "/publishers/google"
@@ -121,7 +122,7 @@ def _error(body: bytes) -> dict[str, Any]:
     """The error of an error's body, {} where there is none."""
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return {}
     if isinstance(document, list) and document:
         document = document[0]

@@ -137,6 +137,13 @@ def image_of(url: str, field: str, detail: str = "", cache: CacheLifetime | None
     return Image(media_type=media_type, data=data, detail=detail, cache=cache)
 
 
+def lifetime_of(mark: types.CacheBreakpoint | None) -> CacheLifetime | None:
+    """How long a prompt is kept that ends at this mark, as the neutral form knows it."""
+    if mark is None:
+        return None
+    return "1h" if mark.ttl == "12h" else "5m"
+
+
 def _contents(message: types.Message, path: str) -> Iterator[tuple[types.ContentPart, str]]:
     if isinstance(message.content, str):
         yield types.TextPart(text=message.content), f"{path}.content"
@@ -147,7 +154,7 @@ def _contents(message: types.Message, path: str) -> Iterator[tuple[types.Content
 def _text_only(part: types.ContentPart, path: str) -> Text:
     if not isinstance(part, types.TextPart):
         raise Untranslatable(path, "only text can stand here with other vendors")
-    return Text(part.text, cache=_lifetime(part.prompt_cache_breakpoint))
+    return Text(part.text, cache=lifetime_of(part.prompt_cache_breakpoint))
 
 
 def _said(part: types.ContentPart, path: str) -> Text | Image:
@@ -158,11 +165,5 @@ def _said(part: types.ContentPart, path: str) -> Text | Image:
         part.image_url.url,
         f"{path}.image_url.url",
         "" if detail == "auto" else detail,
-        _lifetime(part.prompt_cache_breakpoint),
+        lifetime_of(part.prompt_cache_breakpoint),
     )
-
-
-def _lifetime(mark: types.CacheBreakpoint | None) -> CacheLifetime | None:
-    if mark is None:
-        return None
-    return "1h" if mark.ttl == "12h" else "5m"

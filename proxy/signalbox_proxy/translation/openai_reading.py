@@ -13,6 +13,7 @@ from signalbox_proxy.surfaces.usage import openai_usage
 from signalbox_proxy.translation.answer import Answer, FinishReason
 from signalbox_proxy.translation.contract import Unreadable
 from signalbox_proxy.translation.conversation import Refused, Text, Thinking, ToolCall
+from signalbox_proxy.unreadable import UNREADABLE
 
 MAX_ERROR: Final = 2000
 MAX_CALLS: Final = 1024
@@ -81,7 +82,7 @@ def decode(data: bytes) -> Document:
     """Decode an answer or a chunk. Raises `Unreadable`."""
     try:
         return _DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise Unreadable("it is not a chat completion") from None
 
 
@@ -182,7 +183,7 @@ def error_message(body: bytes) -> str:
     """The sentence in an error's body, without credentials: OpenAI's shape, and its relatives'."""
     try:
         document: object = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return ""
     if not isinstance(document, dict):
         return ""

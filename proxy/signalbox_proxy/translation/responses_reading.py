@@ -11,7 +11,6 @@ from typing import Any, Final
 from signalbox_proxy.surfaces import responses_items as items
 from signalbox_proxy.translation.contract import Untranslatable
 from signalbox_proxy.translation.conversation import (
-    CacheLifetime,
     Image,
     Refused,
     Text,
@@ -20,7 +19,7 @@ from signalbox_proxy.translation.conversation import (
     ToolResult,
     Turn,
 )
-from signalbox_proxy.translation.openai_messages import custom_tool, image_of
+from signalbox_proxy.translation.openai_messages import custom_tool, image_of, lifetime_of
 from signalbox_proxy.translation.signatures import is_sealed, seal, unseal
 from signalbox_proxy.translation.turns import Turns
 
@@ -114,18 +113,12 @@ def _text_only(part: items.ContentPart, path: str) -> Text:
         return Text(part.text)
     if not isinstance(part, items.InputText):
         raise Untranslatable(path, "only text can stand here with other vendors")
-    return Text(part.text, cache=_lifetime(part.prompt_cache_breakpoint))
+    return Text(part.text, cache=lifetime_of(part.prompt_cache_breakpoint))
 
 
 def _said(part: items.ContentPart, path: str) -> Text | Image:
     if not isinstance(part, items.InputImage):
         return _text_only(part, path)
     detail = "" if part.detail in (None, "auto") else str(part.detail)
-    mark = _lifetime(part.prompt_cache_breakpoint)
+    mark = lifetime_of(part.prompt_cache_breakpoint)
     return image_of(part.image_url, f"{path}.image_url", detail, mark)
-
-
-def _lifetime(mark: items.CacheBreakpoint | None) -> CacheLifetime | None:
-    if mark is None:
-        return None
-    return "1h" if mark.ttl == "12h" else "5m"
