@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from signalbox_ledger.client import JournalError
 from signalbox_ledger.records import AttemptOutcome
-from signalbox_proxy.answer_room import AnswerRoom
 from signalbox_proxy.attempts import AttemptInFlight
 from signalbox_proxy.classification import Facts
 from signalbox_proxy.credentials import CredentialStore
+from signalbox_proxy.exchange import Exchange
 from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.prompt_caching import sent_on
 from signalbox_proxy.quotes import Quote
@@ -80,13 +80,9 @@ class Failure:
 class ProviderCaller:
     """Calls providers on behalf of one request."""
 
-    services: Services
-    surface: Surface
+    exchange: Exchange
     facts: Facts
-    headers: Mapping[str, str]
     decision: Decision
-    run_id: str
-    room: AnswerRoom | None = None
 
     @property
     def request(self) -> ModelRequest:
@@ -101,21 +97,21 @@ class ProviderCaller:
         """
         lane = attempt.reservation.quote.lane
         check_hard(self.facts, lane)
-        credential = credential_of(self.services.credentials, lane)
+        credential = credential_of(self.exchange.services.credentials, lane)
         if credential is None:
             attempt.unsent("the provider's credential is missing")
             return Failure(_no_lane(lane, "has no credential on this proxy"))
-        carrier = carrier_for(self.surface, self.decision, lane, self.run_id)
+        carrier = carrier_for(self.exchange.surface, self.decision, lane, self.exchange.run_id)
         call = upstream_call(
             carrier,
             self.request,
             attempt.reservation.quote,
-            headers=self.headers,
+            headers=self.exchange.headers,
             credential=credential,
             first_chunk_ms=self.decision.first_chunk_ms,
         )
         try:
-            call = signed(self.services, call, lane)
+            call = signed(self.exchange.services, call, lane)
         except SignInError as error:
             attempt.unsent(str(error))
             return Failure(_no_lane(lane, "is not signed in on this proxy"))
@@ -129,7 +125,7 @@ class ProviderCaller:
                 retry_after_s=5,
             ) from None
         try:
-            answer = await self.services.upstream.send(call)
+            answer = await self.exchange.services.upstream.send(call)
             return await self._read(attempt, answer, carrier)
         except UpstreamConnectError as error:
             attempt.unsent(str(error))
@@ -162,7 +158,7 @@ class ProviderCaller:
                 answer.close()
                 raise UpstreamBroken("the answer is not of the form that was asked for")
             return StreamedAnswer(answer, *streamed)
-        body = await answer.read(MAX_ANSWER, self.room)
+        body = await answer.read(MAX_ANSWER, self.exchange.answer_room())
         attempt.first_chunk()
         facts = carrier.read_answer(self.request, body)
         if facts.error and facts.usage is None:

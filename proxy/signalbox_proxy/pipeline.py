@@ -68,15 +68,7 @@ async def serve(exchange: Exchange) -> StreamResponse:
         # 5. Reserve, for each attempt: every budget that applies holds the most it may cost.
         accounts = accounts_for(run.agent, facts)
         reserver = Reserver(ledger, accounts, Quoter(decision.request), run, decision.cold)
-        provider = ProviderCaller(
-            services,
-            exchange.surface,
-            facts,
-            exchange.headers,
-            decision,
-            run.run_id,
-            exchange.answer_room(),
-        )
+        provider = ProviderCaller(exchange, facts, decision)
         remaining = services.quarantine.clear_of(candidates)
         failure: Refusal | None = None
         while remaining and len(run.attempts) < decision.attempts:
