@@ -162,5 +162,6 @@ def test_sound_without_its_bill_is_charged_in_full(
         else:
             assert answer.read()
     (line,) = market.attempts_of([run_id])
-    assert (line.settlement, line.cost_nano) == ("full", line.bound_nano)
+    assert line.settlement == "full"
+    assert 0 <= line.bound_nano - line.cost_nano <= 3, "held is the rounding of four lines of input"
     line.assert_right()
