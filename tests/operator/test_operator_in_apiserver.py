@@ -109,9 +109,7 @@ def test_nobody_notices_that_apiserver_and_etcd_are_killed(
             platform.server.apiserver.start()
             platform.server.wait_ready()
             set_limit(platform, 50)
-            if operator.process.poll() is not None:  # its supervisor starts it again
-                operator.wait_for_exit(1)
-                operator.start()
+            again_if_ended(operator)
             eventually(lambda: enforced(platform, 50), within_s=120)
     assert set(traffic.answers) == {200}
 
@@ -276,6 +274,39 @@ def test_a_history_goes_on_where_its_head_was_lost(platform: Platform, tmp_path:
         set_limit(platform, 70)
         eventually(lambda: enforced(platform, 70))
         assert everywhere(platform) > before
+
+
+def test_an_operator_goes_on_above_what_proxies_run_after_etcd_was_restored(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """Objects, chunks and the head are of yesterday again; generations are not given twice."""
+    with OperatorProcess(platform, tmp_path) as operator:
+        platform.company()
+        set_limit(platform, 7)
+        eventually(lambda: enforced(platform, 7))
+        everywhere(platform)
+        with Traffic(platform) as traffic:
+            backup = platform.server.back_up(tmp_path)
+            for usd in (70, 71):
+                set_limit(platform, usd)
+                again_if_ended(operator)
+                eventually(lambda usd=usd: enforced(platform, usd), within_s=120)
+            before = everywhere(platform)
+            platform.server.restore(backup)
+            assert operator.wait_for_exit(120) == 1
+            operator.start()
+            eventually(lambda: enforced(platform, 7), within_s=120)
+            assert everywhere(platform) > before
+            traffic.goes_on()
+    assert "etcd was restored from an older backup" in operator.log.read_text()
+    assert set(traffic.answers) == {200}
+
+
+def again_if_ended(operator: OperatorProcess) -> None:
+    """Its supervisor starts it again."""
+    if operator.process.poll() is not None:
+        operator.wait_for_exit(1)
+        operator.start()
 
 
 def test_only_what_the_head_names_is_kept(platform: Platform, tmp_path: Path) -> None:

@@ -192,6 +192,34 @@ class ApiServer:
         self.apiserver.start()
         self.wait_ready()
 
+    def back_up(self, folder: Path) -> Path:
+        """A copy of all that etcd has, in `folder`. Both are stopped for it."""
+        backup = folder / f"etcd-{secrets.token_hex(3)}"
+        with self._stopped():
+            shutil.copytree(self._data, backup)
+        return backup
+
+    def restore(self, backup: Path) -> None:
+        """Put everything back to what it was then; both are stopped for it."""
+        with self._stopped():
+            shutil.rmtree(self._data)
+            shutil.copytree(backup, self._data)
+
+    @contextlib.contextmanager
+    def _stopped(self) -> Iterator[None]:
+        self.apiserver.kill()
+        self.etcd.kill()
+        try:
+            yield
+        finally:
+            self.etcd.start()
+            self.apiserver.start()
+            self.wait_ready()
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "etcd"
+
     def install_crds(self, folder: Path = ROOT / "crds") -> None:
         """Install every CRD of a folder, and wait until objects of each kind are taken."""
         definitions = [yaml.safe_load(file.read_text()) for file in sorted(folder.glob("*.yaml"))]

@@ -1,19 +1,19 @@
 """Events (core/v1) beside the objects that they are about, a bounded number a second.
 
 An Event's name says what it tells, so that the API server itself refuses to have it twice: after a
-restart, or from a second operator. What cannot be told in time is dropped and logged: Events are
-hints, the status is what counts.
+restart, or from a second operator. Namespaces take turns (`note_queue`). What cannot be told in
+time is dropped and logged: Events are hints, the status is what counts.
 """
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from signalbox_api.base import API_VERSION
 from signalbox_operator.cluster.api import ApiError, ClusterApi, core
+from signalbox_operator.note_queue import NoteQueue
 from signalbox_operator.status_notes import Note
 
 EVERY_S: Final = 0.1
@@ -33,17 +33,13 @@ class Events:
     def __init__(self, api: ClusterApi, instance: str = COMPONENT) -> None:
         self._api = api
         self._instance = instance
-        self._waiting: deque[Note] = deque()
+        self._waiting = NoteQueue(MOST_WAITING)
         self._woken = asyncio.Event()
 
     def offer(self, notes: Iterable[Note]) -> None:
-        """Tells them soon, in their order; the newest are dropped where too many wait."""
-        dropped = 0
-        for note in notes:
-            if len(self._waiting) >= MOST_WAITING:
-                dropped += 1
-            else:
-                self._waiting.append(note)
+        """Tells them soon, those of a namespace in their order; where too many wait, the newest of
+        who has most are dropped."""
+        dropped = sum(not self._waiting.put(note) for note in notes)
         if dropped:
             _log.warning("%d Events are dropped: %d wait already", dropped, MOST_WAITING)
         self._woken.set()
@@ -54,7 +50,7 @@ class Events:
             while not self._waiting:
                 self._woken.clear()
                 await self._woken.wait()
-            await self._tell(self._waiting.popleft())
+            await self._tell(self._waiting.take())
             await asyncio.sleep(EVERY_S)
 
     async def _tell(self, note: Note) -> None:
