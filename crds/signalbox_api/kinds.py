@@ -60,14 +60,21 @@ _ACCEPTED = _condition("Accepted")
 _PROGRAMMED = _condition("Programmed")
 _REASON = Column(
     "Reason",
-    ".status.conditions[?(@.type=='Accepted')].reason",
-    description="Why it is accepted or not.",
+    ".status.conditions[?(@.status!='True')].reason",
+    description="Why the first condition that is not True is not: Accepted, Programmed, the rest.",
 )
+"""Conditions stand in the order of `CONDITIONS_OF`, and of several a column shows the first."""
 _MESSAGE = Column(
     "Message",
+    ".status.conditions[?(@.status!='True')].message",
+    wide=True,
+    description="What that condition says: what is wrong, and what to do.",
+)
+_NOTE = Column(
+    "Note",
     ".status.conditions[?(@.type=='Accepted')].message",
     wide=True,
-    description="What is wrong or noteworthy, and what to do.",
+    description="What Accepted says: what is noteworthy though it is in force.",
 )
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
@@ -82,6 +89,7 @@ _DOMAIN = (
     _PROGRAMMED,
     _REASON,
     _MESSAGE,
+    _NOTE,
     _AGE,
 )
 _AGENT = (
@@ -94,6 +102,7 @@ _AGENT = (
     _PROGRAMMED,
     _REASON,
     _MESSAGE,
+    _NOTE,
     _AGE,
 )
 _DATA_ASSET = (
@@ -106,6 +115,7 @@ _DATA_ASSET = (
     _PROGRAMMED,
     _REASON,
     _MESSAGE,
+    _NOTE,
     _AGE,
 )
 _MODEL = (
@@ -120,6 +130,7 @@ _MODEL = (
     _PROGRAMMED,
     _REASON,
     _MESSAGE,
+    _NOTE,
     _AGE,
 )
 _BUDGET = (
@@ -140,6 +151,7 @@ _BUDGET = (
     _PROGRAMMED,
     _REASON,
     _MESSAGE,
+    _NOTE,
     _AGE,
 )
 _ROUTE_POLICY = (
@@ -153,6 +165,7 @@ _ROUTE_POLICY = (
     _condition("Conflicted", wide=True),
     _REASON,
     _MESSAGE,
+    _NOTE,
     _AGE,
 )
 
@@ -167,6 +180,12 @@ _FLEET = (
         "Reason",
         ".status.conditions[?(@.type=='Degraded')].reason",
         description="Why it is degraded or not.",
+    ),
+    Column(
+        "Message",
+        ".status.conditions[?(@.type=='Degraded')].message",
+        wide=True,
+        description="What that says, with what to do.",
     ),
     _condition("Rotating", wide=True),
     Column("Version", ".status.version", wide=True, description="SHA-256 of the snapshot."),

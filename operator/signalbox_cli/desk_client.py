@@ -4,11 +4,13 @@ import asyncio
 import getpass
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from signalbox_cli.failure import Failure
+from signalbox_cli.options import socket_option, state_option
 from signalbox_cli.state import StateFolder
 from signalbox_cli.terminal import err
 from signalbox_ledger.asking import connected
@@ -23,10 +25,10 @@ Answer = TypeVar("Answer")
 
 
 class Desk:
-    """The authority of one state folder, as people ask it."""
+    """The authority as people ask it: at `socket` where one is named, else of a state folder."""
 
-    def __init__(self, state: Path) -> None:
-        self._socket = StateFolder.at(state).authority_socket
+    def __init__(self, state: Path, socket: Path | None = None) -> None:
+        self._socket = socket or StateFolder.at(state).authority_socket
 
     def ask(self, request: AnyRequest, answer: type[Answer]) -> Answer:
         """One request. Raises Failure where nobody answers, or the answer is a refusal."""
@@ -38,7 +40,8 @@ class Desk:
             replies = asyncio.run(self._ask_all(requests))
         except LedgerUnavailableError as error:
             raise Failure(
-                f"{error}; start `signalbox up`, or name its folder with --state or SIGNALBOX_STATE"
+                f"{error}; start `signalbox up`, or name its folder with --state; in a cluster run"
+                " this in the container `ledger` of a proxy's pod (docs/operations.md)"
             ) from None
         found: list[Answer] = []
         for reply in replies:
@@ -54,6 +57,16 @@ class Desk:
     async def _ask_all(self, requests: Sequence[AnyRequest]) -> list[AnyReply]:
         async with connected(self._socket, answer_s=ANSWER_S) as ask:
             return [await ask(request) for request in requests]
+
+
+def desk_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that say where the authority is; the command gets it as `desk`."""
+
+    @wraps(function)
+    def with_desk(*args: Any, state: Path, socket: Path | None, **options: Any) -> None:
+        function(*args, desk=Desk(state, socket), **options)
+
+    return state_option(socket_option(with_desk))
 
 
 def who() -> str:

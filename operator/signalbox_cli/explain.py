@@ -10,9 +10,16 @@ from signalbox_cli.explain_bodies import body_of
 from signalbox_cli.explain_view import explanation_document, print_explanation
 from signalbox_cli.explaining import Left, Question, explain
 from signalbox_cli.failure import Failure
-from signalbox_cli.options import AgentName, platform_namespace_option, state_option
+from signalbox_cli.options import (
+    AgentName,
+    cluster_option,
+    fleet_option,
+    platform_namespace_option,
+    state_option,
+)
 from signalbox_cli.printer import document
-from signalbox_cli.runtimes import compiled_runtime, released_runtime
+from signalbox_cli.releases import ClusterReleases
+from signalbox_cli.runtimes import cluster_runtime, compiled_runtime, released_runtime
 from signalbox_cli.terminal import out
 from signalbox_cli.up_client import UpClient
 from signalbox_proxy.model_request import SurfaceName
@@ -53,13 +60,17 @@ from signalbox_snapshot.snapshot import SENSITIVITY_NAMES
 @click.option("--session", help="As the header x-signalbox-session.")
 @click.option("--pin", is_flag=True, help="As the header: that model, or a refusal.")
 @click.option("-o", "--output", type=click.Choice(["json", "yaml"]), help="Another form.")
+@cluster_option
+@fleet_option
 @state_option
 @platform_namespace_option
-def command(
+def command(  # noqa: PLR0913  one for each option
     manifests: Path | None,
     agent: str,
     surface: SurfaceName,
     output: str | None,
+    cluster: bool,
+    fleet: str,
     state: Path,
     platform_namespace: str,
     **asked: Any,
@@ -68,18 +79,27 @@ def command(
     and why it won or lost, and the budgets that apply. Nothing is called.
 
     Decides by the manifests in DIR, or, without DIR, by the snapshot that the Signalbox on --state
-    has released. What budgets have left is shown while one runs on --state.
+    has released, or, with --cluster, by that of a cluster's operator. What budgets have left is
+    shown while one runs on --state.
 
     Exit codes: 0 it would be sent, 1 it would be refused or cannot be explained, 2 wrong command
     line.
     """
-    client = UpClient(state)
-    runtime = (
-        compiled_runtime(manifests, platform_namespace) if manifests else released_runtime(state)
-    )
+    if manifests and (cluster or fleet):
+        raise click.UsageError("decide by the manifests in DIR or by --cluster, not by both")
+    left: dict[tuple[str, str], Left] = {}
+    if cluster or fleet:
+        runtime = cluster_runtime(ClusterReleases(platform_namespace, fleet))
+    else:
+        left = _left(UpClient(state))
+        runtime = (
+            compiled_runtime(manifests, platform_namespace)
+            if manifests
+            else released_runtime(state)
+        )
     question = Question(agent, surface, body_of(surface, asked), _headers(asked), int(time.time()))
     try:
-        explanation = explain(runtime, question, _left(client))
+        explanation = explain(runtime, question, left)
     except LookupError:
         known = ", ".join(sorted(runtime.agents)) or "none"
         raise Failure(f"there is no agent {agent} in force; there are {known}") from None

@@ -1,16 +1,14 @@
 """`signalbox ledger`: what the ledger's database says of itself, and what only a person orders."""
 
 import json
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 from signalbox_cli import amounts
-from signalbox_cli.desk_client import Desk, who
+from signalbox_cli.desk_client import Desk, desk_options, who
 from signalbox_cli.failure import Failure
-from signalbox_cli.options import state_option
 from signalbox_cli.terminal import Heading, err, out, print_table, styled
 from signalbox_ledger.desk_protocol import (
     Describe,
@@ -42,14 +40,13 @@ def command() -> None:
 
 @command.command("status", short_help="Which database, whether draws flow, what waits.")
 @_output
-@state_option
-def status(output: str | None, state: Path) -> None:
+@desk_options
+def status(output: str | None, desk: Desk) -> None:
     """Show which database holds the ledger, whether draws flow, and what waits for a person.
 
     Exit codes: 0 all is well, 1 draws are frozen or records wait (or nothing runs), 2 wrong
     command line.
     """
-    desk = Desk(state)
     told = desk.ask(Describe(), Description)
     holders = desk.ask(ListHolders(), HolderList)
     states: list[str] = [one.state for one in holders.holders]
@@ -105,8 +102,8 @@ def _document(told: Description, states: list[str]) -> str:
 
 @command.command("readmit", short_help="Let draws flow again after lost commits.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@state_option
-def readmit(yes: bool, state: Path) -> None:
+@desk_options
+def readmit(yes: bool, desk: Desk) -> None:
     """Say that every live proxy has presented its slices: draws flow again.
 
     Draws freeze when the database may have lost what it had acknowledged, as after a failover to
@@ -115,7 +112,6 @@ def readmit(yes: bool, state: Path) -> None:
 
     Exit codes: 0 draws flow, 1 not confirmed or nothing runs, 2 wrong command line.
     """
-    desk = Desk(state)
     told = desk.ask(Describe(), Description)
     if not told.frozen:
         out().print("draws flow already")
@@ -142,13 +138,12 @@ def readmit(yes: bool, state: Path) -> None:
     "--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="Most records."
 )
 @_output
-@state_option
-def refused(retry: bool, limit: int, output: str | None, state: Path) -> None:
+@desk_options
+def refused(retry: bool, limit: int, output: str | None, desk: Desk) -> None:
     """List records of runs that the tables did not take. What they spent is counted already.
 
     Exit codes: 0 none waits, 1 some do (or nothing runs), 2 wrong command line.
     """
-    desk = Desk(state)
     taken = 0
     if retry:
         taken = desk.ask(RetryRefused(who(), limit), Retried).taken
@@ -181,8 +176,8 @@ def _refused_table(listed: RefusedList) -> None:
 
 @command.command("rebuild-sums", short_help="Compute the sums of reports anew from the facts.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@state_option
-def rebuild_sums(yes: bool, state: Path) -> None:
+@desk_options
+def rebuild_sums(yes: bool, desk: Desk) -> None:
     """Compute the sums by hour and day anew, for a ledger that was restored or edited.
 
     Until it is done, no proxy draws: they serve from the slices that they have.
@@ -192,5 +187,5 @@ def rebuild_sums(yes: bool, state: Path) -> None:
     said = "Nobody draws until it is done, about a minute for ten million runs. Go on?"
     if not yes and not click.confirm(said, err=True):
         raise Failure("the sums stay as they are")
-    done = Desk(state).ask(RebuildSums(who()), Rebuilt)
+    done = desk.ask(RebuildSums(who()), Rebuilt)
     out().print(f"the sums are as the facts say: {done.rows:,} rows")

@@ -19,6 +19,14 @@ state_option = click.option(
     help="Folder that holds everything a running Signalbox keeps.",
 )
 
+socket_option = click.option(
+    "--socket",
+    envvar="SIGNALBOX_LEDGER_SOCKET",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Socket of the money authority, where it is not the state folder's: in a pod.",
+)
+
 platform_namespace_option = click.option(
     "--platform-namespace",
     envvar="SIGNALBOX_PLATFORM_NAMESPACE",

@@ -18,7 +18,9 @@ from signalbox_cli.terminal import Cell, Heading, styled
 
 NONE: Final = "<none>"
 
-_STEP: Final = re.compile(r"\.(?P<field>\w+)|\[\?\(@\.(?P<by>\w+)=='(?P<value>[^']*)'\)\]")
+_STEP: Final = re.compile(
+    r"\.(?P<field>\w+)|\[\?\(@\.(?P<by>\w+)(?P<sign>[=!])='(?P<value>[^']*)'\)\]"
+)
 _SPARE: Final = {
     "Age": 9,
     "Reason": 8,
@@ -92,7 +94,7 @@ def value_at(item: object, path: str) -> object:
         if step["field"]:
             item = item.get(step["field"]) if isinstance(item, Mapping) else None
         else:
-            item = _picked(item, step["by"], step["value"])
+            item = _picked(item, step)
     if position != len(path):
         raise ValueError(f"{path!r} is not a path that printer columns use")
     return item
@@ -105,10 +107,13 @@ def _spare(column: Column, items: Sequence[Mapping[str, Any]]) -> int:
     return _SPARE.get(column.title, 0)
 
 
-def _picked(items: object, by: str, value: str) -> object:
+def _picked(items: object, step: re.Match[str]) -> object:
+    """The first that fits: as kubectl shows one of several."""
     if not isinstance(items, Sequence):
         return None
-    return next((each for each in items if each.get(by) == value), None)
+    wanted = step["sign"] == "="
+    fits = (each for each in items if (each.get(step["by"]) == step["value"]) is wanted)
+    return next(fits, None)
 
 
 def _cell(column: Column, item: Mapping[str, Any], now: datetime) -> Cell:

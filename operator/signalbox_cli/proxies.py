@@ -5,16 +5,14 @@ still be spending. A person who knows that the machine is gone says so here.
 """
 
 import json
-from pathlib import Path
 from typing import Any, Final
 
 import click
 from click.core import ParameterSource
 
 from signalbox_cli import amounts
-from signalbox_cli.desk_client import Desk, who
+from signalbox_cli.desk_client import Desk, desk_options, who
 from signalbox_cli.failure import Failure
-from signalbox_cli.options import state_option
 from signalbox_cli.terminal import Cell, Heading, err, out, print_table, styled
 from signalbox_ledger.desk_protocol import HolderList, HolderStatus, ListHolders, PostLossFor
 from signalbox_ledger.documents import timestamp_text
@@ -27,9 +25,9 @@ _STYLES: Final = {"live": "green", "silent": "yellow", "fenced": "dim"}
 @click.group("proxies", invoke_without_command=True, short_help="Show who holds slices of budgets.")
 @click.option("-a", "--all", "everybody", is_flag=True, help="Fenced ones that hold nothing, too.")
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Another form than the table.")
-@state_option
+@desk_options
 @click.pass_context
-def command(ctx: click.Context, everybody: bool, output: str | None, state: Path) -> None:
+def command(ctx: click.Context, everybody: bool, output: str | None, desk: Desk) -> None:
     """Show the proxies that hold slices of budgets, by the ledger's database.
 
     live: connected within the last half minute. silent: not heard of since; what it holds stays
@@ -38,10 +36,10 @@ def command(ctx: click.Context, everybody: bool, output: str | None, state: Path
 
     Exit codes: 0 shown, 1 nothing runs, 2 wrong command line.
     """
-    ctx.obj = state
+    ctx.obj = desk
     if ctx.invoked_subcommand is not None:
         return
-    listed = Desk(state).ask(ListHolders(), HolderList)
+    listed = desk.ask(ListHolders(), HolderList)
     shown = [one for one in listed.holders if everybody or one.state != "fenced" or one.slices]
     if output == "json":
         items = [_document(one) for one in shown]
@@ -55,9 +53,9 @@ def command(ctx: click.Context, everybody: bool, output: str | None, state: Path
 @command.command("lost", short_help="Give up a machine: post what it holds in full.")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@state_option
+@desk_options
 @click.pass_context
-def lost(ctx: click.Context, name: str, yes: bool, state: Path) -> None:
+def lost(ctx: click.Context, name: str, yes: bool, desk: Desk) -> None:
     """Say that the machine of proxy NAME (or the holder of that id) is gone with its journal.
 
     Everything that it holds is charged in full, as `slice_loss`, and it is refused from now on,
@@ -66,9 +64,9 @@ def lost(ctx: click.Context, name: str, yes: bool, state: Path) -> None:
 
     Exit codes: 0 posted, 1 no such proxy, it is live, or not confirmed; 2 wrong command line.
     """
-    if ctx.get_parameter_source("state") is not ParameterSource.COMMANDLINE:
-        state = ctx.obj  # it may stand before `lost`, too
-    desk = Desk(state)
+    named = {ctx.get_parameter_source(name) for name in ("state", "socket")}
+    if ParameterSource.COMMANDLINE not in named:
+        desk = ctx.obj  # where it is may stand before `lost`, too
     listed = desk.ask(ListHolders(), HolderList)
     meant = [one for one in listed.holders if name in (one.name, one.holder)]
     if not meant:

@@ -16,7 +16,7 @@ from signalbox_cli import reconcile_sums_view as sums_view
 from signalbox_cli import reconcile_view as view
 from signalbox_cli.desk_client import Desk
 from signalbox_cli.failure import Failure
-from signalbox_cli.options import Duration, state_option
+from signalbox_cli.options import Duration, socket_option, state_option
 from signalbox_cli.reconcile_booking import book_corrections
 from signalbox_cli.reconcile_document import document
 from signalbox_cli.reconcile_options import Dollars, Period
@@ -101,6 +101,7 @@ class Wanted:
 )
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Another form than the tables.")
 @state_option
+@socket_option
 def command(  # noqa: PLR0913  one for each option
     files: tuple[Path, ...],
     book: bool,
@@ -112,6 +113,7 @@ def command(  # noqa: PLR0913  one for each option
     lag: int,
     output: str | None,
     state: Path,
+    socket: Path | None,
 ) -> None:
     """Compare what a provider billed (FILE) with what the ledger charged.
 
@@ -134,7 +136,8 @@ def command(  # noqa: PLR0913  one for each option
         if period is not None and not (export.provider or providers or lanes):
             raise BadInput("--period needs --provider or --lane: whose bill is this?")
         if export.by_request:
-            _by_request(export, wanted, state, book=book, output=output)
+            desk = Desk(state, socket) if book else None
+            _by_request(export, wanted, state, desk, output=output)
         elif book:
             raise BadInput(
                 "sums by day and model cannot be booked: they do not tell which request differs;"
@@ -158,7 +161,7 @@ def _read(files: Sequence[Path]) -> Export:
 
 
 def _by_request(
-    export: Export, wanted: Wanted, state: Path, *, book: bool, output: str | None
+    export: Export, wanted: Wanted, state: Path, desk: Desk | None, *, output: str | None
 ) -> None:
     coverage = wanted.coverage(export)
     with ledger(state) as reader:
@@ -175,8 +178,8 @@ def _by_request(
             tolerance_nano=wanted.tolerance or 0,
         )
     booked = None
-    if book and comparison.bookable:
-        booked = book_corrections(export, coverage, comparison, Desk(state))
+    if desk is not None and comparison.bookable:
+        booked = book_corrections(export, coverage, comparison, desk)
     if output == "json":
         click.echo(document(export, coverage, comparison, booked))
     else:

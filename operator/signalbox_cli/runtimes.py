@@ -4,12 +4,14 @@ from pathlib import Path
 
 from signalbox_cli.failure import Failure
 from signalbox_cli.manifest_folder import compiled, read
+from signalbox_cli.releases import ClusterReleases
 from signalbox_cli.state import FLEET, StateFolder
 from signalbox_operator.head import HeadError
 from signalbox_operator.head_file import FileHeadStore
 from signalbox_proxy.runtime import Runtime
 from signalbox_snapshot import codec, envelope, signing_keys
 from signalbox_snapshot.envelope import EnvelopeError
+from signalbox_snapshot.faults import SnapshotError
 
 
 def compiled_runtime(manifests: Path, platform_namespace: str) -> Runtime:
@@ -20,6 +22,17 @@ def compiled_runtime(manifests: Path, platform_namespace: str) -> Runtime:
     whole = compiled(loaded, loaded.resources, platform_namespace=platform_namespace)
     payload = codec.encode(whole.compilation.snapshot)
     return Runtime.build(codec.decode(payload), version=codec.version(payload), generation=0)
+
+
+def cluster_runtime(releases: ClusterReleases) -> Runtime:
+    """The runtime of what the cluster's operator has released, as the API server tells it; proxies
+    would look at the signature, too."""
+    head = releases.head()
+    try:
+        snapshot = codec.decode(head.envelope.snapshot.encode())
+    except SnapshotError as error:
+        raise Failure(f"cannot read generation {head.generation}: {error}") from None
+    return Runtime.build(snapshot, version=head.version, generation=head.generation)
 
 
 def released_runtime(state: Path) -> Runtime:

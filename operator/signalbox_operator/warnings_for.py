@@ -9,6 +9,11 @@ from signalbox_operator.compiler.workloads import WorkloadIdentity
 MAX_OBJECTS = 2_000
 """With more, compiling takes longer than a warning is worth; status tells it a second later."""
 
+TOO_MANY = (
+    f"Not compared with the other objects, which are more than {MAX_OBJECTS:,}: the status of the"
+    " object says within seconds whether all that it names is there."
+)
+
 
 def warnings_for(
     resource: Resource,
@@ -23,7 +28,9 @@ def warnings_for(
     `identity` is what the cluster said last of its ServiceAccounts, None before it was asked: then
     nothing can be said.
     """
-    if identity is None or len(known) > MAX_OBJECTS:
+    if len(known) > MAX_OBJECTS:
+        return [TOO_MANY]
+    if identity is None:
         return []
     objects = [*(each for key, each in known.items() if key != resource.key), resource]
     compilation = compile_objects(

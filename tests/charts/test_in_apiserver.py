@@ -6,7 +6,9 @@ that has exactly the chart's rights.
 
 import base64
 import copy
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from support.charts import (
     Objects,
     Values,
     helm,
+    program,
 )
 from support.kube_client import Kube, KubeError, path_for
 
@@ -156,8 +159,9 @@ def test_deleting_the_release_leaves_what_it_says_it_leaves_and_it_comes_back_as
     made = {
         path_for({**one, "metadata": {"namespace": NAMESPACE, **one["metadata"]}})
         for one in Objects.of().items
-        if one["kind"] not in {"Pod", "NetworkPolicy", "PodDisruptionBudget"}
+        if one["kind"] not in {"NetworkPolicy", "PodDisruptionBudget"}
     }
+    _pass_helm_test(installed)
     installed.uninstall()
     left = {path.rpartition("/")[2] for path in made if _is_there(kube, path)}
     kept = {f"{RELEASE}-{name}" for name in ("signer", "control", "trust", "tokens", "webhook")}
@@ -165,6 +169,20 @@ def test_deleting_the_release_leaves_what_it_says_it_leaves_and_it_comes_back_as
     notes = installed.upgrade({})
     assert all(name in notes for name in left), "the notes tell"
     assert _filled(kube) == before
+
+
+def _pass_helm_test(server: Bare) -> None:
+    """`helm test`, with the pod's end as a node would tell it."""
+    command = [program("helm"), "test", RELEASE, "--namespace", NAMESPACE]
+    environment = {"KUBECONFIG": str(server.kubeconfig), "HOME": str(server.kubeconfig.parent)}
+    with subprocess.Popen(
+        command, env=os.environ | environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        name = f"{RELEASE}-test"
+        server.admin.wait(lambda kube: kube.get("Pod", NAMESPACE, name))
+        server.admin.patch_status("Pod", NAMESPACE, name, {"phase": "Succeeded"})
+        said, _ = process.communicate(timeout=300)
+    assert "Succeeded" in said
 
 
 def _is_there(kube: Kube, path: str) -> bool:
@@ -313,13 +331,50 @@ def test_a_tenant_writes_what_narrows_in_its_own_namespace_and_nothing_else(
     platform.apply(_object("Domain", "wealth", domain))
 
 
-def test_the_roles_add_to_those_of_kubernetes(installed: Bare) -> None:
+def test_kubectl_shows_why_something_is_not_programmed(server: Bare) -> None:
+    kube = server.admin
+    kube.apply(_object("Agent", NAMESPACE, {"domain": "shop", "maxSensitivity": "internal"}))
+    told = ("2026-11-21T11:00:00Z", 1)
+    names = ("type", "status", "reason", "message", "lastTransitionTime", "observedGeneration")
+
+    def shown(*found: tuple[str, str, str, str], wide: bool = True) -> str:
+        conditions = [dict(zip(names, (*each, *told), strict=True)) for each in found]
+        kube.patch_status("Agent", NAMESPACE, "mine", {"conditions": conditions})
+        output = ("--output", "wide") if wide else ()
+        return server.kubectl("get", "agent", "mine", "--namespace", NAMESPACE, *output)
+
+    fine = ("Accepted", "True", "Accepted", "In force as written.")
+    pinned = ("Programmed", "False", "Pinned", "Generation 3 serves.")
+    broken = ("Accepted", "False", "Invalid", "spec.domain: nothing.")
+    waits = ("Programmed", "False", "NotAccepted", "No form of it is in force.")
+    well = ("Programmed", "True", "Programmed", "Everybody runs it.")
+    assert re.search(r"True +False +Pinned +\S+\s*$", shown(fine, pinned, wide=False))
+    assert "Generation 3 serves." in shown(fine, pinned)
+    assert re.search(r"False +False +Invalid +spec.domain: nothing.", shown(broken, waits))
+    assert re.search(r"True +True +In force as written.", shown(fine, well)), "nothing to explain"
+    kube.delete("Agent", NAMESPACE, "mine")
+
+
+def test_the_roles_add_to_those_of_kubernetes_and_unasked_they_add_no_more_than_a_look(
+    installed: Bare,
+) -> None:
+    everybody = {"view", "edit", "admin"}
+    assert _added_to(installed) == {"view": everybody, "edit": set(), "platform": set()}
+    verbs = {
+        verb
+        for rule in installed.admin.get("ClusterRole", "", "signalbox-view")["rules"]
+        for verb in rule["verbs"]
+    }
+    assert verbs == {"get", "list", "watch"}
+    installed.upgrade({"rbac": {"aggregateToEdit": True}})
+    assert _added_to(installed)["edit"] == {"edit", "admin"}
+
+
+def _added_to(server: Bare) -> dict[str, set[str]]:
+    """Of each role of the chart, the roles of Kubernetes that have its rules too."""
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
-    for name, wanted in (
-        ("view", {"view", "edit", "admin"}),
-        ("edit", {"edit", "admin"}),
-        ("platform", set()),
-    ):
-        labels = installed.admin.get("ClusterRole", "", f"signalbox-{name}")["metadata"]["labels"]
-        found = {key.removeprefix(prefix) for key in labels if key.startswith(prefix)}
-        assert found == wanted
+    found = {}
+    for name in ("view", "edit", "platform"):
+        labels = server.admin.get("ClusterRole", "", f"signalbox-{name}")["metadata"]["labels"]
+        found[name] = {key.removeprefix(prefix) for key in labels if key.startswith(prefix)}
+    return found

@@ -98,6 +98,13 @@ def test_each_alert_says_how_bad_it_is_and_where_to_read_on() -> None:
     assert f"{RELEASE}-operator" in text
 
 
+def test_without_an_address_of_the_runbook_no_alert_links_anywhere() -> None:
+    values = {"monitoring": {"prometheusRule": {"enabled": True}}}
+    (rule,) = Objects.of(values).kind("PrometheusRule")
+    for group in rule["spec"]["groups"]:
+        assert all(set(each["annotations"]) == {"summary"} for each in group["rules"])
+
+
 def test_dashboards_are_found_by_grafana_and_stand_on_their_own() -> None:
     maps = [
         one

@@ -278,6 +278,33 @@ def test_the_notes_name_the_first_three_commands(values: Values, tmp_path: Path)
     assert len(commands) == 3, text
 
 
+@pytest.mark.parametrize(
+    ("image", "warned"),
+    [
+        ({}, True),
+        ({"tag": "next"}, True),
+        ({"registry": "registry.bank.example"}, False),
+        ({"repository": "registry.bank.example/ai/signalbox"}, False),
+        ({"digest": "sha256:" + "0" * 64}, False),
+    ],
+    ids=["as it comes", "tag", "registry", "repository", "digest"],
+)
+def test_the_notes_tell_who_named_no_registry_where_the_image_comes_from(
+    image: Values, warned: bool, tmp_path: Path
+) -> None:
+    text = notes({"image": image}, tmp_path)
+    assert ("NO REGISTRY" in text) is warned
+    assert ("--set image.registry=REGISTRY" in text) is warned
+    if warned:
+        assert f"docker push REGISTRY/signalbox:{image.get('tag', '0.1.0')}" in text
+
+
+def test_a_succeeded_test_leaves_no_pod_behind() -> None:
+    (pod,) = Objects.of().kind("Pod")
+    policy = pod["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+    assert set(policy.split(",")) == {"before-hook-creation", "hook-succeeded"}
+
+
 def test_monitoring_objects_are_there_when_asked_for() -> None:
     assert not Objects.of().kind("ServiceMonitor")
     objects = Objects.of({**FLEET, **MONITORED})

@@ -60,6 +60,33 @@ def test_cells_show_values_ages_and_what_is_missing() -> None:
     assert shown["AGE"] == "60m"
 
 
+@pytest.mark.parametrize(
+    ("accepted", "programmed", "reason", "message"),
+    [
+        ("True", "True", "WithinLimit", "Spent: little."),
+        ("True", "False", "Pinned", "Generation 3 serves."),
+        ("True", "Unknown", "Pinned", "Generation 3 serves."),
+        ("False", "False", "Invalid", "spec.limit: wrong."),
+    ],
+)
+def test_reason_and_message_are_those_of_what_is_not_well(
+    accepted: str, programmed: str, reason: str, message: str
+) -> None:
+    found = (
+        ("Accepted", accepted, "Invalid", "spec.limit: wrong."),
+        ("Programmed", programmed, "Pinned", "Generation 3 serves."),
+        ("Exhausted", "False", "WithinLimit", "Spent: little."),
+    )
+    names = ("type", "status", "reason", "message")
+    status = {"conditions": [dict(zip(names, each, strict=True)) for each in found]}
+    item = BUDGET | {"status": status}
+    titles = [heading.title for heading in printer.headings(KINDS["Budget"], wide=True)]
+    cells = [str(cell) for cell in printer.row(KINDS["Budget"], item, wide=True, now=NOW)]
+    shown = dict(zip(titles, cells, strict=True))
+    assert (shown["REASON"], shown["MESSAGE"]) == (reason, message)
+    assert shown["NOTE"] == "spec.limit: wrong."
+
+
 def test_a_pipe_gets_aligned_lines_without_colour_that_never_wrap() -> None:
     text = io.StringIO()
     console = Console(file=text, width=20)

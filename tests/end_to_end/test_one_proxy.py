@@ -102,6 +102,13 @@ def test_helm_test_passes(company: Company) -> None:
     assert "Phase:          Succeeded" in said
 
 
+def test_the_runbooks_commands_reach_the_ledger_in_a_pod(company: Company) -> None:
+    pod = ("-n", PLATFORM, "exec", f"svc/{RELEASE}", "-c", "ledger", "--")
+    assert "flow" in company.cluster.kubectl(*pod, "signalbox", "ledger", "status")
+    assert "retail/assistant" in company.cluster.kubectl(*pod, "signalbox", "runs")
+    assert "live" in company.cluster.kubectl(*pod, "signalbox", "proxies")
+
+
 def _agent_with_a_budget(company: Company, name: str) -> str:
     """An agent of retail that has a cent of its own for a day; its key."""
     meta = {"name": name, "namespace": "retail"}
@@ -193,11 +200,17 @@ def test_an_upgrade_keeps_the_secrets_and_what_was_spent(
     )
 
 
+def _pods(company: Company) -> list[str]:
+    found = [each["metadata"]["name"] for each in company.cluster.get("pods")["items"]]
+    return [name for name in found if name.startswith(RELEASE)]
+
+
 def test_uninstalling_leaves_what_it_says_and_nothing_else(company: Company) -> None:
     company.cluster.helm("uninstall", RELEASE, "-n", PLATFORM, "--wait", "--timeout", "300s")
     kinds = "deployments,statefulsets,services,serviceaccounts,roles,rolebindings,networkpolicies"
     left = company.cluster.kubectl("get", kinds, "-n", PLATFORM, "-o", "name").split()
     assert [name for name in left if "signalbox" in name] == []
+    eventually(lambda: not _pods(company), 120, "the last pod is gone")
     cluster_wide = "clusterroles,clusterrolebindings,validatingwebhookconfigurations"
     left = company.cluster.kubectl("get", cluster_wide, "-o", "name").split()
     assert [name for name in left if "signalbox" in name] == []

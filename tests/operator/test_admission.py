@@ -12,7 +12,7 @@ from signalbox_api import Resource
 from signalbox_operator import admission
 from signalbox_operator.admission import AdmissionError
 from signalbox_operator.compiler.workloads import WorkloadIdentity
-from signalbox_operator.warnings_for import warnings_for
+from signalbox_operator.warnings_for import MAX_OBJECTS, warnings_for
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUP = "signalbox.dev"
@@ -186,6 +186,20 @@ def test_before_the_cluster_told_of_its_service_accounts_nothing_is_said() -> No
     assert not isinstance(asked, tuple)
     assert warned(asked, identity=None) == []
     assert warned(asked)
+
+
+def test_among_too_many_objects_the_warning_says_that_it_did_not_look() -> None:
+    spec = {"domain": "shop", "maxSensitivity": "internal"}
+    asked, *others = (
+        admission.judge(admission.read(review(manifest("Agent", f"a{number}", spec))))
+        for number in range(MAX_OBJECTS + 2)
+    )
+    known = [each for each in others if not isinstance(each, tuple)]
+    assert not isinstance(asked, tuple)
+    (said,) = warned(asked, *known)
+    assert "more than 2,000" in said
+    assert "status" in said
+    assert any("spec.domain" in each for each in warned(asked, *known[:5]))
 
 
 def test_every_sample_and_the_quickstart_are_let_through() -> None:

@@ -106,7 +106,15 @@ def test_a_budget_that_refuses_is_exhausted_and_each_step_is_told_once(
             "BudgetWarning",
         ]
         names = {each["metadata"]["name"] for each in told}
-        version = platform.get("Budget", "tight")["metadata"]["resourceVersion"]
+        # Exhausted is told at once, and what the last holds give back up to half a minute later.
+        rest = eventually(
+            lambda: (
+                found
+                if (found := platform.get("Budget", "tight"))["status"]["held"] == "0.00"
+                else None
+            )
+        )
+        version = rest["metadata"]["resourceVersion"]
         operator.kill()
         operator.start()
         eventually(operator.is_ready)

@@ -172,7 +172,11 @@ BUNDLED: Values = {"postgresql": {"enabled": True, "password": "for a trial/+"}}
 MONITORED: Values = {
     "monitoring": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+        "prometheusRule": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "runbookUrl": "https://wiki.bank.example/signalbox/operations.md",
+        },
         "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Signalbox"}},
     }
 }
@@ -276,9 +280,10 @@ COMBINATIONS: dict[str, Values] = {
         "webhook": {"enabled": False},
         "workloadIdentity": {"enabled": False},
         "starterBudget": {"enabled": False},
-        "rbac": {"aggregateToView": False, "aggregateToEdit": False},
+        "rbac": {"aggregateToView": False},
     },
     "own test": {"test": {"existingSecret": "key", "existingSecretKey": "k", "model": "auto"}},
+    "teams write": {"rbac": {"aggregateToEdit": True}},
     "no cap on one request": {"starterBudget": {"maxPerRequestUsd": None, "usd": "0.5"}},
 }
 """What people write, by what they want."""

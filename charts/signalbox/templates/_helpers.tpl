@@ -45,6 +45,11 @@ app.kubernetes.io/part-of: signalbox
 {{ include "signalbox.imageOf" (list .Values.image .Chart.AppVersion) }}
 {{- end }}
 
+{{/* "true" where the image is asked of whatever registry nodes ask by default, and no such image is published. */}}
+{{- define "signalbox.imageIsNowhere" -}}
+{{- if not (or .Values.image.registry .Values.image.digest (contains "/" .Values.image.repository)) }}true{{ end -}}
+{{- end }}
+
 {{/* "true" where a shared database makes a fleet possible. */}}
 {{- define "signalbox.hasFleet" -}}
 {{- $external := .Values.externalDatabase -}}

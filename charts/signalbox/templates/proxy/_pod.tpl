@@ -40,6 +40,16 @@ topologySpreadConstraints:
 {{- end -}}
 {{- end }}
 
+{{- define "signalbox.ledgerSocket" -}}
+/run/signalbox/ledger.sock
+{{- end }}
+
+{{/* Where `signalbox` finds the ledger when somebody runs it in the pod (kubectl exec). */}}
+{{- define "signalbox.commandEnvironment" -}}
+- {name: SIGNALBOX_LEDGER_SOCKET, value: {{ include "signalbox.ledgerSocket" . }}}
+- {name: SIGNALBOX_STATE, value: /var/lib/signalbox}
+{{- end }}
+
 {{- define "signalbox.ledgerContainer" -}}
 - name: ledger
   image: {{ include "signalbox.image" . | quote }}
@@ -47,7 +57,7 @@ topologySpreadConstraints:
   restartPolicy: Always
   command: [python, -m, signalbox_ledger.authority]
   args:
-    - --socket=/run/signalbox/ledger.sock
+    - --socket={{ include "signalbox.ledgerSocket" . }}
     {{- if include "signalbox.hasFleet" . }}
     - --postgresql
     {{- else }}
@@ -55,6 +65,7 @@ topologySpreadConstraints:
     {{- end }}
   env:
     {{- include "signalbox.pythonEnvironment" . | nindent 4 }}
+    {{- include "signalbox.commandEnvironment" . | nindent 4 }}
     {{- if include "signalbox.hasFleet" . }}
     - name: SIGNALBOX_LEDGER_DSN
       valueFrom:
@@ -72,7 +83,7 @@ topologySpreadConstraints:
   # The proxy starts when the ledger listens.
   startupProbe:
     exec:
-      command: [python, -c, "import socket; socket.socket(socket.AF_UNIX).connect('/run/signalbox/ledger.sock')"]
+      command: [python, -c, "import socket; socket.socket(socket.AF_UNIX).connect('{{ include "signalbox.ledgerSocket" . }}')"]
     periodSeconds: 1
     timeoutSeconds: 10
     failureThreshold: 120
@@ -102,7 +113,7 @@ topologySpreadConstraints:
     - --metrics-port=9090
     - --state=/var/lib/signalbox
     - --recover
-    - --authority=/run/signalbox/ledger.sock
+    - --authority={{ include "signalbox.ledgerSocket" . }}
     - --credentials=/etc/signalbox/credentials
     - --trust=/etc/signalbox/trust/signing-keys.pem
     - --control-ca=/etc/signalbox/trust/ca.crt
@@ -118,6 +129,7 @@ topologySpreadConstraints:
     - name: POD_NAME
       valueFrom: {fieldRef: {fieldPath: metadata.name}}
     {{- include "signalbox.pythonEnvironment" . | nindent 4 }}
+    {{- include "signalbox.commandEnvironment" . | nindent 4 }}
     {{- with .Values.proxy.env }}{{ toYaml . | nindent 4 }}{{ end }}
   ports:
     - {name: traffic, containerPort: 8080}
