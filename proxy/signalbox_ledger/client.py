@@ -14,11 +14,7 @@ from pathlib import Path
 import msgspec
 
 from signalbox_ledger.accounts import BudgetSpec
-from signalbox_ledger.connection import (
-    AuthorityConnection,
-    Clock,
-    LedgerUnavailableError,
-)
+from signalbox_ledger.connection import AuthorityConnection, Clock, LedgerUnavailableError
 from signalbox_ledger.drawing import Drawer
 from signalbox_ledger.flushing import Flusher
 from signalbox_ledger.framing import FrameError, frame
@@ -26,15 +22,7 @@ from signalbox_ledger.holder import Claim, Hold, Holdings
 from signalbox_ledger.housekeeping import Housekeeper
 from signalbox_ledger.journal import Journal, JournalError
 from signalbox_ledger.key_claims import KeyClaims
-from signalbox_ledger.protocol import (
-    Configure,
-    FindRun,
-    Finish,
-    FoundRun,
-    Hello,
-    Refused,
-    Welcome,
-)
+from signalbox_ledger.protocol import Configure, FindRun, Finish, FoundRun, Hello, Refused, Welcome
 from signalbox_ledger.records import HoldPart, Run
 from signalbox_ledger.run_journal import RunJournal
 from signalbox_ledger.shortage import Shortage
@@ -124,6 +112,11 @@ class ProxyLedger:
         """Whether this process can only end: the authority took it to be gone, or a task of its
         ledger has failed."""
         return self._connection.fenced or self._failed
+
+    @property
+    def was_reached(self) -> bool:
+        """Whether an authority has ever welcomed this process: until then nothing can be held."""
+        return self._connection.was_up
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch by the authority's clock."""

@@ -138,6 +138,7 @@ class AuthorityConnection:
         self.generation = 0
         self.min_generation = 0
         self.fenced = False
+        self.was_up = False
         self.down_since: float | None = None
         self._socket = socket
         self._hello = hello
@@ -229,6 +230,7 @@ class AuthorityConnection:
             failures = 0
             self._link = link
             self.down_since = None
+            self.was_up = True
             self._up.set()
             self._on_connect(welcome)
             await link.lost

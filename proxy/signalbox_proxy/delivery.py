@@ -84,6 +84,8 @@ class Delivery:
                 "x-accel-buffering": "no",
             }
         )
+        if self._exchange.services.stopping:
+            response.force_close()
         self._run.first_chunk_us = self._attempt.draft.first_chunk_us
         pump = _Pump(upstream, reader, response, self._exchange)
         cut: Refusal | None = None

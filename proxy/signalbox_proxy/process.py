@@ -121,8 +121,7 @@ async def _stop(
     services.stopping = True
     await asyncio.sleep(settings.unready_s)
     listening.close()
-    server.pre_shutdown()
-    await drain(services.in_flight, settings.drain_s)
+    await drain(server, services.in_flight, settings.drain_s)
     await server.shutdown(1.0)
 
 

@@ -31,6 +31,10 @@ SIDE_IDLE_S = 20.0
 """A connection of the ports beside the traffic port may be without a request for so long, or
 twice that. Longer than clients keep an idle one."""
 
+LINGER_S = 2.0
+"""A connection of a stopping process waits so long for a request that may be on its way."""
+
+LOOK_S = 0.05
 SWEEP_S = 1.0
 READ_BUFFER = 1 << 16
 
@@ -145,25 +149,41 @@ async def keep_closing_idle(*servers: web.Server, idle_s: float = SIDE_IDLE_S) -
     idle: set[RequestHandler] = set()
     while True:
         await asyncio.sleep(idle_s)
-        found = {
-            connection
-            for server in servers
-            for connection in server.connections
-            if connection._current_request is None  # noqa: SLF001  aiohttp tells it nowhere else
-        }
+        found = {connection for server in servers for connection in _idle(server)}
         for connection in idle & found:
             connection.force_close()
         idle = found - idle
 
 
-async def drain(in_flight: set["asyncio.Task[object]"], limit_s: float) -> None:
-    """Wait for requests under way; those that are not done in time are told and settled."""
-    if not in_flight:
-        return
-    _, late = await asyncio.wait(in_flight, timeout=limit_s)
-    for task in late:
+async def drain(server: web.Server, in_flight: set["asyncio.Task[object]"], limit_s: float) -> None:
+    """Wait for requests under way; those that are not done in time are told and settled.
+
+    Connections without a request are closed. One whose answer began before anybody knew that it is
+    the last cannot tell its client: it stays for one request more, whose answer says so.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limit_s
+    for connection in _idle(server):
+        connection.close()
+    since: dict[RequestHandler, float] = {}
+    while (in_flight or server.connections) and loop.time() < deadline:
+        now = loop.time()
+        since = {connection: since.get(connection, now) for connection in _idle(server)}
+        for connection, idle_since in since.items():
+            if now - idle_since >= LINGER_S:
+                connection.close()
+        await asyncio.sleep(LOOK_S)
+    for task in (late := list(in_flight)):
         task.cancel()
     if late:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await asyncio.gather(*late, return_exceptions=True)
+
+
+def _idle(server: web.Server) -> list[RequestHandler]:
+    return [
+        connection
+        for connection in server.connections
+        if connection._current_request is None  # noqa: SLF001  aiohttp tells it nowhere else
+    ]

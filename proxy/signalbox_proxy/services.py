@@ -44,9 +44,15 @@ class Services:
 
     @property
     def ready(self) -> bool:
-        """Whether it may get traffic: it has a snapshot that is not too old, and is not about to
-        stop."""
-        return self.runtime is not None and not self.is_outdated and not self.stopping
+        """Whether it may get traffic: it has a snapshot that is not too old, has reached the
+        ledger once, and is not about to stop. A ledger that is lost later changes nothing: there
+        are slices, and all proxies would be unready at once."""
+        return (
+            self.runtime is not None
+            and not self.is_outdated
+            and not self.stopping
+            and self.ledger.was_reached
+        )
 
     @property
     def is_outdated(self) -> bool:

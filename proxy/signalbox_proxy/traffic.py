@@ -43,7 +43,10 @@ class Traffic:
         if task is not None:
             in_flight.add(task)
         try:
-            return await self._route(request)
+            response = await self._route(request)
+            if self._services.stopping and not response.prepared:
+                response.force_close()  # told now, so that the client's next request goes elsewhere
+            return response
         finally:
             if task is not None:
                 in_flight.discard(task)

@@ -19,7 +19,7 @@ def runtime(generation: int) -> Runtime:
 
 def outdated() -> Services:
     """A process that runs generation 1 and was told that 2 is needed."""
-    ledger, nothing = SimpleNamespace(min_generation=2), cast("Any", None)
+    ledger, nothing = SimpleNamespace(min_generation=2, was_reached=True), cast("Any", None)
     services = Services("p", cast("Any", ledger), nothing, nothing, nothing)
     services.take_up(runtime(1))
     return services

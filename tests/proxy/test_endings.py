@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from signalbox_ledger.recovery import recover_all
 from support.fleet import Fleet, eventually
@@ -28,6 +29,28 @@ def runs(fleet: Fleet) -> list[Any]:
         return list(ledger.runs(limit=50))
 
 
+def is_ready(fleet: Fleet) -> bool:
+    code, told = fleet.control(fleet.proxies[0], "GET", "status")
+    assert code == 200
+    return bool(told["ready"])
+
+
+def test_it_is_ready_once_it_has_reached_the_ledger_and_stays_so(tmp_path: Path) -> None:
+    """A newcomer that cannot hold anything would refuse what others could serve."""
+    with Fleet(tmp_path, hurried=True) as fleet:
+        fleet.push(snapshot())
+        assert is_ready(fleet)
+        proxy = fleet.proxies[0]
+        fleet.authority.kill()
+        assert is_ready(fleet)
+        proxy.kill()
+        proxy.start()
+        assert fleet.control(proxy, "GET", "status")[1]["generation"] == fleet.generation
+        assert not is_ready(fleet)
+        fleet.authority.start()
+        eventually(lambda: is_ready(fleet))
+
+
 async def test_asked_to_stop_it_lets_streams_end_first(tmp_path: Path) -> None:
     with Fleet(tmp_path) as fleet:
         fleet.push(snapshot())
@@ -40,6 +63,50 @@ async def test_asked_to_stop_it_lets_streams_end_first(tmp_path: Path) -> None:
         assert all(text.rstrip().endswith("data: [DONE]") for text in texts)
         assert await asyncio.to_thread(proxy.stop) == 0
         assert [run.outcome for run in runs(fleet)] == ["answered"] * 5
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_asked_to_stop_it_serves_on_and_sends_clients_elsewhere(
+    tmp_path: Path, streamed: bool
+) -> None:
+    """A connection that stays open would be closed while the next request is on its way."""
+    body = {"model": "mini", "messages": HELLO, "stream": streamed}
+    with Fleet(tmp_path, options=("--unready-seconds", "600")) as fleet:
+        fleet.push(snapshot())
+        url = f"{fleet.openai_url}/chat/completions"
+        async with aiohttp.ClientSession() as http:
+
+            async def served() -> str | None:
+                async with http.post(url, json=body, headers=HEADERS) as answer:
+                    assert answer.status == 200, await answer.text()
+                    return answer.headers.get("connection")
+
+            assert await served() is None
+            fleet.proxies[0].process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(eventually, lambda: not is_ready(fleet))
+            assert await served() == "close"
+        fleet.proxies[0].kill()
+
+
+async def test_a_stream_that_could_not_be_told_is_followed_by_one_more_request(
+    tmp_path: Path,
+) -> None:
+    """Its client sends the next on the same connection, before it could hear of an end."""
+    with Fleet(tmp_path) as fleet:
+        fleet.push(snapshot())
+        fleet.simulator.behave({"host": OPENAI, "chunk_ms": 400, "chunk_tokens": 4, "tokens": 60})
+        connector = aiohttp.TCPConnector(limit=1)
+        async with aiohttp.ClientSession(connector=connector) as http:
+            answer = await stream(fleet, http)
+            proxy = fleet.proxies[0]
+            proxy.process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(eventually, lambda: not is_ready(fleet))
+            assert (await answer.read()).decode().endswith("data: [DONE]\n\n")
+            async with await stream(fleet, http) as again:
+                assert again.status == 200
+                assert again.headers["connection"] == "close"
+                assert (await again.read()).decode().endswith("data: [DONE]\n\n")
+        assert await asyncio.to_thread(proxy.stop) == 0
 
 
 async def test_streams_that_do_not_end_in_time_are_told_and_settled(tmp_path: Path) -> None:
