@@ -14,11 +14,7 @@ from pathlib import Path
 import msgspec
 
 from signalbox_ledger.accounts import BudgetSpec
-from signalbox_ledger.connection import (
-    AuthorityConnection,
-    Clock,
-    LedgerUnavailableError,
-)
+from signalbox_ledger.connection import AuthorityConnection, Clock, LedgerUnavailableError
 from signalbox_ledger.drawing import Drawer
 from signalbox_ledger.flushing import Flusher
 from signalbox_ledger.framing import FrameError, frame
@@ -38,6 +34,7 @@ from signalbox_ledger.protocol import (
 from signalbox_ledger.records import HoldPart, Run
 from signalbox_ledger.run_journal import RunJournal
 from signalbox_ledger.shortage import Shortage
+from signalbox_ledger.stored_responses import StoredResponses
 
 __all__ = [
     "Claim",
@@ -86,6 +83,7 @@ class ProxyLedger:
             on_refused=self._take_back,
         )
         self.keys = KeyClaims(self._connection)
+        self.responses = StoredResponses(self._connection)
         self._runs = RunJournal(journal, self._flusher)
         self._closed = False
         self._failed = False
@@ -266,6 +264,7 @@ class ProxyLedger:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.keys.close()
+        await self.responses.close()
         settled = False
         with contextlib.suppress(TimeoutError, LedgerUnavailableError, JournalError):
             async with asyncio.timeout(_CLOSE_S):
