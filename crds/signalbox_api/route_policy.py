@@ -43,6 +43,13 @@ class PromptCaching(StrEnum):
     OFF = "Off"
 
 
+class ResponseStorage(StrEnum):
+    """Whether a provider may store answers of the responses API."""
+
+    ALLOW = "Allow"
+    NEVER = "Never"
+
+
 _Refs = Annotated[tuple[Ref, ...], Field(min_length=1, max_length=64), UNIQUE]
 _Words = Annotated[tuple[Word, ...], Field(min_length=1, max_length=64), UNIQUE]
 
@@ -105,6 +112,16 @@ class Retries(Part):
     again. Without a policy: 3."""
 
 
+class Responses(Part):
+    """What holds for the responses API."""
+
+    store: ResponseStorage
+    """Whether a provider may store an answer with all that was said before it, so that
+    previous_response_id can continue it. Allow: as the client says, and where it says nothing, as
+    OpenAI does: stored. Never: the provider is told to store nothing, and store: true is refused.
+    Where policies differ, Never holds. Without a policy: Never."""
+
+
 class RoutePolicySpec(Part):
     """Which requests it is about, what must hold for them, and what is preferred."""
 
@@ -129,6 +146,8 @@ class RoutePolicySpec(Part):
     """What becomes of a provider's prompt cache. Keep: the client's own cache points pass, where
     the lane can say them. Place: requests without any get them behind tools, system prompt and
     documents, where the Model has a price for them. Off: they are taken out. Absent: Keep."""
+    responses: Responses | None = None
+    """What holds for the responses API. A constraint: it combines with that of other policies."""
     enforcement: Enforcement = Enforcement.ENFORCE
     """Enforce refuses; DryRun records what the constraints would have refused and lets it pass.
     Residency and classification are always enforced."""
@@ -150,7 +169,7 @@ class RoutePolicySpec(Part):
 
 class RoutePolicy(Resource):
     """Where requests run: match, constraints, candidates, objective, retries, failover,
-    prompt caching.
+    prompt caching, stored responses.
 
     Without any policy the model asked for answers on its cheapest lane. The constraints of all
     policies that match hold together; each preference comes from the most specific one: by agent,

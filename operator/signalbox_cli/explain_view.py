@@ -58,6 +58,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
         "objective": decision.objective if decision else None,
         "policies": list(decision.policy.policies) if decision else [],
         "promptCaching": caching_of(decision.policy) if decision else None,
+        "storesAnswer": decision.request.stores if decision else None,
         "candidates": _candidates(decision) if decision else [],
         "dryRunRefusals": list(decision.dry_run_refusals) if decision else [],
         "budgets": [_budget(view) for view in explanation.accounts],
@@ -91,6 +92,8 @@ def _decision(console: Console, decision: Decision, sent_to: list[Quote]) -> Non
     _line(console, "Asked for", f"{decision.asked}; the {decision.objective} acceptable lane wins")
     if decision.request.surface in SURFACES:
         _line(console, "Caching", _caching(decision))
+    if decision.request.surface == "responses":
+        _line(console, "Stored", _stored(decision))
     rows: list[list[Cell]] = [
         [
             styled("won", "green") if rank == 1 else f"{rank}.",
@@ -141,6 +144,16 @@ def _caching(decision: Decision) -> str:
     if not placed:
         return text
     return f"{text}; on " + ", ".join(_short(quote.lane.id) for quote in placed)
+
+
+def _stored(decision: Decision) -> str:
+    """Whether the provider stores the answer, by whose word, and what is not asked here."""
+    stated = decision.policy.constraints.storage
+    by = ", no policy allows it" if stated is None else f", {stated.policy} says {stated.value}"
+    text = ("yes" if decision.request.stores else "no") + by
+    if not decision.request.previous_response:
+        return text
+    return f"{text}; previous_response_id is looked up when it is sent: leave it out here"
 
 
 def _accounts(console: Console, accounts: list[AccountView]) -> None:

@@ -26,6 +26,7 @@ from signalbox_ledger.protocol import Configure, FindRun, Finish, FoundRun, Hell
 from signalbox_ledger.records import HoldPart, Run
 from signalbox_ledger.run_journal import RunJournal
 from signalbox_ledger.shortage import Shortage
+from signalbox_ledger.stored_responses import StoredResponses
 
 __all__ = [
     "Claim",
@@ -74,6 +75,7 @@ class ProxyLedger:
             on_refused=self._take_back,
         )
         self.keys = KeyClaims(self._connection)
+        self.responses = StoredResponses(self._connection)
         self._runs = RunJournal(journal, self._flusher)
         self._closed = False
         self._failed = False
@@ -259,6 +261,7 @@ class ProxyLedger:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.keys.close()
+        await self.responses.close()
         settled = False
         with contextlib.suppress(TimeoutError, LedgerUnavailableError, JournalError):
             async with asyncio.timeout(_CLOSE_S):

@@ -13,7 +13,7 @@ from pathlib import Path
 from signalbox_ledger.database import Database, DatabaseError
 from signalbox_ledger.migrations import tables
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision: what `migrations.tables` makes and what `migrations/versions` lead to.
 Revisions are numbers of four digits: text that sorts as they follow each other."""
 

@@ -36,6 +36,7 @@ from signalbox_ledger.replies import (
     SubjectStatus,
     Welcome,
 )
+from signalbox_ledger.stored_response import Digest, FindResponse, KeepResponse
 
 __all__ = [
     "MAX_ITEMS",
@@ -52,12 +53,14 @@ __all__ = [
     "DrawItem",
     "Drawn",
     "Fence",
+    "FindResponse",
     "FindRun",
     "Finish",
     "FoundRun",
     "Grant",
     "Hello",
     "Item",
+    "KeepResponse",
     "Lost",
     "Message",
     "Offset",
@@ -90,7 +93,6 @@ __all__ = [
 MAX_ITEMS = 10_000
 
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 
 class PresentedSlice(Item, frozen=True):
@@ -282,4 +284,6 @@ Request = (
     | RequireGeneration
     | ClaimKey
     | ReleaseKey
+    | KeepResponse
+    | FindResponse
 )

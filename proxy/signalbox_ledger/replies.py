@@ -1,10 +1,10 @@
 """What the authority answers over its Unix socket: the other half of `protocol`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from signalbox_ledger.accounts import Figures, Per
+from signalbox_ledger.accounts import Amount, Figures, Name, Per
 
 RefusalReason = Literal[
     "fenced", "unknown_holder", "replaced", "invalid", "gap", "failed", "frozen", "unavailable"
@@ -125,6 +125,30 @@ class FoundRun(Message, frozen=True):
     run: bytes | None
 
 
+class StoredResponse(Item, frozen=True):
+    """An answer that the provider of one lane stores, with all that was said before it.
+
+    `run_id` is the run that it answered, `model` and `lane` what stores it (the Model's id and
+    the lane's name). `tokens` are at most those that it adds to the input of a request that
+    continues it. `sensitivity`, `data_assets` (ids) and `cache_write` (the dearest that was asked
+    for) are those of all that was said.
+    """
+
+    run_id: Name
+    model: Name
+    lane: Name
+    tokens: Amount
+    sensitivity: Annotated[int, msgspec.Meta(ge=0, le=3)]
+    data_assets: Annotated[list[Name], msgspec.Meta(max_length=10_000)]
+    cache_write: Name
+
+
+class FoundResponse(Message, frozen=True):
+    """What is remembered, or None."""
+
+    stored: StoredResponse | None
+
+
 class SubjectStatus(Item, frozen=True):
     """One account of a budget with accounts per user, session or agent."""
 
@@ -201,6 +225,7 @@ Reply = (
     | Alive
     | Lost
     | FoundRun
+    | FoundResponse
     | StatusReport
     | SignalList
     | Refused

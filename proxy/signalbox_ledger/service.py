@@ -6,7 +6,16 @@ No sockets and no clock of its own; `authority` brings both.
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from signalbox_ledger import budget_signals, desk, draws, idempotency, protocol, run_lookup, status
+from signalbox_ledger import (
+    budget_signals,
+    desk,
+    draws,
+    idempotency,
+    protocol,
+    response_store,
+    run_lookup,
+    status,
+)
 from signalbox_ledger.desk_protocol import AnyReply, AnyRequest, DeskRequest
 from signalbox_ledger.holder_store import HolderRefusedError
 from signalbox_ledger.journal import encode_run
@@ -64,6 +73,13 @@ class Service:
             case protocol.ReleaseKey(agent, key_digest, run_id):
                 idempotency.release(self._store.database, agent, key_digest, run_id)
                 return protocol.Done()
+            case protocol.KeepResponse():
+                self._check(session)
+                response_store.keep(self._store.database, request, now_ms)
+                return protocol.Done()
+            case protocol.FindResponse():
+                self._check(session)
+                return response_store.find(self._store.database, request, now_ms)
             case _:
                 return self._answer_records(session, request, now_ms)
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from signalbox_ledger import idempotency, ledger_state
+from signalbox_ledger import idempotency, ledger_state, response_store
 from signalbox_ledger.account_store import AccountStore
 from signalbox_ledger.accounts import BudgetSpec, check_spec
 from signalbox_ledger.database import (
@@ -289,4 +289,5 @@ class Store:
         self.granting.subjects.forget_ended(now - _KEPT_ACCOUNT_SECONDS)
         self.holders.forget_ended(before * 1000)
         idempotency.forget_expired(self.database, now * 1000)
+        response_store.forget_expired(self.database, now * 1000)
         return dropped == _DROPPED_AT_ONCE

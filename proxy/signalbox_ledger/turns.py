@@ -30,6 +30,7 @@ _TIDY_ON_S = 0.1
 _URGENT = (
     *(protocol.Hello, protocol.Configure, protocol.RequireGeneration, protocol.Fence),
     *(protocol.Draw, protocol.Poll, protocol.ClaimKey, protocol.ReleaseKey),
+    *(protocol.KeepResponse, protocol.FindResponse),
 )
 """What the first lane answers, where there are two."""
 

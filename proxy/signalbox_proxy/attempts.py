@@ -15,6 +15,7 @@ from signalbox_proxy.model_request import TokenBound
 from signalbox_proxy.pricing import charges, charges_in_full
 from signalbox_proxy.reservation import Reservation
 from signalbox_proxy.run_draft import AttemptDraft, RunDraft
+from signalbox_proxy.runtime import PreparedLane
 from signalbox_proxy.unit_pricing import audio_line
 
 MAX_DETAIL = 200
@@ -97,6 +98,11 @@ class AttemptInFlight:
                 lines.append(heard.charge(heard.quantity, lane, number, "usage"))
         self.draft.usage = usage
         self._end(outcome, "usage", lines)
+
+    @property
+    def lane(self) -> PreparedLane:
+        """Where it goes."""
+        return self.reservation.quote.lane
 
     @property
     def overran(self) -> bool:

@@ -7,6 +7,8 @@ kilobytes. Amounts are nano-USD.
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from signalbox_proxy.prompt_caching import caching_of
 from signalbox_proxy.quotes import Quote
 from signalbox_proxy.routing import Decision
@@ -30,6 +32,11 @@ def decision_record(decision: Decision) -> dict[str, Any]:
     caching = caching_of(decision.policy)
     if caching != "Keep":
         record["prompt_caching"] = caching
+    request = decision.request
+    if request.stores:
+        record["stores"] = True
+    if request.continues is not None:
+        record["continues"] = msgspec.to_builtins(request.continues)
     if decision.cold:
         record["best_without_cache"] = decision.cold[0].lane.id
     if len(decision.ranking) > MAX_DETAILED:

@@ -20,10 +20,11 @@ from signalbox_proxy.calling import StreamedAnswer, WholeAnswer
 from signalbox_proxy.evaluation import score, verdicts
 from signalbox_proxy.exchange import Exchange
 from signalbox_proxy.logs import FIELDS
-from signalbox_proxy.model_request import ModelRequest
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.replies import answer_headers
+from signalbox_proxy.routing import Decision
 from signalbox_proxy.run_draft import RunDraft
+from signalbox_proxy.stored_answers import ResponseKeeper, keeper_for
 from signalbox_proxy.streamed_types import EVENT_STREAM
 from signalbox_proxy.surfaces import AnswerFacts, StreamReader
 from signalbox_proxy.upstream import UpstreamAnswer, UpstreamError, UpstreamTimeout
@@ -46,21 +47,25 @@ class Delivery:
         self,
         exchange: Exchange,
         run: RunDraft,
-        request: ModelRequest,
+        decision: Decision,
         accounts: Sequence[Account],
         attempt: AttemptInFlight,
     ) -> None:
         self._exchange = exchange
         self._run = run
-        self._request = request
+        self._request = decision.request
         self._accounts = accounts
         self._attempt = attempt
+        self._keeper = keeper_for(exchange.services.ledger, run, self._request, attempt.lane)
 
     async def deliver(self, answer: WholeAnswer | StreamedAnswer) -> StreamResponse:
         """Deliver, evaluate, settle."""
         self._run.status = 200
         if isinstance(answer, WholeAnswer):
-            return self._deliver_whole(answer)
+            response = self._deliver_whole(answer)
+            if self._keeper is not None:
+                await self._keeper.look(answer.facts)
+            return response
         try:
             return await self._deliver_stream(answer)
         finally:
@@ -87,7 +92,7 @@ class Delivery:
         if self._exchange.services.stopping:
             response.force_close()
         self._run.first_chunk_us = self._attempt.draft.first_chunk_us
-        pump = _Pump(upstream, reader, response, self._exchange)
+        pump = _Pump(upstream, reader, response, self._exchange, self._keeper)
         cut: Refusal | None = None
         try:
             await pump.run(self._timeout_s())
@@ -117,6 +122,8 @@ class Delivery:
         self._run.client_left = pump.client_left
         self._settle(facts)
         if pump.client_left:
+            if self._keeper is not None:
+                await self._keeper.look(facts)
             return
         if response.headers["content-type"] != EVENT_STREAM:
             if cut is not None:
@@ -208,7 +215,10 @@ class _Pump:
         reader: StreamReader,
         response: StreamResponse,
         exchange: Exchange,
+        keeper: ResponseKeeper | None,
     ) -> None:
+        self._keeper = keeper
+        self._facts = reader.facts
         self._chunks = upstream.chunks()
         self._reader = reader
         self._response = response
@@ -225,11 +235,17 @@ class _Pump:
             async with asyncio.timeout(timeout_s):
                 await self._response.prepare(self._exchange.request)
                 async for chunk in self._chunks:
-                    await self.write(self._reader.feed(chunk))
+                    data = self._reader.feed(chunk)
+                    if self._keeper is not None:  # remembered before its end leaves
+                        await self._keeper.look(self._facts)
+                    await self.write(data)
                     if self.client_left:
                         break
                 else:
-                    await self.write(self._reader.end())
+                    data = self._reader.end()
+                    if self._keeper is not None:
+                        await self._keeper.look(self._facts)
+                    await self.write(data)
                     return
         except TimeoutError:
             if not self._writing:

@@ -50,6 +50,19 @@ class Units(msgspec.Struct, frozen=True):
         return f"for images of {self.size or 'any'} size and {self.quality or 'any'} quality"
 
 
+class Continued(msgspec.Struct, frozen=True):
+    """The stored answer that a request continues.
+
+    `run_id` is the run that it answered, `model` (an id) and `lane` (a name) are where it is
+    stored. `tokens` are at most those that it adds to the input.
+    """
+
+    run_id: str
+    model: str
+    lane: str
+    tokens: int
+
+
 class ModelRequest(msgspec.Struct, frozen=True):
     """A request as asked for, with all that bounds its bill.
 
@@ -64,7 +77,9 @@ class ModelRequest(msgspec.Struct, frozen=True):
     body holds reasoning with its vendor's name (`sealing`), which no lane of another is sent.
     `places_points` says that lanes which cache only what is marked get cache points that the client
     did not set, `cache_key` is the domain's own key for lanes that take one: both are the policy's
-    (`prompt_caching`).
+    (`prompt_caching`). `previous_response` is the id of the stored answer that the client wants
+    continued, `continues` what is remembered of it, with its tokens in `input_tokens`; `stores`
+    says that the answer may be stored where it is made (`storage`).
     """
 
     surface: SurfaceName
@@ -90,6 +105,9 @@ class ModelRequest(msgspec.Struct, frozen=True):
     units: Units | None = None
     places_points: bool = False
     cache_key: str = ""
+    previous_response: str = ""
+    continues: Continued | None = None
+    stores: bool = False
 
 
 class TokenBound(msgspec.Struct, frozen=True):

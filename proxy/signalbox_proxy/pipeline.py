@@ -12,7 +12,7 @@ from signalbox_proxy.calling import Failure, ProviderCaller
 from signalbox_proxy.classification import check_tools, classify
 from signalbox_proxy.counting import candidates_of, count_here
 from signalbox_proxy.decision_record import decision_record
-from signalbox_proxy.declarations import read_declarations
+from signalbox_proxy.declarations import Declarations, read_declarations
 from signalbox_proxy.delivery import Delivery
 from signalbox_proxy.exchange import Exchange
 from signalbox_proxy.idempotency import IdempotencyKey
@@ -25,6 +25,7 @@ from signalbox_proxy.reservation import Reservation, Reserver
 from signalbox_proxy.routing import decide
 from signalbox_proxy.run_draft import RunDraft
 from signalbox_proxy.services import Services
+from signalbox_proxy.stored_answers import continued
 from signalbox_proxy.surfaces.decoding import decode_body
 from signalbox_proxy.surfaces.multipart import read_form
 
@@ -49,10 +50,9 @@ async def serve(exchange: Exchange) -> StreamResponse:
     )
     async with Recording(exchange, runtime, caller) as run, IdempotencyKey(exchange, run) as key:
         # 2. Understand: what is asked, and does all of it have a bound?
-        request = run.request = await understand(exchange)
+        request, declared = await understand(exchange, run)
 
         # 3. Classify: how sensitive is it, whose, and where may it run?
-        declared = read_declarations(exchange.declared, request.metadata, request.user)
         facts = run.facts = classify(runtime, caller.agent, declared, now_s)
         check_tools(caller.agent, request.tool_names)
 
@@ -85,17 +85,22 @@ async def serve(exchange: Exchange) -> StreamResponse:
                     continue
 
                 # 8. Deliver, evaluate, settle; leaving the recording writes the run.
-                return await Delivery(exchange, run, request, accounts, attempt).deliver(answer)
+                return await Delivery(exchange, run, decision, accounts, attempt).deliver(answer)
         raise failure or all_quarantined()
 
 
-async def understand(exchange: Exchange) -> ModelRequest:
-    """Read, decode and parse the body."""
+async def understand(exchange: Exchange, run: RunDraft) -> tuple[ModelRequest, Declarations]:
+    """Read, decode and parse the body, and what is declared of it. Where it continues a stored
+    answer, what is remembered of that counts in both."""
     headers = exchange.headers
     raw = await exchange.body()
     decode = read_form if exchange.surface.name == "transcriptions" else decode_body
     body = decode(raw, headers.get("content-type", ""), headers.get("content-encoding", ""))
-    return exchange.surface.parse(body, headers)
+    request = run.request = exchange.surface.parse(body, headers)
+    declared = read_declarations(exchange.declared, request.metadata, request.user)
+    if request.previous_response:
+        return await continued(exchange.services.ledger, run.agent.agent, declared, request)
+    return request, declared
 
 
 async def admit(

@@ -206,7 +206,10 @@ class Quoter:
         if quote.output_limit is None:
             return ""
         kind = quote.lane.model.tokenizer
-        counted = self._count("o200k" if kind == "estimate" else kind) * SURE_PERCENT // 100
+        counted = self._count("o200k" if kind == "estimate" else kind)
+        if self.request.continues is not None:
+            counted += self.request.continues.tokens
+        counted = counted * SURE_PERCENT // 100
         context = quote.lane.model.limits.context
         if counted + quote.output_limit <= context:
             return ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from signalbox_proxy import storage
 from signalbox_proxy.cache_affinity import NOWHERE, Warmth
 from signalbox_proxy.candidates import (
     Loss,
@@ -44,7 +45,8 @@ class Decision(msgspec.Struct, frozen=True):
     `refusal` is set when nothing is. `dry_run_refusals` says what policies in DryRun would have
     refused. `attempts` bounds the calls of one run; `first_chunk_ms` each stream's first byte.
     `translations` carry the request to lanes that speak another format than its client.
-    `request` is the client's with the policy's word on prompt caching: what is quoted and sent.
+    `request` is the client's with the policy's word on prompt caching and on stored answers: what
+    is quoted and sent.
     `cold` is the ranking without the session's caches, where that has another first: for their
     sake nothing is refused that a budget could hold without them.
     """
@@ -74,12 +76,15 @@ def decide(
     model_asked = AUTO if request.model == AUTO else asked.model.id if asked else ""
     policy = runtime.policy_for(facts, model_asked)
     agent = runtime.agents[facts.agent.id]
-    request = under_policy(request, policy, facts, runtime.fleet)
+    request = storage.under_policy(under_policy(request, policy, facts, runtime.fleet), policy)
     models = _models(runtime, policy, asked, facts) if model_asked else []
     translations = Translations(request)
     if not models:
         unknown = unknown_model(runtime, agent, request.model)
         return _decision(request, policy, translations, refusal=unknown)
+    models, barred = storage.admissible(request, policy, models)
+    if barred is not None:
+        return _decision(request, policy, translations, refusal=barred)
     barred_by = _pin_barred_by(facts, policy, asked)
     offer = Offer(agent, facts, request, policy.constraints, translations, barred_by)
     eligible, losses = split(offer, models)
@@ -272,6 +277,8 @@ def _dry_run(
         ]
         if all(reasons):
             refusals.append(f"RoutePolicy: {ranking[0].lane.id}: {reasons[0]}")
+    if unstored := storage.dry_run_objection(offer.request, policy):
+        refusals.append(unstored)
     over = [exceeded(quote, caps, "DryRun") for quote in ranking]
     if over[0] is not None and all(over):
         refusals.append(f"quote_exceeds_policy: {ranking[0].lane.id}: {over[0].sentence}")

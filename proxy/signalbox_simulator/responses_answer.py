@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
+from . import responses_state
 from .composition import Choice, Part, grouped
 from .refusals import Refusal
 from .responses_request import CustomTool, FunctionTool, ResponsesRequest
@@ -31,13 +32,27 @@ class ResponsesAnswer:
         """Give a ``response``."""
         return encoded(self._ended(omit_usage=omit_usage))
 
+    @property
+    def _identity(self) -> str:
+        return f"resp_{self.context.request_id.removeprefix('req_')}"
+
+    def _store(self) -> None:
+        """Store it with all that was said before, from its end on."""
+        context = self.context
+        opened = [self._opened(number, part) for number, part in enumerate(self.choice.parts)]
+        said = [
+            *self.request.items,
+            *responses_state.answered(self.choice, opened, context.account),
+        ]
+        context.stored.keep(context.account, self._identity, said)
+
     def _response(self) -> dict[str, object]:
         request = self.request
         asked = request.reasoning
         text = request.text.model_dump(by_alias=True, exclude_none=True) if request.text else {}
         choice = request.tool_choice or "auto"
         return {
-            "id": f"resp_{self.context.request_id.removeprefix('req_')}",
+            "id": self._identity,
             "object": "response",
             "created_at": self.context.created,
             "status": "in_progress",
@@ -51,7 +66,7 @@ class ResponsesAnswer:
             "model": self.model,
             "output": [],
             "parallel_tool_calls": request.parallel_tool_calls is not False,
-            "previous_response_id": None,
+            "previous_response_id": request.previous_response_id,
             "prompt_cache_key": request.prompt_cache_key,
             "reasoning": {
                 "effort": asked.effort if asked else None,
@@ -80,6 +95,8 @@ class ResponsesAnswer:
             document["incomplete_details"] = {"reason": "max_output_tokens"}
         if not omit_usage:
             document["usage"] = self._usage()
+        if self.request.store is not False:
+            self._store()
         return document
 
     def _usage(self) -> dict[str, object]:

@@ -42,13 +42,7 @@ def check(request: ResponsesRequest, model: ModelSheet, account: str) -> None:
 
 
 def _check_state(request: ResponsesRequest) -> None:
-    """Nothing is ever stored here, so nothing can be referred to."""
-    if request.previous_response_id is not None:
-        raise invalid(
-            f"Previous response with id '{request.previous_response_id[:100]}' not found.",
-            "previous_response_id",
-            "previous_response_not_found",
-        )
+    """Responses are stored, conversations are not; nothing runs on unseen."""
     if request.conversation is not None:
         raise Refusal(404, "Conversation not found.", param="conversation")
     if request.background:

@@ -35,6 +35,7 @@ class ResponsesSurface:
         name, model = found
         if model.kind != "chat":
             raise unknown_model(request.model)
+        request = context.stored.continued(context.account, request)
         responses_rules.check(request, model, context.account)
         prompt = responses_prompt.meter(request, model, context.account)
         limit = responses_rules.output_limit(request, model, prompt)

@@ -27,6 +27,7 @@ from .messages_surface import MessagesSurface, check_headers
 from .models_surface import list_models
 from .prompt_cache import PromptCache
 from .refusals import Refusal
+from .responses_state import StoredResponses
 from .sheet import HostSheet, Sheet, Usage, amount_pico_usd
 from .strict import decode
 from .surface import Context, Pending, Surface
@@ -78,6 +79,7 @@ class Simulator:
     control_token: str | None = field(default=None, repr=False)
     traffic: Traffic = field(default_factory=Traffic)
     cache: PromptCache = field(default_factory=lambda: PromptCache(time.monotonic))
+    stored: StoredResponses = field(default_factory=StoredResponses)
     signatures: AwsSignatures = field(init=False)
     identities: IdentityServices = field(init=False)
     _sequence: int = 0
@@ -148,6 +150,7 @@ class Simulator:
             seed=self.seed,
             answer_tokens=self.answer_tokens,
             cache=self.cache,
+            stored=self.stored,
             path=path,
         )
         if isinstance(surface, CountTokensSurface):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -14,6 +14,7 @@ from .behaviour import Effects
 from .prompt import Prompt
 from .prompt_cache import PromptCache
 from .refusals import Refusal
+from .responses_state import StoredResponses
 from .sheet import ModelSheet, Sheet, Usage
 
 EVENT_STREAM = "text/event-stream"
@@ -32,6 +33,7 @@ class Context:
     answer_tokens: tuple[int, int]
     cache: PromptCache
     path: str = ""
+    stored: StoredResponses = field(default_factory=StoredResponses)
 
     @property
     def account(self) -> str:

@@ -14,7 +14,14 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from signalbox_snapshot.snapshot import LaneClass, Match, Objective, Policy, PromptCaching
+from signalbox_snapshot.snapshot import (
+    LaneClass,
+    Match,
+    Objective,
+    Policy,
+    PromptCaching,
+    ResponseStorage,
+)
 
 ASKED: Final = "asked"
 """Stands in `candidates` for the model that the client asked for."""
@@ -78,6 +85,7 @@ class Constraints:
     quality_floor: Limit | None = None
     first_chunk_ms: Limit | None = None
     max_nano: Limit | None = None
+    storage: Choice[ResponseStorage] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,7 @@ def _combination(
             quality_floor=_limit(ordered, lambda policy: policy.quality_floor, max),
             first_chunk_ms=_limit(ordered, lambda policy: policy.first_chunk_ms, min),
             max_nano=_limit(ordered, lambda policy: policy.max_nano, min),
+            storage=_storage(ordered),
         ),
         preferences=Preferences(
             candidates=_choice(
@@ -192,6 +201,13 @@ def _limit(
         return None
     limit = strictest(value for _, value in stated)
     return Limit(limit, tuple(policy for policy, value in stated if value == limit))
+
+
+def _storage(policies: Sequence[Policy]) -> Choice[ResponseStorage] | None:
+    """Never, by the most specific that says so; Allow only where nobody says Never."""
+    stated = [(policy.storage, policy.id) for policy in policies if policy.storage is not None]
+    found = min(stated, key=lambda each: each[0] != "Never", default=None)
+    return None if found is None else Choice(*found)
 
 
 def _choice(

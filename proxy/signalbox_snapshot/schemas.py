@@ -4,10 +4,10 @@ A proxy accepts its own schema and the one before; while a fleet is upgraded, th
 emits the lowest that lives. What that cannot say is left out so that it fails closed, and told.
 
 Schema 2 added: ServiceAccounts of agents and their issuers; prices of units other than tokens;
-seconds of audio; what policies say of prompt caching.
+seconds of audio; what policies say of prompt caching and of responses that a provider stores.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -40,8 +40,9 @@ def lower(snapshot: wire.Snapshot, schema: int) -> Lowered:
     """The snapshot as a proxy that reads `schema` can be told it.
 
     A lane whose prices cannot be said has none: nothing runs there. A policy that forbids prompt
-    caching permits no lane: what it matches would be kept by providers. Raises ValueError for a
-    schema that this release cannot write.
+    caching permits no lane: what it matches would be kept by providers. One that lets responses be
+    stored lets nothing be stored: who reads schema 1 never does. Raises ValueError for a schema
+    that this release cannot write.
     """
     if schema == snapshot.schema:
         return Lowered(snapshot)
@@ -76,17 +77,28 @@ def beyond(snapshot: wire.Snapshot) -> Iterator[Beyond]:
         for number, lane in enumerate(model.lanes):
             if not _says_price(lane):
                 yield Beyond("Model", model.id, f"{path}.lanes[{number}].price")
-    for position, policy in enumerate(snapshot.policies):
+    yield from _beyond_of_policies(snapshot.policies)
+
+
+def _beyond_of_policies(policies: Sequence[wire.Policy]) -> Iterator[Beyond]:
+    for position, policy in enumerate(policies):
         if policy.prompt_caching is not msgspec.UNSET:
             path = f"$.policies[{position}].prompt_caching"
             yield Beyond("RoutePolicy", policy.id, path, refuses=_forbids_caching(policy))
+        if policy.storage == "Allow":
+            yield Beyond("RoutePolicy", policy.id, f"$.policies[{position}].response_storage")
 
 
 def _lowered_policy(policy: wire.Policy) -> wire.Policy:
     """Closed by a constraint: a preference could be overruled by a more specific policy that says
     nothing of caching."""
     lane_classes = [] if _forbids_caching(policy) else policy.lane_classes
-    return msgspec.structs.replace(policy, prompt_caching=msgspec.UNSET, lane_classes=lane_classes)
+    return msgspec.structs.replace(
+        policy,
+        prompt_caching=msgspec.UNSET,
+        response_storage=msgspec.UNSET,
+        lane_classes=lane_classes,
+    )
 
 
 def _forbids_caching(policy: wire.Policy) -> bool:

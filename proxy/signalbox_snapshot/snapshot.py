@@ -40,6 +40,7 @@ Auth = Literal["apiKey", "none", "aws", "google", "azure"]
 Enforcement = Literal["Enforce", "DryRun"]
 Objective = Literal["cheapest", "fastest", "best"]
 PromptCaching = Literal["Keep", "Place", "Off"]
+ResponseStorage = Literal["Allow", "Never"]
 Unit = Literal["usd", "tokens", "requests"]
 Every = Literal["minute", "hour", "day", "week", "month", "quarter", "lifetime"]
 Per = Literal["user", "session", "agent"]
@@ -246,8 +247,8 @@ class Policy(Wire, frozen=True):
 
     Constraints are None where the policy says nothing; preferences likewise. In `candidates`,
     "asked" stands for the model that the client asked for, anything else is a model id.
-    `prompt_caching` is left out of the document where nothing is said: so a snapshot that does not
-    use it has the bytes that it had before there was such a field.
+    `prompt_caching` and `response_storage` are left out of the document where nothing is said: so
+    a snapshot that does not use them has the bytes that it had before there were such fields.
     """
 
     id: str
@@ -266,6 +267,12 @@ class Policy(Wire, frozen=True):
     failover: bool | None = None
     default_output: int | None = None
     prompt_caching: PromptCaching | msgspec.UnsetType = msgspec.UNSET
+    response_storage: ResponseStorage | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def storage(self) -> ResponseStorage | None:
+        """Whether providers may store responses, None where it says nothing."""
+        return None if self.response_storage is msgspec.UNSET else self.response_storage
 
     @property
     def caching(self) -> PromptCaching | None:

@@ -175,6 +175,7 @@ COMPLETE: dict[str, dict[str, Any]] = {
         "retries": {"attempts": 2},
         "failover": True,
         "promptCaching": "Place",
+        "responses": {"store": "Allow"},
         "enforcement": "Enforce",
     },
 }

@@ -135,6 +135,7 @@ EDITS: list[Resource] = [
     policy("p", candidates=["mini"], objective="best", retries={"attempts": 1}),
     policy("p", failover=False, defaults={"maxOutputTokens": 5}),
     policy("p", promptCaching="Off"),
+    policy("p", responses={"store": "Allow"}),
 ]
 
 

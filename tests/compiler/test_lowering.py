@@ -90,6 +90,18 @@ def test_what_may_not_be_cached_is_refused_where_nobody_can_be_told_so() -> None
     assert codec.decode(codec.encode(made.snapshot)) == made.snapshot
 
 
+def test_a_proxy_of_the_release_before_lets_nothing_be_stored_and_closes_nothing_for_it() -> None:
+    given = [
+        policy("retail/a", response_storage="Allow"),
+        policy("retail/b", response_storage="Never"),
+    ]
+    made = lower(snapshot(policies=given), 1)
+    assert made.snapshot.policies == [policy("retail/a"), policy("retail/b")]
+    assert [(each.id, each.path, each.refuses) for each in made.unsupported] == [
+        ("retail/a", "$.policies[0].response_storage", False)
+    ]
+
+
 def test_a_dry_run_that_would_forbid_caching_closes_nothing() -> None:
     trial = policy("retail/a", prompt_caching="Off", enforcement="DryRun")
     made = lower(snapshot(policies=[trial]), 1)

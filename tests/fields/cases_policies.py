@@ -3,7 +3,7 @@
 from typing import Any
 
 from fields.cases import ABSENT, Case
-from fields.cases_models import CLAUDE, POLICY
+from fields.cases_models import CLAUDE, MODEL, POLICY, RESPONSE
 from fields.cases_owners import BOTH, PLAIN, said
 from fields.chain import PLATFORM, Ask
 
@@ -134,6 +134,16 @@ CASES = [
         lambda it: it.call(LONG)["body"]["system"],
         (GUIDE, [{"type": "text", "text": GUIDE, "cache_control": {"type": "ephemeral"}}]),
         given={POLICY: {}, f"{CLAUDE}: price.cacheWrite": {"5m": "3.75"}},
+    ),
+    Case(
+        "RoutePolicy.responses.store",
+        "what the client leaves open is stored",
+        POLICY,
+        "Never",
+        "Allow",
+        lambda it: it.call(RESPONSE)["body"]["store"],
+        (False, True),
+        given={POLICY: {}, f"{MODEL}: lanes.0.responsesApi": True},
     ),
     Case(
         "RoutePolicy.enforcement",

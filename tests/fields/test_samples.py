@@ -462,6 +462,16 @@ def route_quality_floor(it: Company) -> None:
 
 
 @claim
+def route_responses_store(it: Company) -> None:
+    asked = ask(surface="responses")
+    assert it.call(asked)["body"]["store"] is True
+    secret = ask(surface="responses", x_sensitivity="confidential")
+    assert it.call(secret)["body"]["store"] is False
+    wanted = ask(surface="responses", store=True, x_sensitivity="confidential")
+    assert it.lanes(wanted) == "storage_not_permitted"
+
+
+@claim
 def tenancy(it: Company) -> None:
     north, south = (Ask(f"{name}/bot", "gpt-5-mini") for name in ("north", "south"))
     assert it.lanes(north) == it.lanes(south) == ["gpt-5-mini/eu"]

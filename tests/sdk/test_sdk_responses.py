@@ -112,10 +112,24 @@ def test_nothing_is_kept_at_the_provider(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        ({"store": True}, "storage_not_permitted"),
+        ({"previous_response_id": "resp_1"}, "previous_response_not_found"),
+    ],
+)
+def test_without_a_policy_nothing_is_stored_and_nothing_stored_is_continued(
+    client: openai.OpenAI, request_: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.responses.create(model="gpt-5-mini", input=ASK, **request_)
+    error: Any = caught.value.body
+    assert (error["code"], error["param"]) == (code, next(iter(request_)))
+
+
+@pytest.mark.parametrize(
     "request_",
     [
-        {"store": True},
-        {"previous_response_id": "resp_1"},
         {"conversation": "conv_1"},
         {"background": True},
         {"tools": [{"type": "web_search"}]},

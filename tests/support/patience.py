@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from signalbox_ledger import client, connection, drawing, key_claims
+from signalbox_ledger import client, connection, drawing, key_claims, stored_responses
 
 LONG_S = 10.0
 
@@ -22,6 +22,8 @@ def be_patient(put: Callable[[Any, str, Any], None] = setattr) -> None:
     put(drawing, "_ANSWER_S", (LONG_S, LONG_S / 5))
     put(drawing, "_SILENT_AFTER_S", LONG_S)
     put(key_claims, "_ANSWER_S", LONG_S)
+    put(stored_responses, "_ANSWER_S", LONG_S)
+    put(stored_responses, "_KEEP_S", LONG_S)
     put(client, "_ANSWER_S", LONG_S)
     put(client, "_CONNECT_S", LONG_S)
     put(client, "_CLOSE_S", LONG_S)

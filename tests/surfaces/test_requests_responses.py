@@ -88,10 +88,8 @@ def test_the_bound_counts_every_byte_that_is_said(items: list[dict[str, Any]], s
 @pytest.mark.parametrize(
     ("more", "field"),
     [
-        ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"background": True}, "background"),
-        ({"store": True}, "store"),
         ({"prompt": {"id": "p"}}, "prompt"),
         ({"moderation": {"model": "m"}}, "moderation"),
         ({"context_management": []}, "context_management"),

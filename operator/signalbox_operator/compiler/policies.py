@@ -49,6 +49,7 @@ def build_policy(world: World, policy: RoutePolicy, case: Case) -> wire.Policy:
         failover=spec.failover,
         default_output=None if spec.defaults is None else spec.defaults.max_output_tokens,
         prompt_caching=msgspec.UNSET if spec.prompt_caching is None else spec.prompt_caching.value,
+        response_storage=msgspec.UNSET if spec.responses is None else spec.responses.store.value,
     )
 
 

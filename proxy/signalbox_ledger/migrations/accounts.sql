@@ -136,3 +136,22 @@ CREATE TABLE idempotency_key (
 
 CREATE INDEX idempotency_key_by_expiry ON idempotency_key (expires_at);
 CREATE INDEX idempotency_key_by_holder ON idempotency_key (holder);
+
+-- Answers that a provider stores: whose they are (a digest of domain, agent, user and session), what
+-- they are called (a digest), which lane has them, and what of them counts in what continues them.
+-- `data_assets` are ids, as a JSON list.
+CREATE TABLE stored_response (
+  owner BLOB NOT NULL CHECK (length(owner) = 32),
+  response BLOB NOT NULL CHECK (length(response) = 32),
+  run_id TEXT NOT NULL,
+  model TEXT NOT NULL,
+  lane TEXT NOT NULL,
+  tokens INTEGER NOT NULL CHECK (tokens >= 0),
+  sensitivity INTEGER NOT NULL,
+  data_assets TEXT NOT NULL,
+  cache_write TEXT NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (owner, response)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX stored_response_by_expiry ON stored_response (expires_at);

@@ -29,7 +29,8 @@ class AnswerFacts:
     `body` is what the client gets where that is not what the provider sent. `answer_id` is the
     provider's own name of the answer, as far as it was read. `units` is how many units it says
     that it billed, None where it does not say; `audio_tokens` are those of the usage's input that
-    were audio. `media_type` is the form of a whole answer.
+    were audio. `media_type` is the form of a whole answer. `stored_id` is what the provider calls
+    the answer that it stores, "" until it has ended it.
     """
 
     usage: Usage | None = None
@@ -47,6 +48,7 @@ class AnswerFacts:
     units: int | None = None
     audio_tokens: int = 0
     media_type: str = "application/json"
+    stored_id: str = ""
 
 
 class StreamReader(Protocol):
@@ -54,7 +56,8 @@ class StreamReader(Protocol):
 
     @property
     def facts(self) -> AnswerFacts:
-        """What is known so far."""
+        """What is known so far: always the same object. Its texts are as of this question, the
+        rest as of the last event."""
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes; give what the client gets of them, possibly nothing.

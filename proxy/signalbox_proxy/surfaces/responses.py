@@ -1,4 +1,4 @@
-"""OpenAI's responses, without any state at the provider: `POST /v1/responses`."""
+"""OpenAI's responses: `POST /v1/responses`. What the provider stores is the policies' to say."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -54,6 +54,7 @@ class ResponsesSurface(OpenaiSurface):
             has_sealed=content.has_sealed,
             user=asked.safety_identifier or asked.user or "",
             metadata=metadata,
+            previous_response=asked.previous_response_id or "",
         )
 
     def upstream_path(self, lane: Lane) -> str:
@@ -61,7 +62,7 @@ class ResponsesSurface(OpenaiSurface):
         return governed.openai_path(lane, "/responses")
 
     def upstream_body(self, request: ModelRequest, lane: Lane, output_limit: int | None) -> bytes:
-        """The body for one lane: nothing is stored there.
+        """The body for one lane. Nothing is stored there unless a policy allows it.
 
         So that a reasoning model's thoughts can come back with the next request, they are asked
         for in their encrypted form. Thoughts that come back without it are ids of what was never
@@ -69,7 +70,7 @@ class ResponsesSurface(OpenaiSurface):
         """
         body = dict(request.body)
         body["model"] = lane.upstream_model
-        body["store"] = False
+        body["store"] = request.stores
         body["input"] = _readable_there(body["input"])
         limit = output_limit if output_limit is not None else request.output_limit
         if limit is not None:
@@ -121,8 +122,6 @@ def _is_readable(item: dict[str, Any]) -> bool:
 
 
 def _check_governed(asked: Any) -> None:
-    if asked.store:
-        raise no_bound("store", "a stored answer can be continued with input that is not counted")
     if asked.background:
         raise no_bound("background", "an answer that nobody waits for cannot be settled")
     if asked.service_tier not in (None, "auto", "default"):

@@ -33,6 +33,8 @@ class _Details(msgspec.Struct):
 
 
 class _Response(msgspec.Struct):
+    id: Any = None
+    store: Any = None
     status: Any = None
     output: list[_Item] | None = None
     usage: Any = None
@@ -122,6 +124,8 @@ def _take_end(facts: AnswerFacts, response: _Response, cache_write: CacheWrite) 
     facts.ended = status in _ENDED
     facts.complete = status == "completed"
     facts.usage = responses_usage(response.usage, cache_write)
+    if facts.ended and response.store is not False and isinstance(response.id, str):
+        facts.stored_id = response.id
     if status == "failed" and not facts.error:
         error = response.error
         message = error.get("message") if isinstance(error, dict) else None

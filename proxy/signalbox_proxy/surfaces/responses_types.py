@@ -111,7 +111,7 @@ RESPONSES: Final = FieldTable(
         "stream": Field("governed", bool, "decides how the answer is read"),
         "stream_options": Field("governed", StreamOptions, "passes; usage comes in any case"),
         "store": Field(
-            "governed", bool, "always false upstream; true is refused, as nothing is kept"
+            "governed", bool, "false upstream unless a RoutePolicy allows it (responses.store)"
         ),
         "background": Field(
             "governed", bool, "false only; what runs on unseen is not governed yet"
@@ -141,7 +141,11 @@ RESPONSES: Final = FieldTable(
         "prompt_cache_retention": neutral(
             Literal["in_memory", "24h"], "can only make input cheaper"
         ),
-        "previous_response_id": Field("refused", None, _STORED),
+        "previous_response_id": Field(
+            "governed",
+            Annotated[str, Meta(min_length=1, max_length=256)],
+            "an answer of the same agent, user and session: its tokens are counted",
+        ),
         "conversation": Field("refused", None, _STORED),
         "prompt": Field("refused", None, "the text of a stored prompt is not known"),
         "context_management": Field("refused", None, "a compaction is billed as output"),

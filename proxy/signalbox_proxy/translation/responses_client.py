@@ -68,6 +68,10 @@ class ResponsesClient:
 
 
 def _check(asked: Any) -> None:
+    if asked.store:
+        raise Untranslatable("store", "only OpenAI's own format stores answers")
+    if asked.previous_response_id is not None:
+        raise Untranslatable("previous_response_id", "only OpenAI's own format continues answers")
     if asked.top_logprobs or "message.output_text.logprobs" in (asked.include or ()):
         raise Untranslatable("top_logprobs", "only OpenAI's format returns them")
     if asked.truncation == "auto":
