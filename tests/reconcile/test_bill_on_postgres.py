@@ -1,4 +1,5 @@
-"""A bill is compared and booked where the ledger is in PostgreSQL: by DSN and authority."""
+"""A bill is compared and booked where the ledger is in PostgreSQL: by DSN, and by the authority at
+the socket that the environment names, as in a pod."""
 
 import asyncio
 import json
@@ -32,7 +33,7 @@ MONEY = budget("ns/all", 1_000_000)
 @pytest.fixture
 def state(tmp_path: Path, postgres_dsn: str) -> Iterator[Path]:
     """One call was charged 20,000 nano-USD in full."""
-    authority = AuthorityProcess(tmp_path, name="authority", dsn=postgres_dsn)
+    authority = AuthorityProcess(tmp_path, name="ledger", dsn=postgres_dsn)
     authority.start()
     try:
         asyncio.run(settle(authority.socket))
@@ -60,7 +61,8 @@ async def settle(socket: Path) -> None:
 def test_a_bill_is_booked_once(state: Path, postgres_dsn: str) -> None:
     bill = state / "bill.csv"
     bill.write_text("provider_request_id,amount_usd\nreq_1,0.000003\n")
-    environment = {"SIGNALBOX_LEDGER_DSN": postgres_dsn, "SIGNALBOX_STATE": str(state)}
+    socket = str(state / "ledger.sock")
+    environment = {"SIGNALBOX_LEDGER_DSN": postgres_dsn, "SIGNALBOX_LEDGER_SOCKET": socket}
 
     def reconcile(code: int, *arguments: str) -> dict[str, object]:
         command = ["reconcile", str(bill), "-o", "json", *arguments]
