@@ -118,8 +118,8 @@ class Responses(Part):
     store: ResponseStorage
     """Whether a provider may store an answer with all that was said before it, so that
     previous_response_id can continue it. Allow: as the client says, and where it says nothing, as
-    OpenAI does: stored. Never: the provider is told to store nothing, and store: true is refused.
-    Where policies differ, Never holds. Without a policy: Never."""
+    OpenAI does: stored. Never: the provider is told to store nothing, and store: true is refused,
+    that of a chat completion too. Where policies differ, Never holds. Without a policy: Never."""
 
 
 class RoutePolicySpec(Part):

@@ -15,6 +15,10 @@ from signalbox_snapshot.policy import EffectivePolicy
 
 FIELD: Final = "previous_response_id"
 
+_STORING: Final = ("responses", "chat")
+"""Surfaces with `store`. A chat completion is stored only where it asks for that; nothing continues
+one."""
+
 
 def under_policy(request: ModelRequest, policy: EffectivePolicy) -> ModelRequest:
     """The request with `stores` as the policies that match say; the same object where it is not
@@ -31,12 +35,12 @@ def admissible(
 ) -> tuple[list[PreparedModel], Refusal | None]:
     """What of `models` may serve: all, or the one lane that stores the answer which the request
     continues. With it why the request may not store its answer, or not continue that one."""
-    if request.surface != "responses":
+    if request.surface not in _STORING:
         return models, None
     stored = request.continues
     if request.previous_response and stored is None:
         return [], _not_found(request.previous_response)
-    if request.body.get("store") and not request.stores:
+    if request.body.get("store") and not _is_allowed(policy):
         return [], _not_allowed(policy)
     if stored is None:
         return models, None
@@ -47,7 +51,9 @@ def admissible(
 def dry_run_objection(request: ModelRequest, policy: EffectivePolicy) -> str:
     """What policies in DryRun would have refused, or ""."""
     dry = policy.dry_run.constraints.storage if policy.dry_run is not None else None
-    if dry is None or dry.value == "Allow" or not (request.stores and request.body.get("store")):
+    if dry is None or dry.value == "Allow" or request.surface not in _STORING:
+        return ""
+    if not request.body.get("store") or not _is_allowed(policy):
         return ""
     return f"storage_not_permitted: RoutePolicy {dry.policy} forbids that a provider stores it"
 

@@ -25,7 +25,7 @@ from signalbox_proxy.model_request import Continued, ModelRequest
 from signalbox_proxy.routing import Decision, decide
 from signalbox_proxy.runtime import Runtime
 from signalbox_proxy.stored_answers import ResponseKeeper, continued
-from signalbox_proxy.surfaces import RESPONSES
+from signalbox_proxy.surfaces import CHAT, RESPONSES
 from signalbox_proxy.surfaces.contract import AnswerFacts
 from signalbox_snapshot.policy import combine
 from signalbox_snapshot.snapshot import Agent, Policy, Snapshot
@@ -115,6 +115,24 @@ def test_what_may_not_be_stored_is_refused_naming_field_policy_and_fix(
     assert (refusal.code, refusal.param) == ("storage_not_permitted", "store")
     assert who in refusal.message
     assert "Send store: false" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("policies", "stored", "code"),
+    [
+        ([], True, "storage_not_permitted"),
+        ([ALLOW, NEVER], True, "storage_not_permitted"),
+        ([ALLOW], True, None),
+        ([], False, None),
+        ([], None, None),
+    ],
+)
+def test_a_chat_completion_is_stored_by_nobody_without_a_policy(
+    policies: list[Policy], stored: bool | None, code: str | None
+) -> None:
+    body = {"model": "mini", "messages": [{"role": "user", "content": "Hello"}], "store": stored}
+    refusal = decided(in_force(*policies), CHAT.parse(body, {})).refusal
+    assert (None if refusal is None else refusal.code) == code
 
 
 def test_never_holds_whoever_is_more_specific() -> None:

@@ -250,7 +250,7 @@ CHAT: Final = FieldTable(
         "stop": neutral(Stop, "can only shorten the output"),
         "reasoning_effort": neutral(Effort, "reasoning counts towards the output limit"),
         "verbosity": neutral(Literal["low", "medium", "high"], "output stays within its limit"),
-        "store": neutral(bool, "not billed"),
+        "store": Field("governed", bool, "true only where a RoutePolicy allows it"),
         "prompt_cache_key": Field(
             "governed", str, "becomes the domain's own: two domains share no cache"
         ),
