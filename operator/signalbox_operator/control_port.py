@@ -21,7 +21,18 @@ MAX_ANSWER: Final = 64 * 1024
 MAX_DOCUMENT: Final = 16 * 1024 * 1024
 """Largest document about the ledger that is read, in bytes."""
 
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=2)
+STATUS_S: Final = 5.0
+"""How long a proxy has to tell its status: it takes milliseconds. Nobody waits that long for it."""
+
+DOCUMENT_S: Final = 30.0
+"""How long a proxy has to answer what its ledger is asked for."""
+
+PUSHED_S: Final = 3.0
+"""How long a proxy has to take a small snapshot. `push_limit_s` adds what its bytes need."""
+
+_PUSHED_AT_MOST_S: Final = 30.0
+_BYTES_PER_S: Final = 2 * 1024 * 1024
+_CONNECT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,12 @@ class Unreachable:
 
 
 PushOutcome = Accepted | Rejected | Unreachable
+
+
+def push_limit_s(size: int) -> float:
+    """How long a proxy has to take a snapshot of so many bytes: to be sent it, check it, compile
+    it and have it on disk."""
+    return min(_PUSHED_AT_MOST_S, PUSHED_S + size / _BYTES_PER_S)
 
 
 def refusal_of(outcome: PushOutcome | None) -> Rejected | None:
@@ -171,7 +188,8 @@ class ControlPort:
     async def push_to(self, proxy: ProxyAddress, sealed: bytes) -> PushOutcome:
         """Puts an envelope; every way in which that can end is a value."""
         headers = self._headers | {"Content-Type": "application/json"}
-        answered = await self._call("PUT", proxy, SNAPSHOT_PATH, headers, sealed)
+        limit_s = push_limit_s(len(sealed))
+        answered = await self._call("PUT", proxy, SNAPSHOT_PATH, headers, sealed, limit_s)
         if isinstance(answered, Unreachable):
             return answered
         status, body = answered
@@ -187,7 +205,7 @@ class ControlPort:
 
     async def status_of(self, proxy: ProxyAddress) -> ProxyStatus | Unreachable:
         """What a proxy runs."""
-        answered = await self._call("GET", proxy, STATUS_PATH, self._headers, None)
+        answered = await self._call("GET", proxy, STATUS_PATH, self._headers, None, STATUS_S)
         if isinstance(answered, Unreachable):
             return answered
         status, body = answered
@@ -203,7 +221,8 @@ class ControlPort:
         posts an order."""
         headers = self._headers | ({"If-None-Match": tag} if tag else {})
         method = "GET" if order is None else "POST"
-        return await self._exchange(method, proxy, path, headers, order, most=MAX_DOCUMENT)
+        asked = (method, proxy, path, headers, order)
+        return await self._exchange(*asked, limit_s=DOCUMENT_S, most=MAX_DOCUMENT)
 
     async def _call(
         self,
@@ -212,8 +231,9 @@ class ControlPort:
         path: str,
         headers: dict[str, str],
         data: bytes | None,
+        limit_s: float,
     ) -> tuple[int, bytes] | Unreachable:
-        answer = await self._exchange(method, proxy, path, headers, data)
+        answer = await self._exchange(method, proxy, path, headers, data, limit_s=limit_s)
         return answer if isinstance(answer, Unreachable) else (answer.status, answer.body)
 
     async def _exchange(
@@ -223,6 +243,8 @@ class ControlPort:
         path: str,
         headers: dict[str, str],
         data: bytes | None,
+        *,
+        limit_s: float,
         most: int = MAX_ANSWER,
     ) -> Answer | Unreachable:
         try:
@@ -231,7 +253,7 @@ class ControlPort:
                 proxy.url.rstrip("/") + path,
                 headers=headers,
                 data=data,
-                timeout=_TIMEOUT,
+                timeout=aiohttp.ClientTimeout(total=limit_s, connect=_CONNECT_S),
                 allow_redirects=False,
                 ssl=self._tls.context if self._tls else True,
                 server_hostname=self._tls.server_name if self._tls else None,

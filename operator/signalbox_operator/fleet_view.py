@@ -1,9 +1,12 @@
 """The proxies as the operator sees them: who they are, what they run, who is behind.
 
-A loop of its own, once a second, so that a proxy that does not answer holds up nothing else. What
-a release did not reach is handed over here: one proxy first while none runs the head, then all.
-Two rejections stop that while none runs it: one alone may be the fault of the proxy. Who refused,
-or could not keep it, is asked again from time to time.
+A loop of its own, once a second. A proxy that hangs holds up nothing: nobody waits longer than
+ANSWERS_S for what a look asks, and a later look takes the answer. Meanwhile what the proxy said
+last is believed, and releases go to the others.
+
+What a release did not reach is handed over here: one proxy first while none runs the head, then
+all. Two rejections stop that while none runs it: one alone may be the fault of the proxy. Who
+refused, or could not keep it, is asked again from time to time.
 """
 
 import asyncio
@@ -19,6 +22,7 @@ from signalbox_operator.control_port import (
     ProxyStatus,
     PushOutcome,
     Rejected,
+    Unreachable,
     ahead_of,
     refusal_of,
 )
@@ -29,6 +33,9 @@ from signalbox_operator.publish import REFUSALS, Rollout
 PERIOD_S: Final = 1.0
 DISCOVER_S: Final = 3.0
 """How long listing the proxies may take: those that are known need the head meanwhile."""
+
+ANSWERS_S: Final = 1.0
+"""How long a look waits for what it asks proxies; what comes later, a later look takes."""
 
 AGAIN_S: Final = 30.0
 """How long a proxy that refused the head, or could not keep it, is left alone."""
@@ -58,15 +65,21 @@ class FleetView:
         self._left_alone: dict[str, float] = {}
         self._heard: dict[str, ProxyStatus] = {}
         self._rolling_out = False
+        self._asking: dict[str, asyncio.Task[ProxyStatus | Unreachable]] = {}
+        self._late: set[str] = set()
 
     async def run(self) -> None:
         """Looks once a second until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception:  # noqa: BLE001  told, and tried again
-                _log.exception("looking at the proxies failed")
-            await asyncio.sleep(PERIOD_S)
+        try:
+            while True:
+                try:
+                    await self.look()
+                except Exception:  # noqa: BLE001  told, and tried again
+                    _log.exception("looking at the proxies failed")
+                await asyncio.sleep(PERIOD_S)
+        finally:
+            for task in self._asking.values():
+                task.cancel()
 
     async def look(self) -> None:
         """Asks who is there and what each runs, and hands the head to those that are behind."""
@@ -81,9 +94,13 @@ class FleetView:
             self._changed()
 
     def releasing(self) -> tuple[ProxyAddress, ...]:
-        """The proxies for a release that begins now: nothing is handed over until it ended."""
+        """The proxies for a release that begins now: nothing is handed over until it ended.
+
+        Those that answer; one that does not gets the release as soon as it does, and none waits
+        for it. All, where none answers.
+        """
         self._rolling_out = True
-        return self.addresses
+        return tuple(filter(self._answers, self.addresses)) or self.addresses
 
     def released(self, rollout: Rollout | None) -> None:
         """The release ended, None where it failed; what it did is remembered."""
@@ -124,15 +141,29 @@ class FleetView:
             return ProxyFacts(name, ready=False, rejection=refusal)
         return ProxyFacts.of(status, refusal)
 
+    def _answers(self, proxy: ProxyAddress) -> bool:
+        return proxy.name in self.statuses and proxy.name not in self._late
+
     async def _ask(self) -> None:
-        asked = self.addresses
-        found = await asyncio.gather(*(self.control.status_of(each) for each in asked))
-        self.statuses = {
-            each.name: status
-            for each, status in zip(asked, found, strict=True)
-            if isinstance(status, ProxyStatus)
+        """Asks every proxy that owes no answer; what came by then is known."""
+        names = {each.name for each in self.addresses}
+        for gone in self._asking.keys() - names:
+            self._asking.pop(gone).cancel()
+        self._asking |= {
+            each.name: asyncio.create_task(self.control.status_of(each), name=each.name)
+            for each in self.addresses
+            if each.name not in self._asking
         }
-        names = {each.name for each in asked}
+        awaited = [task for name, task in self._asking.items() if name not in self._late]
+        if awaited:
+            await asyncio.wait(awaited, timeout=ANSWERS_S)
+        statuses = {name: each for name, each in self.statuses.items() if name in names}
+        for name in [name for name, task in self._asking.items() if task.done()]:
+            statuses.pop(name, None)
+            answer = self._asking.pop(name).result()
+            if isinstance(answer, ProxyStatus):
+                statuses[name] = answer
+        self.statuses, self._late = statuses, set(self._asking)
         heard = self._heard | self.statuses
         self._heard = {name: status for name, status in heard.items() if name in names}
 
@@ -161,7 +192,9 @@ class FleetView:
 
     def _is_behind(self, name: str, head: Head) -> bool:
         status = self.statuses.get(name)
-        return status is not None and (status.generation or 0) < head.generation
+        if status is None or name in self._late:
+            return False
+        return (status.generation or 0) < head.generation
 
     def _note(self, outcome: PushOutcome) -> None:
         self.outcomes[outcome.proxy] = outcome

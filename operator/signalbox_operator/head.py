@@ -11,7 +11,9 @@ from typing import Final, Protocol
 import msgspec
 
 from signalbox_snapshot import codec, envelope
+from signalbox_snapshot.check import SnapshotError
 from signalbox_snapshot.envelope import Envelope
+from signalbox_snapshot.snapshot import Snapshot
 
 
 class HeadError(Exception):
@@ -92,6 +94,13 @@ class Head(
             sealed.generation,
             sealed.version,
         ) and codec.version(sealed.snapshot.encode()) == self.version
+
+    def content(self) -> Snapshot | None:
+        """What is released; None where it is of a release that this one cannot read."""
+        try:
+            return codec.decode(self.envelope.snapshot.encode())
+        except SnapshotError:
+            return None
 
 
 ENCODER: Final = msgspec.json.Encoder(order="sorted")

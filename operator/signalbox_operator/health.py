@@ -1,11 +1,12 @@
 """The operator's port for metrics and health, asked by the kubelet and by Prometheus."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.registry import Collector
 
 from signalbox_operator.trust import TrustTold
 
@@ -17,10 +18,14 @@ def health_application(
     beat_at: Callable[[], float],
     unready: Callable[[], str],
     trust: Callable[[], TrustTold | None] = lambda: None,
+    *,
+    collectors: Sequence[Collector] = (),
 ) -> web.Application:
-    """`/livez` (the loop passes), `/readyz` (it knows all it needs; otherwise what it lacks) and
-    `/metrics`."""
+    """`/livez` (the loop passes), `/readyz` (it can release; otherwise what is in the way) and
+    `/metrics`, with what `collectors` tell besides."""
     registry = _metrics(beat_at, unready, trust)
+    for collector in collectors:
+        registry.register(collector)
 
     async def live(request: web.Request) -> web.Response:
         del request
@@ -46,6 +51,15 @@ def health_application(
     return application
 
 
+async def listen(application: web.Application, host: str, port: int) -> web.AppRunner:
+    """Serves until it is cleaned up, and says on standard output at which port (0: any)."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    print(f"ready metrics-port={runner.addresses[0][1]}", flush=True)  # noqa: T201
+    return runner
+
+
 def _metrics(
     beat_at: Callable[[], float],
     unready: Callable[[], str],
@@ -55,7 +69,7 @@ def _metrics(
     registry = CollectorRegistry()
     Gauge(
         "signalbox_operator_ready",
-        "1 where the operator knows all it needs to release.",
+        "1 where the operator can release, as far as it knows.",
         registry=registry,
     ).set_function(lambda: float(not unready()))
     Gauge(

@@ -1,6 +1,7 @@
 """What proxies tell of the ledger: accounts, and who holds slices. The operator's only way to it.
 
-Any ready proxy will do, because all of them ask one database; where one fails the next is asked.
+Any ready proxy will do, because all of them ask one database; where one fails or is silent, the
+next is asked.
 """
 
 import asyncio
@@ -17,7 +18,10 @@ ACCOUNTS_PATH: Final = "/control/v1/accounts"
 HOLDERS_PATH: Final = "/control/v1/holders"
 LOST_PATH: Final = "/control/v1/lost"
 DEADLINE_S: Final = 6.0
-"""How long one proxy may take to answer before the next is asked."""
+"""How long one proxy may take to answer at all."""
+
+NEXT_S: Final = 1.0
+"""How long one proxy may be silent before the next is asked as well."""
 
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
@@ -94,21 +98,46 @@ class LedgerPort:
         order: bytes | None = None,
         tag: str = "",
     ) -> Answer:
-        """What the first proxy that can tell answers."""
+        """What the first proxy that can tell answers.
+
+        While one is silent the next is asked beside it; not so for an order, which one of them is
+        to carry out.
+        """
         said = "there is no proxy"
-        for proxy in sorted(proxies, key=lambda each: each.name != self._last):
-            own_tag = tag if proxy.name == self._last else ""
-            try:
-                async with asyncio.timeout(DEADLINE_S):
-                    answer = await control.ask(proxy, path, order=order, tag=own_tag)
-            except TimeoutError:
-                said = f"{proxy.name}: no answer within {DEADLINE_S:.0f} s"
-                continue
-            if isinstance(answer, Unreachable):
-                said = f"{answer.proxy}: {answer.reason}"
-            elif answer.status in _TOLD or (order is not None and answer.status < _FAILED):
-                self._last = proxy.name
-                return answer
-            else:
-                said = f"{proxy.name}: HTTP {answer.status}"
+        waiting = sorted(proxies, key=lambda each: each.name != self._last)
+        asking: set[asyncio.Task[Answer | Unreachable]] = set()
+        try:
+            while waiting or asking:
+                if waiting:
+                    proxy = waiting.pop(0)
+                    own_tag = tag if proxy.name == self._last else ""
+                    work = _ask(control, proxy, path, order, own_tag)
+                    asking.add(asyncio.create_task(work, name=proxy.name))
+                done, asking = await asyncio.wait(
+                    asking,
+                    timeout=NEXT_S if waiting and order is None else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for task in done:
+                    answer = task.result()
+                    if isinstance(answer, Unreachable):
+                        said = f"{answer.proxy}: {answer.reason}"
+                    elif answer.status in _TOLD or (order is not None and answer.status < _FAILED):
+                        self._last = task.get_name()
+                        return answer
+                    else:
+                        said = f"{task.get_name()}: HTTP {answer.status}"
+        finally:
+            for task in asking:
+                task.cancel()
         raise LedgerUnreachableError(said)
+
+
+async def _ask(
+    control: ControlPort, proxy: ProxyAddress, path: str, order: bytes | None, tag: str
+) -> Answer | Unreachable:
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            return await control.ask(proxy, path, order=order, tag=tag)
+    except TimeoutError:
+        return Unreachable(proxy.name, f"no answer within {DEADLINE_S:.0f} s")

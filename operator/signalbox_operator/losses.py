@@ -2,9 +2,10 @@
 
 Pure. A deleted namespace or CRD, or a mistaken prune, takes hundreds of objects away within
 seconds, and would refuse everybody. Where more than a quarter of the Agents, Models or Domains
-(and at least `FEWEST`) is gone within `WINDOW_S`, a hold begins: whatever is gone stays in force in
-its last accepted form, of every kind, and so do the Budgets and RoutePolicies that went shortly
-before, for agents without what binds them would be worse than either. Agents that were released as
+(and at least `FEWEST`, or all of at least `FEWEST_OF_ALL`) is gone within `WINDOW_S`, a hold
+begins: whatever is gone stays in force in its last accepted form, of every kind, and so do the
+Budgets and RoutePolicies that went shortly before, for agents without what binds them would be
+worse than either. Agents that were released as
 gone never come back: their keys may have leaked.
 
 Where one namespace lost most, the hold is of that namespace alone, so that no tenant holds up what
@@ -24,6 +25,9 @@ from signalbox_api import Resource, ResourceKey
 GUARDED: Final = ("Agent", "Domain", "Model")
 BINDING: Final = ("Budget", "RoutePolicy")
 FEWEST: Final = 4
+FEWEST_OF_ALL: Final = 2
+"""Whoever deletes the only object means it; and one of three is an everyday act."""
+
 WINDOW_S: Final = 300.0
 ANNOTATION: Final = "signalbox.dev/confirm-loss"
 
@@ -256,11 +260,12 @@ class LossGuard:
 
 
 def _are_many(lost: Iterable[ResourceKey], standing: Iterable[ResourceKey]) -> bool:
-    """Whether more than a quarter of a guarded kind is lost, and not just a few."""
+    """Whether more than a quarter of a guarded kind is lost, and not just a few; or all of it."""
     gone = Counter(key.kind for key in lost)
     rest = Counter(key.kind for key in standing)
     return any(
-        gone[kind] >= FEWEST and gone[kind] * _A_QUARTER > gone[kind] + rest[kind]
+        gone[kind] >= (FEWEST if rest[kind] else FEWEST_OF_ALL)
+        and gone[kind] * _A_QUARTER > gone[kind] + rest[kind]
         for kind in GUARDED
     )
 

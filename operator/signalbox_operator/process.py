@@ -9,6 +9,7 @@ import logging
 import signal
 import uuid
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, Final
 
 import aiohttp
@@ -29,14 +30,16 @@ from signalbox_operator.cluster.watches import Watches
 from signalbox_operator.cluster.webhook import Webhook
 from signalbox_operator.cluster.workload_identity import WorkloadIdentities
 from signalbox_operator.control_port import ControlPort, ProxyAddress
+from signalbox_operator.fleet_metrics import FleetMetrics, Seen
 from signalbox_operator.fleet_view import FleetView
 from signalbox_operator.going_back import ANNOTATION as ROLLBACK
-from signalbox_operator.health import health_application
+from signalbox_operator.health import health_application, listen
 from signalbox_operator.inventory import Inventory
 from signalbox_operator.losses import ANNOTATION as CONFIRM_LOSS
 from signalbox_operator.publish import Publisher
 from signalbox_operator.reconcile import Reconciler, Wishes
 from signalbox_operator.settings import OperatorSettings
+from signalbox_operator.tasks import named, told
 from signalbox_operator.wanted import resources_of
 from signalbox_operator.warnings_for import warnings_for
 
@@ -102,13 +105,13 @@ class Operator:
         tasks: set[asyncio.Task[Any]] = {stopping}
         try:
             starting = asyncio.create_task(self._start(), name="start")
-            tasks |= {starting, *(_named(name, part) for name, part in self._early_parts())}
+            tasks |= {starting, *(named(name, part) for name, part in self._early_parts())}
             await asyncio.wait({stopping, starting}, return_when=asyncio.FIRST_COMPLETED)
             if not self._stop.is_set():
-                tasks |= {_named(name, part) for name, part in self._parts(*starting.result())}
+                tasks |= {named(name, part) for name, part in self._parts(*starting.result())}
                 tasks.remove(starting)
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return 0 if self._stop.is_set() else _told(tasks)
+            return 0 if self._stop.is_set() else told(tasks)
         finally:
             for task in tasks:
                 task.cancel()
@@ -271,28 +274,24 @@ class Operator:
             loop.add_signal_handler(number, self._stop.set)
 
     async def _listen(self) -> web.AppRunner:
-        application = health_application(self._beat_at, self._unready, lambda: self._trust.told)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        await web.TCPSite(runner, self._settings.host, self._settings.metrics_port).start()
-        port = runner.addresses[0][1]
-        print(f"ready metrics-port={port}", flush=True)  # noqa: T201
-        return runner
+        application = health_application(
+            self._beat_at,
+            self._unready,
+            lambda: self._trust.told,
+            collectors=(FleetMetrics(self._seen),),
+        )
+        return await listen(application, self._settings.host, self._settings.metrics_port)
+
+    def _seen(self) -> Seen:
+        look = self._trust.look
+        return replace(
+            self._status.seen(),
+            passes=None if self._loop is None else self._loop.passes,
+            ends=look.ends if look is not None else {},
+        )
 
     def _beat_at(self) -> float:
         return asyncio.get_running_loop().time() if self._loop is None else self._loop.beat_at
 
     def _unready(self) -> str:
         return self._lacks if self._loop is None else self._loop.lacks
-
-
-def _named(name: str, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    return asyncio.create_task(part, name=name)
-
-
-def _told(tasks: set[asyncio.Task[Any]]) -> int:
-    """Says which part ended and why; the exit code."""
-    for task in tasks:
-        if task.done() and not task.cancelled():
-            _log.error("%s ended: %s", task.get_name(), task.exception() or "by itself")
-    return 1

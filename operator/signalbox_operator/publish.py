@@ -26,7 +26,6 @@ from signalbox_operator.head import Head, HeadMovedError, HeadStore
 from signalbox_operator.history import Record, next_release
 from signalbox_operator.revocation import taken_away
 from signalbox_snapshot import codec
-from signalbox_snapshot.check import SnapshotError
 from signalbox_snapshot.envelope import key_id, seal
 from signalbox_snapshot.snapshot import Snapshot
 
@@ -193,11 +192,8 @@ def _min_generation(current: Head | None, snapshot: Snapshot, fresh: int) -> int
         return fresh
     if current is None:
         return 0
-    try:
-        before = codec.decode(current.envelope.snapshot.encode())
-    except SnapshotError:
-        return fresh
-    if taken_away(before, snapshot):
+    before = current.content()
+    if before is None or taken_away(before, snapshot):
         return fresh
     return current.envelope.min_generation
 

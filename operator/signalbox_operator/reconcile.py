@@ -8,8 +8,8 @@ found by compare-and-swap: the next pass then begins with what the API server ha
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,6 +25,7 @@ from signalbox_operator.inventory import Inventory
 from signalbox_operator.losses import Loss, LossGuard
 from signalbox_operator.losses_kept import HoldStore, KeptHolds
 from signalbox_operator.lowering import lowered, lowest_schema
+from signalbox_operator.passes import Passes, not_released
 from signalbox_operator.publish import Publisher
 from signalbox_operator.reporter import Report, Reporter
 from signalbox_operator.target import Fetch, Target, Targets
@@ -39,7 +40,6 @@ from signalbox_operator.wanted import (
 )
 from signalbox_snapshot import codec
 from signalbox_snapshot.check import SnapshotError
-from signalbox_snapshot.snapshot import Snapshot
 
 SETTLE_S: Final = 0.05
 """What changes within this time is compiled together."""
@@ -89,7 +89,7 @@ class Reconciler:
     wishes: Wishes = field(default_factory=Wishes)
     in_force: dict[ResourceKey, Resource] = field(default_factory=dict)
     beat_at: float = field(default_factory=time.monotonic)
-    passes: int = 0
+    passes: Passes = field(default_factory=Passes)
     _guard: LossGuard = field(init=False)
     _kept: KeptHolds = field(init=False)
     _targets: Targets = field(init=False)
@@ -98,7 +98,7 @@ class Reconciler:
     _problem: str = ""
     _forgot: str = ""
     _is_known: bool = False
-    _reported: Mapping[ResourceKey, Resource] = field(default_factory=dict)
+    _told: Report | None = None
 
     def __post_init__(self) -> None:
         self._guard = LossGuard(self.fleet_name, self.platform_namespace)
@@ -107,11 +107,9 @@ class Reconciler:
 
     @property
     def lacks(self) -> str:
-        """Why no pass has succeeded yet; "" once one has."""
+        """Why nothing can be released: no pass succeeded yet, or the latest failed; "" if not."""
         unlisted = ", ".join(self.inventory.unlisted)
-        if unlisted:
-            return f"not listed yet: {unlisted}"
-        return "" if self.passes else self._problem or "nothing was compiled yet"
+        return f"not listed yet: {unlisted}" if unlisted else self.passes.lacks
 
     def wake(self) -> None:
         """Something changed: compile soon."""
@@ -125,13 +123,15 @@ class Reconciler:
                 await self.one_pass()
             except HeadMovedError:
                 _log.info("another operator released; listing everything anew")
+                self.passes.failure("another operator releases")
                 self._is_known = False
                 self.wake()
             except HeadWentBackError:
                 raise
             except Exception as error:  # noqa: BLE001  told, and tried again
                 _log.exception("a pass of the loop failed")
-                self._problem = f"{type(error).__name__}: {error}"
+                self.passes.failure(f"{type(error).__name__}: {error}")
+                await self._report_failure(error)
                 await asyncio.sleep(RETRY_S)
                 self.wake()
 
@@ -143,9 +143,25 @@ class Reconciler:
         if not self._is_known:
             await self._begin()
         compiled = await self._compile()
-        await self._publish(compiled)
+        is_released = await self._publish(compiled)
         await self._report(compiled)
-        self.passes += 1
+        if is_released:
+            self.passes.success()
+        else:
+            self.passes.failure(self._problem)
+
+    async def _report_failure(self, error: Exception) -> None:
+        """Tells people, by what was compiled last: a release that fails for good looks like any
+        other to them, were it not for this."""
+        self._problem = not_released(error)
+        try:
+            if self._is_known and self._compiled is not None:
+                await self._report(self._compiled)
+            elif self._told is not None:
+                now = datetime.now(tz=UTC)
+                await self.reporter.report(replace(self._told, problem=self._problem, now=now))
+        except Exception:  # noqa: BLE001  it may be why the pass failed
+            _log.exception("a failed pass cannot be reported")
 
     def _beat(self) -> None:
         self.beat_at = time.monotonic()
@@ -217,7 +233,8 @@ class Reconciler:
         compilation = lowered(compilation, schema)
         return compilation, codec.version(codec.encode(compilation.snapshot))
 
-    async def _publish(self, compiled: _Compiled) -> None:
+    async def _publish(self, compiled: _Compiled) -> bool:
+        """Whether what is wanted is released, now or already."""
         head = await self.publisher.head()
         compilation = compiled.compilation
         target = await self._targets.choose(
@@ -228,7 +245,7 @@ class Reconciler:
         if target.is_head(head) and is_sealed and not above:
             self._problem = target.problem
             self.in_force = compilation.in_force
-            return
+            return True
         work = asyncio.to_thread(self._record, head, compilation, target)
         record = await beating(work, self._beat)
         rollout = None
@@ -239,15 +256,16 @@ class Reconciler:
         except (SnapshotError, HeadError) as error:
             self._problem = f"the snapshot cannot be released: {error}"
             _log.error("%s", self._problem)
-            return
+            return False
         finally:
             self.fleet.released(rollout)
         self._problem, self._forgot = target.problem, ""
         self.in_force = compilation.in_force
         _log.info("generation %d is released", rollout.head.generation)
+        return True
 
     def _record(self, head: Head | None, compilation: Compilation, target: Target) -> Record:
-        before = _content(head)
+        before = None if head is None else head.content()
         sentences = difference(before, target.snapshot) if before is not None else FIRST
         return Record(
             at=int(time.time()),
@@ -259,26 +277,16 @@ class Reconciler:
 
     async def _report(self, compiled: _Compiled) -> None:
         known = self.inventory.known()
-        await self.reporter.report(
-            Report(
-                objects=resources_of(known),
-                unreadable=unreadable_of(known),
-                compilation=compiled.compilation,
-                version=compiled.version,
-                head=await self.publisher.head(),
-                fleet=self.fleet.facts(),
-                proxies=self.fleet.addresses,
-                now=datetime.now(tz=UTC),
-                held=tuple(loss.sentence for loss in compiled.losses),
-                problem="; ".join(filter(None, (self._problem, self._forgot))),
-            )
+        self._told = Report(
+            objects=resources_of(known),
+            unreadable=unreadable_of(known),
+            compilation=compiled.compilation,
+            version=compiled.version,
+            head=self.publisher.known_head,
+            fleet=self.fleet.facts(),
+            proxies=self.fleet.addresses,
+            now=datetime.now(tz=UTC),
+            held=tuple(loss.sentence for loss in compiled.losses),
+            problem="; ".join(filter(None, (self._problem, self._forgot))),
         )
-
-
-def _content(head: Head | None) -> Snapshot | None:
-    if head is None:
-        return None
-    try:
-        return codec.decode(head.envelope.snapshot.encode())
-    except SnapshotError:
-        return None
+        await self.reporter.report(self._told)

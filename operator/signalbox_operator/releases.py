@@ -14,9 +14,7 @@ from signalbox_operator.budget_status import Verdict
 from signalbox_operator.compiler.forms import ObjectState
 from signalbox_operator.head import Head
 from signalbox_operator.reporter import Report
-from signalbox_operator.status import Releases
-from signalbox_snapshot import codec
-from signalbox_snapshot.check import SnapshotError
+from signalbox_operator.status import Releases, programmed
 from signalbox_snapshot.snapshot import Snapshot
 
 _Form = tuple[str | None, int | None, bool]
@@ -28,6 +26,7 @@ class ReleaseMemory:
 
     def __init__(self) -> None:
         self._released: dict[ResourceKey, tuple[_Form, int]] = {}
+        self._unproven: frozenset[ResourceKey] = frozenset()
         self._head_version = ""
         self._head_parts: dict[ResourceKey, object] = {}
 
@@ -38,15 +37,31 @@ class ReleaseMemory:
         if head is None:
             return Releases()
         if head.version == report.version:
+            before = self._released
             self._released = {
                 key: self._brought(key, _form(report, state), head.generation)
                 for key, state in states.items()
             }
-            return Releases(since=self._since())
+            others = {
+                key
+                for key, (form, _) in self._released.items()
+                if key in before and form != before[key][0]
+            }
+            self._unproven = self._still_unproven(report, self._unproven | others)
+            return Releases(since=self._since(), unproven=self._unproven)
         withheld = self._withheld(head, report.compilation.snapshot)
         for key in withheld:
             self._released.pop(key, None)
-        return Releases(self._since(), withheld, _why(report))
+        self._unproven |= withheld
+        return Releases(self._since(), withheld, _why(report), self._unproven)
+
+    def _still_unproven(
+        self, report: Report, keys: frozenset[ResourceKey]
+    ) -> frozenset[ResourceKey]:
+        """Without what every ready proxy runs by now: whichever starts later takes nothing back."""
+        since = {key: self._released[key][1] for key in keys if key in self._released}
+        shown = {at: programmed(report.fleet, at)[1] for at in set(since.values())}
+        return frozenset(k for k, at in since.items() if shown[at] is not Reason.PROGRAMMED)
 
     def _brought(self, key: ResourceKey, form: _Form, generation: int) -> tuple[_Form, int]:
         known = self._released.get(key)
@@ -58,12 +73,8 @@ class ReleaseMemory:
     def _withheld(self, head: Head, compiled: Snapshot) -> frozenset[ResourceKey]:
         """Objects of which the head has another form, or none."""
         if self._head_version != head.version:
-            try:
-                before = codec.decode(head.envelope.snapshot.encode())
-            except SnapshotError:  # of another release: none of it can be compared
-                self._head_parts = {}
-            else:
-                self._head_parts = dict(_parts(before))
+            before = head.content()
+            self._head_parts = {} if before is None else dict(_parts(before))
             self._head_version = head.version
         return frozenset(key for key, part in _parts(compiled) if self._head_parts.get(key) != part)
 

@@ -45,11 +45,14 @@ class Releases:
     `since` has the generation that a proxy needs at least to run an object's form; the head's
     where an object is not named. `withheld` are objects whose form differs from what is released,
     and `why`; None: nobody looked, so that all are unless the head is what was compiled.
+    `unproven` are objects whose form is another than the one that a status spoke of, though their
+    generation is the same (what they name came to exist, say), and that is not everywhere yet.
     """
 
     since: Mapping[ResourceKey, int] = field(default_factory=dict)
     withheld: frozenset[ResourceKey] | None = None
     why: Verdict = _NOT_RELEASED
+    unproven: frozenset[ResourceKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,8 @@ class Statuses:
         withheld = self._releases.withheld
         if not self._is_head and (withheld is None or state.key in withheld):
             return self._releases.why
-        if _was_programmed(before, state.generation):
+        is_proven = state.key not in self._releases.unproven
+        if is_proven and _was_programmed(before, state.generation):
             return _PROGRAMMED
         return programmed(self._fleet, self._releases.since.get(state.key, self._fleet.generation))
 

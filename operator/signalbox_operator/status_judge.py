@@ -72,6 +72,15 @@ class Judge:
         """The newest report."""
         return self._report
 
+    @property
+    def fleet(self) -> FleetStatus | None:
+        """What the Fleet's status should say; None before it was judged."""
+        return self._fleet_shown
+
+    def statuses(self) -> dict[ResourceKey, Status]:
+        """What each object's status should say, of those that were judged."""
+        return {key: status for key, (_, status) in self._shown.items()}
+
     def take(self, report: Report) -> None:
         """Takes up a report: what changed in it is judged soon."""
         before, self._report = self._report, report

@@ -112,6 +112,11 @@ class StatusPlan:
         entry = self._entries.get(key)
         return entry.there if entry is not None and entry.uid == uid else None
 
+    @property
+    def waiting(self) -> int:
+        """Statuses whose conditions are not written as they should be; numbers have their pace."""
+        return sum(urgency is not Urgency.NUMBERS for urgency in self._different.values())
+
     def due(self, now: float) -> list[Write]:
         """The writes to begin now, the most urgent first. Each has to be answered by `written`,
         `failed` or `gone`."""

@@ -1,17 +1,22 @@
 """What operators see of a proxy in Prometheus. Labels come from closed sets only.
 
 No label holds a user, a session, a key or a model's answer; agents and budgets are reported by
-the ledger, not here.
+the ledger, not here. Counters that alerts ask for are there at zero from the start: Prometheus sees
+no increase in a series that begins with its first event.
 """
 
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, product
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+
+from signalbox_ledger.records import AttemptOutcome, Settlement
+from signalbox_proxy.refusals import STATUS
 
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 OVERHEAD_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
@@ -42,7 +47,9 @@ class _Tally(Collector):
 
     def __init__(self) -> None:
         self.runs: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self.attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.attempts: dict[tuple[str, str], int] = dict.fromkeys(
+            product(get_args(AttemptOutcome), get_args(Settlement)), 0
+        )
         self.cost_nano: defaultdict[str, int] = defaultdict(int)
         self.durations: defaultdict[str, _Durations] = defaultdict(
             lambda: _Durations(LATENCY_BUCKETS)
@@ -93,6 +100,8 @@ class Metrics:
         self._refusals = Counter(
             "signalbox_refusals", "Refusals by code.", ["code"], registry=self.registry
         )
+        for code in STATUS:
+            self._refusals.labels(code)
         self._overruns = Counter(
             "signalbox_overruns",
             "Answers that their provider billed above the bound; the lane is then quarantined.",

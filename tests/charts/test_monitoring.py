@@ -3,17 +3,23 @@ has its section in the runbook."""
 
 import json
 import re
+from collections.abc import Callable, Iterable
+from itertools import product
 from typing import Any, get_args
 
 import pytest
 import yaml
 from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from signalbox_ledger.records import AttemptOutcome, Settlement
 from signalbox_operator import health
+from signalbox_operator.cluster.certificate_ends import CERTIFICATES
+from signalbox_operator.fleet_metrics import DEGRADED, FleetMetrics, Seen
 from signalbox_proxy.metrics import Metrics
 from signalbox_proxy.refusals import STATUS
 from support.charts import CHART, MONITORED, NAMESPACE, RELEASE, Objects
+from support.fleet import Fleet
 from support.running import ROOT
 
 ALERTS: list[dict[str, Any]] = [
@@ -29,18 +35,52 @@ KNOWN = {
     "code": set(STATUS),
     "outcome": set(get_args(AttemptOutcome)),
     "settlement": set(get_args(Settlement)),
+    "reason": set(DEGRADED),
 }
 
 
 def _metrics() -> set[str]:
     """Every name that a proxy or an operator can tell, as Prometheus stores it."""
-    operator = generate_latest(health._metrics(lambda: 0.0, lambda: "", lambda: None))
     metrics = Metrics()
     metrics.run_ended(surface="chat", outcome="answered", cost_nano=1, duration_us=1, overhead_us=1)
-    metrics.attempt_ended("answered", "usage")
-    metrics.refused("no_lane")
-    text = (metrics.text() + operator).decode()
+    text = metrics.text().decode() + _operator()
     return {line.split("{")[0].split(" ")[0] for line in text.splitlines()}
+
+
+def _operator() -> str:
+    """What an operator tells before it knows anything but when its certificates end."""
+    registry = health._metrics(lambda: 0.0, lambda: "", lambda: None)
+    ends = dict.fromkeys(CERTIFICATES, 1.0)
+    registry.register(FleetMetrics(lambda: Seen(ends=ends)))
+    return generate_latest(registry).decode()
+
+
+def _series(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every series of a scrape, by name and labels."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def _selected(
+    series: Iterable[tuple[str, frozenset[tuple[str, str]]]], name: str, matchers: str
+) -> dict[tuple[str, ...], set[tuple[str, frozenset[tuple[str, str]]]]]:
+    """The series that a selector takes, by each combination of values that it names."""
+    wanted = {
+        label: text.split("|")
+        for label, _, text in MATCHER.findall(matchers)
+        if label not in ("namespace", "service")
+    }
+    return {
+        values: {
+            one
+            for one in series
+            if one[0] == name and set(zip(wanted, values, strict=True)) <= one[1]
+        }
+        for values in product(*wanted.values())
+    }
 
 
 def _targets() -> list[tuple[str, str]]:
@@ -74,6 +114,56 @@ def test_every_query_names_values_of_labels_that_occur(name: str, query: str) ->
 def test_every_query_stays_in_the_releases_namespace(name: str, query: str) -> None:
     for selector in re.findall(r"signalbox_\w+(\{[^}]*\})?", query):
         assert 'namespace="@NAMESPACE@"' in selector or 'namespace="$namespace"' in selector, name
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a proxy that has just started tells, before any request, and what its operator does."""
+    with Fleet(tmp_path_factory.mktemp("begun"), proxies=1) as fleet:
+        return fleet.metrics(0) + _operator()
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=[rule["alert"] for rule in ALERTS])
+def test_every_series_that_an_alert_watches_is_there_before_anything_happens(
+    rule: dict[str, Any], begun: str
+) -> None:
+    """A counter that begins with its first event never increases, as Prometheus sees it."""
+    series = _series(begun)
+    for name, matchers in re.findall(r"(signalbox_\w+)\{([^}]*)\}", rule["expr"]):
+        if name != "signalbox_overhead_seconds_bucket":  # of quantiles; nothing happened is none
+            for values, found in _selected(series, name, matchers).items():
+                assert found, (name, values)
+
+
+EVENTS: dict[str, Callable[[Metrics, dict[str, str]], None]] = {
+    "signalbox_refusals_total": lambda metrics, labels: metrics.refused(labels["code"]),
+    "signalbox_overruns_total": lambda metrics, _: metrics.overran(),
+    "signalbox_snapshot_rejections_total": lambda metrics, _: metrics.snapshot_rejected(),
+    "signalbox_attempts_total": lambda metrics, labels: metrics.attempt_ended(
+        labels.get("outcome", "cut").split("|")[0], labels.get("settlement", "full")
+    ),
+}
+INCREASES = sorted(
+    {
+        (name, matchers)
+        for rule in ALERTS
+        for name, matchers in re.findall(
+            r"(?:increase|rate)\((signalbox_\w+_total)\{([^}]*)\}", rule["expr"]
+        )
+    }
+)
+
+
+@pytest.mark.parametrize(("name", "matchers"), INCREASES)
+def test_the_first_event_already_increases_what_its_alert_watches(name: str, matchers: str) -> None:
+    """As `increase` counts: the last sample less the first, of series that have both."""
+    metrics = Metrics()
+    before = _series(metrics.text().decode())
+    labels = {label: text for label, _, text in MATCHER.findall(matchers)}
+    EVENTS[name](metrics, labels)
+    after = _series(metrics.text().decode())
+    both = _selected(before.keys() & after.keys(), name, matchers).values()
+    assert sum(after[one] - before[one] for found in both for one in found) == 1
 
 
 def test_each_alert_has_a_section_in_the_runbook_and_each_section_an_alert() -> None:

@@ -1,5 +1,6 @@
 """Proxies that a release did not reach get the head: one first, then the others."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import aiohttp
 import pytest
 
 from signalbox_operator import fleet_view
-from signalbox_operator.control_port import ControlPort, ProxyAddress
+from signalbox_operator.control_port import ControlPort, ProxyAddress, push_limit_s
 from signalbox_operator.fleet_view import FleetView
 from signalbox_operator.head_file import FileHeadStore
+from signalbox_operator.ledger_port import LedgerPort
 from signalbox_operator.publish import Publisher
 from support.control_ports import KEY, TOKEN, FleetProxy, listening
 from support.whole_snapshot import whole_snapshot
@@ -162,3 +164,67 @@ async def test_who_does_not_answer_is_of_the_release_that_it_was(fleet: Fleet) -
     fleet.gone = {"proxy-2"}
     await fleet.view.look()
     assert [max(each.schemas) for each in fleet.view.heard] == [2, 2]
+
+
+async def test_a_proxy_that_hangs_keeps_neither_a_look_nor_a_release_waiting(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answered before and is asked first: its connection is open and nothing comes back."""
+    monkeypatch.setattr(fleet_view, "ANSWERS_S", 0.2)
+    await fleet.view.look()
+    await fleet.view.look()
+    assert fleet.generations == [[1], [1], [1]]
+    fleet.proxies[0].hangs = asyncio.Event()
+    await fleet.view.look()
+    assert [each.generation for each in fleet.view.facts().proxies] == [1, 1, 1]
+    rollout = await fleet.publisher.release(whole_snapshot(), fleet.view.releasing(), anew=True)
+    fleet.view.released(rollout)
+    assert [each.proxy for each in rollout.outcomes] == ["proxy-1", "proxy-2"]
+    for _ in range(3):
+        await fleet.view.look()
+    assert fleet.generations == [[1], [1, 2], [1, 2]]
+    assert fleet.proxies[0].asked == 1, "one question is enough for one that owes an answer"
+    fleet.proxies[0].hangs.set()
+    fleet.proxies[0].hangs = None
+    while fleet.generations[0] != [1, 2]:
+        await fleet.view.look()
+
+
+async def test_two_that_look_at_once_both_wait_for_what_proxies_say(fleet: Fleet) -> None:
+    """The loop looks as it begins, whatever the loop over proxies does just then."""
+    fleet.proxies[1].ledger = {"generation": 9, "min_generation": 9}
+    seen: list[int] = []
+
+    async def looking() -> None:
+        await fleet.view.look()
+        seen.append(fleet.view.ahead())
+
+    await asyncio.gather(looking(), looking())
+    assert seen == [9, 9]
+
+
+async def test_where_no_proxy_answers_a_release_tries_all_of_them(fleet: Fleet) -> None:
+    assert fleet.view.releasing() == ()
+    for proxy in fleet.proxies:
+        proxy.url = "http://127.0.0.1:1"
+    await fleet.view.look()
+    assert [each.name for each in fleet.view.releasing()] == ["proxy-0", "proxy-1", "proxy-2"]
+
+
+def test_a_large_snapshot_has_longer_to_be_taken_and_none_has_for_ever() -> None:
+    sizes = [1_000, 4_000_000, 10**9]
+    assert [round(push_limit_s(size)) for size in sizes] == [3, 5, 30]
+
+
+async def test_a_proxy_that_hangs_does_not_keep_the_ledger_from_being_heard(fleet: Fleet) -> None:
+    """It told of the ledger last, so that it is asked first; the others tell meanwhile."""
+    ledger = LedgerPort()
+    addresses = [each.address for each in fleet.proxies]
+    control = fleet.view.control
+    assert await ledger.holders(control, addresses) == ()
+    fleet.proxies[0].hangs = asyncio.Event()
+    assert await ledger.holders(control, addresses) == ()
+    assert [each.told for each in fleet.proxies] == [1, 1, 0]
+    assert await ledger.holders(control, addresses) == ()
+    assert [each.told for each in fleet.proxies] == [1, 2, 0]
+    fleet.proxies[0].hangs.set()

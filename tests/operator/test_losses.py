@@ -117,9 +117,29 @@ def test_an_agent_that_was_released_as_gone_never_comes_back() -> None:
     assert "6 Agents are gone at once" in loss.sentence
 
 
-def test_few_objects_may_all_go() -> None:
-    few = without(first(13), DOMAINS)
-    assert guard().held(few, [], "", 0.0) == ()
+def test_a_few_of_several_may_go_and_so_may_the_only_one() -> None:
+    few = without(first(12), DOMAINS)
+    assert guard().held(few, first(1, few), "", 0.0) == ()
+    assert guard().held(without(first(15), DOMAINS), [], "", 0.0) == ()
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_however_few_they_are_the_loss_of_all_of_a_kind_is_held(count: int) -> None:
+    few = without(first(16 - count), DOMAINS)
+    watching = guard()
+    loss = the_one(watching.held(few, [], "", 0.0))
+    assert set(loss.forms) == set(few)
+    assert watching.held(few, [], loss.value, 1.0) == ()
+
+
+def test_the_last_of_a_kind_to_go_within_minutes_brings_none_back_that_was_let_go() -> None:
+    """A key that leaked is not in force again because its neighbour went, too."""
+    agents = forms("Agent", 2)
+    watching = guard()
+    assert watching.held(agents, first(1, agents), "", 0.0) == ()
+    released = without(list(agents)[1:], agents)
+    loss = the_one(watching.held(released, [], "", 1.0))
+    assert set(loss.forms) == set(released)
 
 
 def test_kinds_that_only_limit_may_go() -> None:

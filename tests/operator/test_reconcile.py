@@ -16,6 +16,7 @@ from signalbox_operator.head import HeadError, HeadMovedError
 from signalbox_operator.head_file import FileHeadStore
 from signalbox_operator.inventory import Inventory
 from signalbox_operator.listing import Listing
+from signalbox_operator.passes import STUCK_AFTER
 from signalbox_operator.publish import Publisher
 from signalbox_operator.reconcile import Reconciler
 from signalbox_operator.reporter import Report
@@ -211,6 +212,38 @@ async def test_a_step_that_fails_is_told_and_tried_again(
     assert loop.made.lacks == ""
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_release_that_fails_is_told_at_once_and_ends_readiness_when_it_goes_on_failing(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store refuses after a first success: nothing that is applied has any effect then."""
+    monkeypatch.setattr(reconcile, "RETRY_S", 0.0)
+    loop.objects["Domain"] = [domain("retail")]
+    await loop.relist()
+    await loop.made.one_pass()
+    keep = FileHeadStore.keep
+
+    async def refuse(*_: object) -> None:
+        raise OSError("exceeded quota: configmaps")
+
+    monkeypatch.setattr(FileHeadStore, "keep", refuse)
+    loop.inventory.event("Domain", "ADDED", domain("wealth", 100))
+    running = asyncio.create_task(loop.made.run())
+    async with asyncio.timeout(60):
+        while loop.made.passes.failed < STUCK_AFTER:
+            assert loop.made.lacks == ""
+            await asyncio.sleep(0)
+        assert "exceeded quota: configmaps" in loop.made.lacks
+        assert "exceeded quota: configmaps" in loop.kept.reports[-1].problem
+        assert len(loop.kept.reports[-1].objects) == 2
+        monkeypatch.setattr(FileHeadStore, "keep", keep)
+        while loop.made.lacks:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert loop.kept.reports[-1].problem == ""
+    assert loop.made.passes.failed >= STUCK_AFTER
 
 
 async def test_the_history_names_the_tool_that_wrote_an_object_last(loop: Loop) -> None:

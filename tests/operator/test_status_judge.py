@@ -7,6 +7,7 @@ from typing import Any
 
 from signalbox_api import Resource, ResourceKey
 from signalbox_api.fleet import FleetMember
+from signalbox_operator.control_port import Rejected
 from signalbox_operator.facts import AccountFacts, FleetFacts, ProxyFacts
 from signalbox_operator.head import Pin
 from signalbox_operator.inventory import Unreadable
@@ -15,7 +16,7 @@ from signalbox_operator.status_judge import SLICE, Judge
 from signalbox_operator.status_notes import Note
 from signalbox_operator.status_plan import NUMBERS_S, StatusPlan, Urgency, Write
 from support.statuses import NOW, account, running, sealed, told
-from support.written import budget, compiled, domain, fleet, written
+from support.written import agent, budget, compiled, domain, fleet, model, written
 
 FLEET = ResourceKey("Fleet", "signalbox-system", "signalbox")
 
@@ -120,6 +121,30 @@ def test_a_proxy_more_is_written_to_the_fleet_alone() -> None:
         "total": 3,
         "summary": "2/3",
     }
+
+
+def test_what_proxies_refuse_is_not_programmed_though_an_earlier_form_of_it_was() -> None:
+    """A model that an agent names came to exist: another form of the same generation."""
+    named = agent("stray", models={"allow": ["mini", "later"]})
+    operator = Operator([*company(), named])
+    operator.settle(operator.report())
+    assert operator.condition(named.key, "Accepted")["status"] == "False"
+    assert operator.condition(named.key, "Programmed")["status"] == "True"
+    objects = [*operator.stored.values(), model("later")]
+    found = compiled(objects)
+    head = sealed(found, generation=8)
+    refused = ProxyFacts("proxy-0", True, 7, rejection=Rejected("proxy-0", "no", "$.agents"))
+    refusing = FleetFacts(8, head.version, (refused,))
+    report = told(objects, found, head=head, fleet_facts=refusing)
+    operator.settle(report)
+    assert operator.condition(named.key, "Accepted")["status"] == "True"
+    assert operator.condition(named.key, "Programmed")["reason"] == "Rejected"
+    taken = FleetFacts(8, head.version, (ProxyFacts("proxy-0", True, 8),))
+    operator.settle(replace(report, fleet=taken))
+    assert operator.condition(named.key, "Programmed")["status"] == "True"
+    newcomer = replace(taken, proxies=(*taken.proxies, ProxyFacts("proxy-1", True, 7)))
+    operator.settle(replace(report, fleet=newcomer))
+    assert operator.condition(named.key, "Programmed")["status"] == "True"
 
 
 def test_another_release_is_written_to_what_it_brought_alone() -> None:

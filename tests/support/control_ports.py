@@ -1,5 +1,6 @@
 """Control ports that take what a control plane pushes, and keep note of who was asked when."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,11 @@ TOKEN = "canary-control-token"
 
 @dataclass
 class FleetProxy:
-    """A proxy's control port. `log` is shared by the fleet: who was asked, in order."""
+    """A proxy's control port. `log` is shared by the fleet: who was asked, in order.
+
+    While it `hangs` it takes requests and answers none. `asked` counts the requests that began
+    then, `told` the answers about the ledger.
+    """
 
     name: str
     log: list[str]
@@ -27,12 +32,26 @@ class FleetProxy:
     url: str = ""
     schemas: tuple[int, ...] = codec.ACCEPTED_SCHEMAS
     ledger: dict[str, int] = field(default_factory=dict)
+    hangs: asyncio.Event | None = None
+    asked: int = 0
+    told: int = 0
 
     @property
     def address(self) -> ProxyAddress:
         return ProxyAddress(self.name, self.url)
 
+    async def _answers(self) -> None:
+        if self.hangs is not None:
+            self.asked += 1
+            await self.hangs.wait()
+
+    async def holders(self, request: web.Request) -> web.Response:
+        await self._answers()
+        self.told += 1
+        return web.json_response({"holders": []})
+
     async def put(self, request: web.Request) -> web.Response:
+        await self._answers()
         self.log.append(self.name)
         if self.answer is not None:
             return self.answer
@@ -48,6 +67,7 @@ class FleetProxy:
         return web.json_response(verdict)
 
     async def status(self, request: web.Request) -> web.Response:
+        await self._answers()
         return web.json_response(
             {
                 "name": self.name,
@@ -73,7 +93,8 @@ async def listening(count: int) -> AsyncIterator[list[FleetProxy]]:
             app = web.Application(client_max_size=2**24)
             app.router.add_put("/control/v1/snapshot", proxy.put)
             app.router.add_get("/control/v1/status", proxy.status)
-            runner = web.AppRunner(app)
+            app.router.add_get("/control/v1/holders", proxy.holders)
+            runner = web.AppRunner(app, shutdown_timeout=0.1)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()

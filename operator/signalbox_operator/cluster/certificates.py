@@ -103,6 +103,11 @@ def is_due(certificate: bytes, now: datetime) -> bool:
     return found.not_valid_after_utc - now < life / 3
 
 
+def end_of(certificate: bytes) -> float:
+    """When it ends, in seconds since the epoch. Raises ValueError for what is none."""
+    return _certificate(certificate).not_valid_after_utc.timestamp()
+
+
 def digest(certificate: bytes) -> str:
     """The name of a certificate as proxies tell it: 16 hex digits of the sha256 of its DER."""
     return hashlib.sha256(_certificate(certificate).public_bytes(Encoding.DER)).hexdigest()[:16]

@@ -23,6 +23,7 @@ from signalbox_operator.cluster.api import ApiError, ClusterApi, custom
 from signalbox_operator.cluster.events import Events
 from signalbox_operator.cluster.lost_proxies import LostProxies
 from signalbox_operator.control_port import ControlPort, ProxyAddress
+from signalbox_operator.fleet_metrics import Seen
 from signalbox_operator.forecast import Trend
 from signalbox_operator.ledger_port import LedgerPort, LedgerUnreachableError
 from signalbox_operator.reporter import Report
@@ -80,6 +81,11 @@ class StatusWriter:
         """See Reporter."""
         self._judge.take(report)
         self._woken.set()
+
+    def seen(self) -> Seen:
+        """What is told at the moment, for metrics."""
+        judge = self._judge
+        return Seen(fleet=judge.fleet, statuses=judge.statuses(), waiting=self._plan.waiting)
 
     async def run(self, control: Callable[[], ControlPort]) -> None:
         """Follows, judges, writes and tells until cancelled; `control` is how proxies are called

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from signalbox_operator.cluster.api import ApiError
+from signalbox_operator.cluster.certificate_ends import certificate_ends
 from signalbox_operator.cluster.certificates import Pair, is_good, issue, pairs
 from signalbox_operator.cluster.release_secrets import Change, SecretApi, StoredSecret, read, write
 from signalbox_operator.cluster.rings import KINDS, Data, RingKind
@@ -43,12 +44,14 @@ class FleetTrust:
 
 @dataclass(frozen=True, slots=True)
 class TrustLook:
-    """What a look came to: sentences for the Fleet's status, and what the webhook serves with."""
+    """What a look came to: sentences for the Fleet's status, what the webhook serves with, and when
+    certificates end (seconds since the epoch)."""
 
     changed: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     webhook: WebhookTrust | None = None
+    ends: Mapping[str, float] = field(default_factory=dict)
 
 
 class TrustKeeper:
@@ -70,7 +73,9 @@ class TrustKeeper:
             plan = _Plan(vault, fleet, self._clock(), self._release, self._namespace)
             change = plan.next_change()
             if change is None or (change.name == "webhook" and "webhook" in changed):
-                return TrustLook(tuple(changed), plan.waiting, plan.problems, plan.webhook())
+                ends = certificate_ends({name: each.data for name, each in vault.items()})
+                done = tuple(changed)
+                return TrustLook(done, plan.waiting, plan.problems, plan.webhook(), ends)
             try:
                 await write(self._api, self._namespace, vault[change.name], change)
             except ApiError as error:
