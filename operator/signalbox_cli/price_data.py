@@ -40,10 +40,10 @@ class ImageRate:
 class PublicPrice:
     """One model at one provider. `long_rates` replace `rates` above `long_above` input tokens.
 
-    `tiers` are other prices by service tier: flex, priority, batch. `images` are prices by the
-    image, in the order in which they count. `unused` names what the entry bills besides.
-    `capabilities` are those of a Model, as far as the data tells them. `obstacle` says why a Model
-    cannot state these prices, "" where it can.
+    `tiers` are other prices by service tier: flex, priority, batch; `tiers_long` are theirs above
+    `long_above`. `images` are prices by the image, in the order in which they count. `unused` names
+    what the entry bills besides. `capabilities` are those of a Model, as far as the data tells
+    them. `obstacle` says why a Model cannot state these prices, "" where it can.
     """
 
     provider: str
@@ -53,6 +53,7 @@ class PublicPrice:
     long_above: int = 0
     long_rates: Rates | None = None
     tiers: Mapping[str, Rates] | None = None
+    tiers_long: Mapping[str, Rates] | None = None
     images: tuple[ImageRate, ...] = ()
     context_tokens: int = 0
     max_output_tokens: int = 0

@@ -64,6 +64,7 @@ def litellm_prices(file: str, document: Mapping[str, Any]) -> Iterator[PublicPri
 def _price(where: str, key: str, entry: Mapping[str, Any]) -> PublicPrice:
     provider = str(entry["litellm_provider"])
     above = sorted({int(match[1]) for field in entry if (match := _ABOVE.search(field))})
+    suffix = f"_above_{above[0]}k_tokens" if above else ""
     used = set(_FIELDS)
     by_unit = _units(where, entry)
     rates = _rates(where, entry, "")
@@ -75,13 +76,16 @@ def _price(where: str, key: str, entry: Mapping[str, Any]) -> PublicPrice:
     if "output" in by_unit:
         used.discard("output_cost_per_token")
     tiers: dict[str, Rates] = {}
-    for suffix, tier in _TIERS.items():
-        if found := _rates(where, entry, f"_{suffix}"):
+    tiers_long: dict[str, Rates] = {}
+    for ending, tier in _TIERS.items():
+        if found := _rates(where, entry, f"_{ending}"):
             tiers[tier] = found
-            used |= {f"{field}_{suffix}" for field in _FIELDS}
+            used |= {f"{field}_{ending}" for field in _FIELDS}
+        if suffix and tier in tiers and (found := _rates(where, entry, f"{suffix}_{ending}")):
+            tiers_long[tier] = found
+            used |= {f"{field}{suffix}_{ending}" for field in _FIELDS}
     long_rates = None
-    if above:
-        suffix = f"_above_{above[0]}k_tokens"
+    if suffix:
         long_rates = _rates(where, entry, suffix)
         used |= {f"{field}{suffix}" for field in _FIELDS}
     name = key.rpartition("/")[2] if key.startswith(f"{provider}/") else key
@@ -95,6 +99,7 @@ def _price(where: str, key: str, entry: Mapping[str, Any]) -> PublicPrice:
         long_above=above[0] * 1000 if above else 0,
         long_rates=long_rates or None,
         tiers=tiers,
+        tiers_long=tiers_long,
         context_tokens=whole(entry.get("max_input_tokens")) or whole(entry.get("max_tokens")),
         max_output_tokens=whole(entry.get("max_output_tokens")),
         capabilities=(mode, *able) if mode == "chat" else (mode,) if mode else (),

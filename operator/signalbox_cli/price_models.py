@@ -14,6 +14,7 @@ DATE: Final = "signalbox.dev/price-date"
 
 _THRESHOLD: Final = "longContext.aboveTokens"
 _IMAGES: Final = "perImage."
+_TOKENS: Final = ("input", "cachedInput", "cacheWrite", "output")
 _NANO: Final = Decimal("1e-9")
 _LANE_CLASSES: Final = {"flex": "flex", "priority": "public", "batch": "batch"}
 _SERVICE_TIERS: Final = {"flex": "flex", "priority": "priority"}
@@ -63,9 +64,7 @@ def price_of(rates: Rates) -> dict[str, Any]:
 
 def whole_price(public: PublicPrice) -> dict[str, Any]:
     """A Model's price, long context included."""
-    price = price_of(public.rates)
-    if public.long_rates and public.long_above:
-        price["longContext"] = {"aboveTokens": public.long_above, **price_of(public.long_rates)}
+    price = _with_long(public, public.rates, public.long_rates)
     if public.images:
         price["perImage"] = [_image_price(each) for each in public.images]
     return price
@@ -74,6 +73,20 @@ def whole_price(public: PublicPrice) -> dict[str, Any]:
 def _image_price(rate: ImageRate) -> dict[str, str]:
     said = {"size": rate.size, "quality": rate.quality, "price": text(rate.price)}
     return {key: value for key, value in said.items() if value}
+
+
+def tier_price(public: PublicPrice, tier: str) -> dict[str, Any]:
+    """What the lane of a service tier states: its own long context too, which is no other's."""
+    return _with_long(
+        public, (public.tiers or {}).get(tier, {}), (public.tiers_long or {}).get(tier)
+    )
+
+
+def _with_long(public: PublicPrice, rates: Rates, above: Rates | None) -> dict[str, Any]:
+    price = price_of(rates)
+    if above and public.long_above:
+        price["longContext"] = {"aboveTokens": public.long_above, **price_of(above)}
+    return price
 
 
 def annotations(file: PriceFile, public: PublicPrice) -> dict[str, str]:
@@ -123,11 +136,11 @@ def new_model(
 
 
 def _tier_lanes(public: PublicPrice) -> Iterator[dict[str, Any]]:
-    for tier, rates in (public.tiers or {}).items():
+    for tier in public.tiers or {}:
         lane: dict[str, Any] = {"name": tier, "from": "public", "class": _LANE_CLASSES[tier]}
         if tier in _SERVICE_TIERS:
             lane["serviceTier"] = _SERVICE_TIERS[tier]
-        yield lane | {"price": price_of(rates)}
+        yield lane | {"price": tier_price(public, tier)}
 
 
 def own_lanes(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -149,7 +162,8 @@ def find(
 def refreshed(files: Sequence[PriceFile], model: Mapping[str, Any]) -> dict[str, Any] | None:
     """The Model with the data's price in place of its own; None where the data has none.
 
-    The price of the Model is that of its first lane that states none of its own.
+    The price of the Model is that of its first lane that states none of its own; lanes of service
+    tiers that take the rest from it get theirs. What the data has no word for stays.
     """
     for lane in own_lanes(model):
         stated = set(lane.get("price", {})) - {"multiplier", "regionalPremium"}
@@ -161,9 +175,27 @@ def refreshed(files: Sequence[PriceFile], model: Mapping[str, Any]) -> dict[str,
             continue
         metadata = dict(model["metadata"])
         metadata["annotations"] = metadata.get("annotations", {}) | annotations(file, public)
-        spec = {**model["spec"], "price": whole_price(public)}
-        return {**model, "metadata": metadata, "spec": spec}
+        spec = model["spec"]
+        price = _kept(spec.get("price", {}), public) | whole_price(public)
+        lanes = [
+            _refreshed_tier(each, public) if each.get("from") == lane["name"] else each
+            for each in spec["lanes"]
+        ]
+        return {**model, "metadata": metadata, "spec": {**spec, "price": price, "lanes": lanes}}
     return None
+
+
+def _kept(price: Mapping[str, Any], public: PublicPrice) -> dict[str, Any]:
+    """Of what was stated, what the data does not replace: other units, where it has none."""
+    replaced = {meter.partition(".")[0] for meter in (*_TOKENS, *public.rates)} | {"longContext"}
+    if public.images:
+        replaced.add("perImage")
+    return {name: value for name, value in price.items() if name not in replaced}
+
+
+def _refreshed_tier(lane: dict[str, Any], public: PublicPrice) -> dict[str, Any]:
+    price = tier_price(public, _tier(lane))
+    return lane | {"price": _kept(lane.get("price", {}), public) | price} if price else lane
 
 
 def differences(files: Sequence[PriceFile], model: Mapping[str, Any]) -> Iterator[Difference]:
@@ -180,7 +212,7 @@ def differences(files: Sequence[PriceFile], model: Mapping[str, Any]) -> Iterato
         if public.obstacle:
             continue
         tier = _tier(lane)
-        price = price_of((public.tiers or {}).get(tier, {})) if tier else whole_price(public)
+        price = tier_price(public, tier) if tier else whole_price(public)
         wanted, stated = _flat(price), _stated(base, source, lane)
         compared = set(wanted) if tier else wanted.keys() | stated.keys()
         if not public.images:  # data that prices no image tells nothing of a Model's

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass, field
 
 from signalbox_ledger.client import ProxyLedger
@@ -17,6 +18,9 @@ from signalbox_proxy.upstream import Upstream
 
 CATCH_UP_S = 1.0
 """From the moment that a proxy's snapshot is found too old: so long requests wait for the next."""
+
+LEDGER_WAIT_S = 15.0
+"""A newcomer waits so long for its ledger; then it serves at least what no budget binds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,17 +45,18 @@ class Services:
     uploads: UploadRoom = field(default_factory=UploadRoom)
     _renewed: asyncio.Event = field(default_factory=asyncio.Event)
     _outdated_since: float | None = None
+    _began: float = field(default_factory=time.monotonic)
 
     @property
     def ready(self) -> bool:
         """Whether it may get traffic: it has a snapshot that is not too old, has reached the
-        ledger once, and is not about to stop. A ledger that is lost later changes nothing: there
-        are slices, and all proxies would be unready at once."""
+        ledger once or waited for it, and is not about to stop. A ledger that is lost later changes
+        nothing: there are slices, and all proxies would be unready at once."""
         return (
             self.runtime is not None
             and not self.is_outdated
             and not self.stopping
-            and self.ledger.was_reached
+            and (self.ledger.was_reached or time.monotonic() - self._began >= LEDGER_WAIT_S)
         )
 
     @property

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from signalbox_proxy.model_request import Continued, ModelRequest
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.runtime import PreparedModel
+from signalbox_proxy.surfaces.fields import no_bound
 from signalbox_snapshot.policy import EffectivePolicy
 
 FIELD: Final = "previous_response_id"
@@ -42,10 +43,24 @@ def admissible(
         return [], _not_found(request.previous_response)
     if request.body.get("store") and not _is_allowed(policy):
         return [], _not_allowed(policy)
+    if (request.stores or stored is not None) and (unbounded := _unbounded(request)):
+        return [], unbounded
     if stored is None:
         return models, None
     where = _where_stored(stored, models)
     return where, None if where else _elsewhere(request, stored)
+
+
+def _unbounded(request: ModelRequest) -> Refusal | None:
+    """Of what is stored, its last answer's usage is known. A field by which one turn reads less of
+    it than the next would leave that one without a bound."""
+    why = "the next turn of a stored conversation may read more than this one is billed for"
+    if request.body.get("truncation") == "auto":
+        return no_bound("truncation", why)
+    reasoning = request.body.get("reasoning") or {}
+    if reasoning.get("context") not in (None, "auto"):
+        return no_bound("reasoning.context", why)
+    return None
 
 
 def dry_run_objection(request: ModelRequest, policy: EffectivePolicy) -> str:

@@ -320,6 +320,33 @@ def test_prices_are_those_of_the_day(
     assert model["metadata"]["annotations"]["signalbox.dev/price-date"] == "2026-10-01"
 
 
+TIERS = """{"gpt-5.4": {"litellm_provider": "openai", "mode": "chat", "max_input_tokens": 1050000,
+  "max_output_tokens": 128000, "input_cost_per_token": 2.5e-06, "output_cost_per_token": 1.5e-05,
+  "input_cost_per_token_above_272k_tokens": 5e-06,
+  "output_cost_per_token_above_272k_tokens": 2.25e-05,
+  "input_cost_per_token_priority": 5e-06, "output_cost_per_token_priority": 3e-05,
+  "input_cost_per_token_above_272k_tokens_priority": 1e-05,
+  "output_cost_per_token_above_272k_tokens_priority": 4.5e-05}}"""
+
+
+def test_a_service_tier_has_a_long_context_of_its_own(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "data.json"
+    file.write_text(TIERS)
+    (model,) = imported(command, str(file), "--new", "openai/gpt-5.4", *PLACE)
+    long = {"aboveTokens": 272000, "input": "10", "output": "45"}
+    priority = {"input": "5", "output": "30", "longContext": long}
+    assert model["spec"]["lanes"][1]["price"] == priority
+    (tmp_path / "m").mkdir()
+    manifest = tmp_path / "m" / "model.yaml"
+    before = model["spec"]["price"] | {"perThousandSearches": "7", "input": "9"}
+    stale = model["spec"]["lanes"][1] | {"price": {"input": "4", "multiplier": "0.9"}}
+    spec = model["spec"] | {"price": before, "lanes": [model["spec"]["lanes"][0], stale]}
+    manifest.write_text(yaml.safe_dump(model | {"spec": spec}))
+    (again,) = imported(command, str(file), "--onto", str(manifest))
+    assert again["spec"]["price"] == model["spec"]["price"] | {"perThousandSearches": "7"}
+    assert again["spec"]["lanes"][1]["price"] == priority | {"multiplier": "0.9"}
+
+
 def test_onto_changes_the_price_and_nothing_else(
     command: Command, data: Path, tmp_path: Path
 ) -> None:

@@ -84,7 +84,7 @@ def test_a_ledger_that_outlived_its_folder_of_state_goes_on_with_new_generations
 ) -> None:
     """A second generation 1 would bring no budget into force."""
     monkeypatch.setenv(DSN_VARIABLE, postgres_dsn)
-    first, second = tmp_path / "first", tmp_path / "second"
+    first, second = tmp_path / "1", tmp_path / "2"  # short: a socket's path may have 100 bytes
     first.mkdir()
     second.mkdir()
     with running_quickstart(first) as before:

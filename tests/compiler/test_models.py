@@ -176,7 +176,9 @@ PRIORITY = {"input": "5", "cachedInput": "0.5", "output": "30"}
     [
         (PRIORITY, False),
         ({"cachedInput": "0.6"}, False),
-        ({"input": "5"}, True),
+        ({"input": "2.75"}, False),
+        ({"output": "15"}, True),
+        ({"input": "1.25", "output": "7.5"}, True),
         ({"multiplier": "2"}, True),
         (PRIORITY | {"longContext": {"aboveTokens": 272_000, "input": "10", "output": "45"}}, True),
     ],

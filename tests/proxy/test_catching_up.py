@@ -71,3 +71,13 @@ async def test_only_the_first_moment_is_waited_for(monkeypatch: pytest.MonkeyPat
     async with asyncio.timeout(30):
         with pytest.raises(Refusal):
             await services.runtime_in_force()
+
+
+def test_a_newcomer_waits_for_its_ledger_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the database away, what no budget binds is served all the same."""
+    services = outdated()
+    services.take_up(runtime(2))
+    services.ledger.was_reached = False  # type: ignore[misc]
+    assert not services.ready
+    monkeypatch.setattr(services_module, "LEDGER_WAIT_S", 0.0)
+    assert services.ready

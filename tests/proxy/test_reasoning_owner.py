@@ -148,3 +148,20 @@ def test_only_reasoning_is_marked_whatever_else_has_the_name() -> None:
     told = json.loads(body)
     assert told["output"][0].pop("encrypted_content").endswith(".own")
     assert told == answer | {"output": [THOUGHT, *answer["output"][1:]]}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'["encrypted_content"]',
+        b'{"type":"x","response":{"output":5},"encrypted_content":1}',
+        b'{"type":"x","item":[{"encrypted_content":1}]}',
+    ],
+)
+def test_an_event_of_no_form_that_is_known_is_nobody_s_reasoning(odd: bytes) -> None:
+    """Marking it fails no stream; what it is worth, the reader says."""
+    carrier, _, _ = next(decided(company(*HOSTS)))
+    request = RESPONSES.parse({"model": "mini", "input": "Hello", "stream": True}, {})
+    reader = carrier.stream_reader(request)
+    event = b"event: x\ndata: " + odd + b"\n\n"
+    assert json.loads(reader.feed(event).partition(b"data: ")[2]) == json.loads(odd)

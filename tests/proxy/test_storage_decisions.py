@@ -43,6 +43,7 @@ from support.snapshots import (
 )
 
 NOW = 1_777_636_800
+HELLO = [{"role": "user", "content": "Hello"}]
 STORED = Continued("r_1", f"{PLATFORM}/mini", "us", 5000)
 
 
@@ -130,9 +131,42 @@ def test_what_may_not_be_stored_is_refused_naming_field_policy_and_fix(
 def test_a_chat_completion_is_stored_by_nobody_without_a_policy(
     policies: list[Policy], stored: bool | None, code: str | None
 ) -> None:
-    body = {"model": "mini", "messages": [{"role": "user", "content": "Hello"}], "store": stored}
+    body = {"model": "mini", "messages": HELLO, "store": stored}
     refusal = decided(in_force(*policies), CHAT.parse(body, {})).refusal
     assert (None if refusal is None else refusal.code) == code
+
+
+def test_a_provider_that_stores_by_default_is_told_not_to() -> None:
+    """New accounts of OpenAI's store completions unless a request says otherwise."""
+
+    def told(provider: str, stored: bool | None) -> object:
+        asked = CHAT.parse({"model": "m", "messages": HELLO, "store": stored}, {})
+        body = CHAT.upstream_body(asked, lane("us", provider=provider), 5)
+        return msgspec.json.decode(body)["store"]
+
+    assert [told("openai", stored) for stored in (None, False, True)] == [False, False, True]
+    unsaid = CHAT.parse({"model": "m", "messages": HELLO}, {})
+    assert b"store" not in CHAT.upstream_body(unsaid, lane("us", provider="vllm"), 5)
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"truncation": "auto"}, "truncation"),
+        ({"reasoning": {"context": "all_turns"}}, "reasoning.context"),
+        ({"reasoning": {"context": "current_turn"}}, "reasoning.context"),
+    ],
+)
+def test_of_what_is_stored_no_turn_reads_less_than_the_next(
+    more: dict[str, Any], field: str
+) -> None:
+    """What is remembered is the last answer's usage; by these fields the next turn exceeds it."""
+    assert decided(in_force(), asked(**more)).refusal is None
+    for request in (asked(**more), continuing(**more)):
+        refusal = decided(in_force(ALLOW), request).refusal
+        assert refusal is not None
+        assert (refusal.code, refusal.param) == ("no_bound", field)
+    assert decided(in_force(ALLOW), asked(store=False, **more)).refusal is None
 
 
 def test_never_holds_whoever_is_more_specific() -> None:

@@ -166,7 +166,21 @@ def test_thoughts_that_mean_nothing_to_the_provider_are_left_out(
     foreign = {**bare, "encrypted_content": "sb1.anthropic.s.signature"}
     request = RESPONSES.parse(hello(input=[ASKED, bare, foreign, REASONING, ANSWERED]), {})
     body = msgspec.json.decode(RESPONSES.upstream_body(request, make_lane(), 1))
-    assert body["input"] == [ASKED, REASONING, ANSWERED]
+    answered = {name: value for name, value in ANSWERED.items() if name != "id"}
+    assert body["input"] == [ASKED, REASONING, answered]
+
+
+def test_where_thoughts_stay_behind_what_they_led_to_is_nobody_s_stored_item(
+    make_lane: Callable[..., Lane],
+) -> None:
+    """A provider that stored the call by its id demands the thoughts that belong to it."""
+    bare = {"type": "reasoning", "id": "rs_1", "summary": []}
+    call = {"type": "function_call", "call_id": "c", "name": "a", "arguments": "{}", "id": "fc_1"}
+    nameless = {name: value for name, value in call.items() if name != "id"}
+    for thought, kept in ((bare, [nameless]), (REASONING, [REASONING, call])):
+        request = RESPONSES.parse(hello(input=[ASKED, thought, call]), {})
+        body = msgspec.json.decode(RESPONSES.upstream_body(request, make_lane(), 1))
+        assert body["input"] == [ASKED, *kept]
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,8 @@ def test_a_thinking_budget_becomes_an_effort(
         ("gpt-5.5", "openai", None, False),
         ("gpt-5.6-terra", "openai", "none", True),
         ("gpt-5.10", "openai", None, False),
+        ("gpt-6-sol", "openai", None, False),
+        ("gpt-6.1", "openai", "none", True),
     ],
 )
 def test_newer_models_think_or_call_tools(

@@ -20,7 +20,6 @@ from signalbox_snapshot import snapshot as wire
 MAX_PRICE: Final = MILLION * NANO
 """Dearest price that is billed, one USD for each token: charges then stay within 64 bits."""
 
-_METERS: Final = ("input", "cached_input", "output")
 _Stated = ModelPrice | LanePrice | LongContext
 _NO_PRICE: Final = LanePrice.model_construct(set())
 
@@ -73,7 +72,7 @@ def _listed(
     tokens: bool,
     answers: AbstractSet[wire.UnitMeter],
 ) -> wire.PriceTable | None:
-    if model is not None and lane.long_context is None and _undercuts(model.long_context, lane):
+    if model is not None and lane.long_context is None and _undercuts(model, lane):
         return None
     stated: list[ModelPrice | LanePrice] = [lane] if model is None else [lane, model]
     units = unit_prices(stated)
@@ -101,22 +100,25 @@ def _listed(
     )
 
 
-def _undercuts(long: LongContext | None, lane: LanePrice) -> bool:
-    """Whether a Model's long requests cost less than what a lane itself states for short ones.
+def _undercuts(model: ModelPrice, lane: LanePrice) -> bool:
+    """Whether a Model's long requests cost less than those of a lane that is dearer than the Model.
 
-    They are then another tier's prices: a lane of priority costs no less the longer a request is.
+    They are another tier's prices then: what is above the Model's for short requests, is so for
+    long ones, and by how much only the lane can say.
     """
+    long = model.long_context
     if long is None:
         return False
-    of_tokens = [(_first(name, [lane]), _first(name, [long])) for name in _METERS]
-    of_writes = [
-        (_first_cache_write(name, [lane]), _first_cache_write(name, [long]))
-        for name in ("five_minutes", "one_hour")
-    ]
     return any(
-        own is not None and longer is not None and longer < own
-        for own, longer in (*of_tokens, *of_writes)
+        own is not None and longer is not None and own > min(longer, _or(short, longer))
+        for own, short, longer in zip(_meters(lane), _meters(model), _meters(long), strict=True)
     )
+
+
+def _meters(price: _Stated) -> list[int | None]:
+    """Prices by tokens, as far as they are stated."""
+    writes = [_first_cache_write(name, [price]) for name in ("five_minutes", "one_hour")]
+    return [*(_first(name, [price]) for name in ("input", "cached_input", "output")), *writes]
 
 
 def _long_context(

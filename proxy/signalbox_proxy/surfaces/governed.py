@@ -134,17 +134,20 @@ def write_openai_lane(
         body[lane.output_limit_field] = output_limit
     if stream:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    if body.get("store") is not True and knows_openais_fields(lane):
+        body["store"] = False
     write_openai_tier(body, lane)
 
 
-def takes_cache_key(lane: Lane) -> bool:
-    """Whether a lane's server is known to take `prompt_cache_key`; others answer an error to it."""
+def knows_openais_fields(lane: Lane) -> bool:
+    """Whether a lane's server is known to take OpenAI's own fields, as `prompt_cache_key` and
+    `store`; others answer an error to them."""
     return lane.provider in ("openai", "azure") and not lane.api_version
 
 
 def write_cache_key(body: dict[str, Any], lane: Lane, cache_key: str) -> None:
     """Write the key under which a lane's server keeps prompts, where one is wanted and taken."""
-    if cache_key and takes_cache_key(lane):
+    if cache_key and knows_openais_fields(lane):
         body["prompt_cache_key"] = cache_key
 
 

@@ -104,10 +104,12 @@ def _marked_event(event: bytes, mark: str) -> bytes:
 def _marked(data: bytes, mark: str) -> bytes:
     """A response, or an event of one, with every encrypted reasoning in it marked."""
     document = msgspec.json.decode(data)
-    for holder in (document, document.get("response")):
-        if isinstance(holder, dict):
-            for item in (holder.get("item"), *(holder.get("output") or ())):
-                _mark_item(item, mark)
+    if isinstance(document, dict):
+        for holder in (document, document.get("response")):
+            if isinstance(holder, dict):
+                output = holder.get("output")
+                for item in (holder.get("item"), *(output if isinstance(output, list) else ())):
+                    _mark_item(item, mark)
     return msgspec.json.encode(document)
 
 

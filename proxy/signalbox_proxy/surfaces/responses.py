@@ -110,7 +110,18 @@ def read(body: dict[str, Any]) -> Any:
 
 
 def _readable_there(items: Any) -> Any:
-    return items if isinstance(items, str) else [item for item in items if _is_readable(item)]
+    """Where thoughts stay behind, what they led to goes without its id: a provider that knows the
+    id, as it stored the answer, demands the thoughts with it."""
+    if isinstance(items, str):
+        return items
+    readable = [item for item in items if _is_readable(item)]
+    if len(readable) == len(items):
+        return items
+    return [item if item.get("type") == "reasoning" else _without_id(item) for item in readable]
+
+
+def _without_id(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if name != "id"}
 
 
 def _is_readable(item: dict[str, Any]) -> bool:

@@ -35,9 +35,9 @@ MEDIUM_BUDGET: Final = 16_384
 """Thinking budgets up to these are low and medium effort, larger ones are high."""
 
 _OPENAI: Final = ("openai", "azure")
-_THINKS_OR_CALLS: Final = re.compile(r"^gpt-5\.([4-9]|[1-9]\d)(?=$|-)")
-_THINKS_UNASKED: Final = 5
-"""The minor version of GPT-5 from which on no effort is one."""
+_THINKS_OR_CALLS: Final = re.compile(r"^gpt-(?:5\.([4-9]|[1-9]\d)|[6-9](?:\.\d+)?)(?=$|-)")
+_THINKS_ASKED: Final = ("4",)
+"""Of those, the minor versions of GPT-5 that think only where an effort is named."""
 
 _WORDING: Final = Wording(
     json=frozenset({"parameters", "schema"}),
@@ -102,7 +102,7 @@ class OpenaiProvider:
         if model is None or "tools" not in written or lane.provider not in _OPENAI:
             return None
         effort = written.get("reasoning_effort")
-        if effort == "none" or (effort is None and int(model[1]) < _THINKS_UNASKED):
+        if effort == "none" or (effort is None and model[1] in _THINKS_ASKED):
             return None
         why = f"{lane.upstream_model} takes no tools at /chat/completions unless it is none"
         return Untranslatable("reasoning_effort", why)
