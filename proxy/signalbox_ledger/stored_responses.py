@@ -19,6 +19,10 @@ _ANSWER_S = 0.23
 _KEEP_S = 2.0
 """Longest wait of an answer that is there already for its being remembered."""
 
+MAX_KEEPING = 1000
+"""Answers that wait at once to be remembered: what a proxy keeps of them while its ledger is away
+is bounded. Those beyond are served, and cannot be continued."""
+
 
 class StoredResponses:
     """Stored answers of one proxy's agents."""
@@ -26,14 +30,20 @@ class StoredResponses:
     def __init__(self, connection: AuthorityConnection) -> None:
         self._connection = connection
         self._keeping: set[asyncio.Task[None]] = set()
+        self._dropped = 0
 
     async def keep(self, request: KeepResponse) -> None:
-        """Remember an answer. Waits two seconds at most, then goes on by itself: until the
-        authority has it, nobody finds it."""
+        """Remember an answer. Waits two seconds at most, and not at all where the authority is
+        known to be away, then goes on by itself: until the authority has it, nobody finds it.
+        Nobody ever does where `MAX_KEEPING` others wait."""
+        if len(self._keeping) >= MAX_KEEPING:
+            self._drop()
+            return
         task = asyncio.create_task(self._keep(request))
         self._keeping.add(task)
-        task.add_done_callback(self._keeping.discard)
-        await asyncio.wait((task,), timeout=_KEEP_S)
+        task.add_done_callback(self._kept)
+        if self._connection.is_up:
+            await asyncio.wait((task,), timeout=_KEEP_S)
 
     async def find(self, request: FindResponse) -> StoredResponse | None:
         """What is remembered; None for what is not, or is another's. Raises
@@ -52,6 +62,18 @@ class StoredResponses:
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
+
+    def _drop(self) -> None:
+        """Count an answer for which there is no room; the first of many is told at once."""
+        if self._dropped == 0:
+            _log.warning("%d stored answers wait for the ledger; no more are kept", MAX_KEEPING)
+        self._dropped += 1
+
+    def _kept(self, task: "asyncio.Task[None]") -> None:
+        self._keeping.discard(task)
+        if self._dropped and len(self._keeping) <= MAX_KEEPING // 2:
+            _log.warning("%d stored answers were not kept: none can be continued", self._dropped)
+            self._dropped = 0
 
     async def _keep(self, request: KeepResponse) -> None:
         with contextlib.suppress(LedgerUnavailableError):

@@ -37,7 +37,7 @@ class AnswerRoom:
         self.leave()
         try:
             async with asyncio.timeout_at(until):
-                self._held = await self._room.wait(size, self._agent)
+                self._held = await self._room.enter_answer(size, self._agent)
         except TimeoutError:
             raise Refusal(
                 "not_ready",
@@ -49,7 +49,7 @@ class AnswerRoom:
     def keep(self, size: int) -> None:
         """So many bytes came: give back the rest."""
         if self._held > size:
-            self._room.leave(self._held - size, self._agent)
+            self._room.leave_answer(self._held - size, self._agent)
             self._held = size
 
     def leave(self) -> None:

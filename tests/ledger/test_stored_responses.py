@@ -1,14 +1,19 @@
 """Answers that providers store, at the authority: whose they are, and for how long."""
 
+import asyncio
 import hashlib
+import logging
+from collections.abc import AsyncIterator
 
 import pytest
 
-from signalbox_ledger import protocol, response_store
+from signalbox_ledger import protocol, response_store, stored_responses
 from signalbox_ledger.asking import connected
+from signalbox_ledger.connection import AuthorityConnection, Clock
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import FindResponse, KeepResponse
 from signalbox_ledger.replies import StoredResponse
+from signalbox_ledger.stored_responses import StoredResponses
 
 MONTH_MS = 30 * 24 * 3600 * 1000
 STORED = StoredResponse("r_1", "platform/mini", "us", 120, 2, ["wealth/portfolios"], "5m")
@@ -85,3 +90,41 @@ async def test_what_one_proxy_kept_another_finds(open_ledger) -> None:
     await one.responses.keep(KeepResponse(digest("o"), digest("r"), STORED))
     assert await other.responses.find(FindResponse(digest("o"), digest("r"))) == STORED
     assert await other.responses.find(FindResponse(digest("p"), digest("r"))) is None
+
+
+@pytest.fixture
+async def connection(authority) -> AsyncIterator[AuthorityConnection]:
+    """A connection that does not reach the authority until it is started."""
+    made = AuthorityConnection(
+        authority.socket,
+        lambda: protocol.Hello("a", "a-1"),
+        Clock(),
+        on_connect=lambda _: None,
+        on_fenced=lambda: None,
+    )
+    yield made
+    await made.stop()
+
+
+async def test_while_the_ledger_is_away_no_answer_waits_for_it_and_only_so_many_are_kept(
+    connection, monkeypatch, caplog
+) -> None:
+    caplog.set_level(logging.WARNING, "signalbox.ledger")
+    monkeypatch.setattr(stored_responses, "_KEEP_S", 3600.0)
+    monkeypatch.setattr(stored_responses, "MAX_KEEPING", 3)
+    responses = StoredResponses(connection)
+    names = [digest(str(number)) for number in range(5)]
+    async with asyncio.timeout(60):
+        for name in names:
+            await responses.keep(KeepResponse(digest("o"), name, STORED))
+        assert caplog.text.count("no more are kept") == 1, "told once, not with each"
+        await connection.start(patience_s=60)
+        for name in names[:3]:
+            while await responses.find(FindResponse(digest("o"), name)) is None:
+                pass
+    assert "2 stored answers were not kept" in caplog.text
+    for name in names[3:]:
+        assert await responses.find(FindResponse(digest("o"), name)) is None
+        await responses.keep(KeepResponse(digest("o"), name, STORED))
+        assert await responses.find(FindResponse(digest("o"), name)) == STORED
+    await responses.close()

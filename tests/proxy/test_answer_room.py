@@ -17,6 +17,7 @@ from signalbox_proxy.upload_room import UploadRoom
 from signalbox_proxy.upstream import PooledUpstream, UpstreamCall
 from signalbox_snapshot.snapshot import Model, PriceTable, Tier, UnitPrice
 from support.fleet import Fleet
+from support.rooms import has_room
 from support.snapshots import PLATFORM, key_of, lane, model, snapshot
 
 MIB = 1024 * 1024
@@ -89,14 +90,15 @@ class WatchedRoom(UploadRoom):
         super().__init__(room)
         self.most = self.taken = 0
 
-    def enter(self, size: int, agent: str) -> None:
-        super().enter(size, agent)
+    async def enter_answer(self, size: int, agent: str) -> int:
+        size = await super().enter_answer(size, agent)
         self.taken += size
         self.most = max(self.most, self.taken)
+        return size
 
-    def leave(self, size: int, agent: str) -> None:
+    def leave_answer(self, size: int, agent: str) -> None:
         self.taken -= size
-        super().leave(size, agent)
+        super().leave_answer(size, agent)
 
 
 async def drawn(upstream: PooledUpstream, url: str, room: AnswerRoom, timeout_s: float = 60) -> int:
@@ -133,7 +135,7 @@ async def test_small_answers_ask_for_no_room() -> None:
 
 async def test_an_answer_that_gets_no_room_in_time_is_refused_for_good_and_takes_none() -> None:
     room, upstream = UploadRoom(16 * MIB), PooledUpstream()
-    room.enter(4 * MIB, "shop/bot")
+    await room.enter_answer(4 * MIB, "shop/bot")
     waiting = AnswerRoom(room, "shop/bot")
     with painting() as url:
         with pytest.raises(Refusal) as refused:
@@ -141,8 +143,24 @@ async def test_an_answer_that_gets_no_room_in_time_is_refused_for_good_and_takes
         await upstream.close()
     assert (refused.value.code, refused.value.is_final) == ("not_ready", True)
     assert not waiting.is_taken
-    room.leave(4 * MIB, "shop/bot")
-    room.enter(4 * MIB, "shop/bot")
+    room.leave_answer(4 * MIB, "shop/bot")
+    assert await has_room(room, 4 * MIB, "shop/bot")
+
+
+async def test_an_answer_waits_for_no_file_its_own_request_s_least_of_all() -> None:
+    """Every agent keeps its files until it has its answer, which may be as long as any."""
+    room, upstream = UploadRoom(16 * MIB), PooledUpstream()
+    agents = ["shop/bot", "shop/other", "shop/third"]
+    for agent in agents:
+        room.enter(4 * MIB, agent)
+    with painting() as url:
+        path = f"{url}/chunked/{3 * MIB}"
+        answers = (
+            drawn(upstream, path, AnswerRoom(room, agent), timeout_s=20)
+            for agent in [*agents, "shop/fourth"]
+        )
+        assert await asyncio.gather(*answers) == [3 * MIB] * 4
+        await upstream.close()
 
 
 async def test_what_did_not_come_is_given_back_and_a_second_attempt_waits_for_no_first() -> None:
@@ -151,11 +169,10 @@ async def test_what_did_not_come_is_given_back_and_a_second_attempt_waits_for_no
     until = asyncio.get_running_loop().time() + 20
     await held.enter(4, until)
     held.keep(3)
-    with pytest.raises(Refusal):
-        room.enter(2, "shop/bot")
+    assert [await has_room(room, size, "shop/bot") for size in (1, 2)] == [True, False]
     await held.enter(4, until)
     held.leave()
-    room.enter(4, "shop/bot")
+    assert await has_room(room, 4, "shop/bot")
 
 
 def painter(url: str) -> Model:

@@ -93,7 +93,7 @@ def test_by_tokens_each_document_is_read_with_the_query() -> None:
 
 def test_room_for_files_is_bounded_and_given_back() -> None:
     room = UploadRoom(100)
-    for agent in ("a", "b", "c"):
+    for agent in ("a", "b"):
         room.enter(25, agent)
     room.enter(20, "d")
     with pytest.raises(Refusal, match="too many files") as refused:
