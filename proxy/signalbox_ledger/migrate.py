@@ -28,7 +28,8 @@ MIGRATION_LOCK = 0x5349474E
 """Advisory lock of PostgreSQL under which tables are made and changed ("SIGN" in ASCII)."""
 
 MIGRATION_SECONDS = 3600
-"""The longest that one statement of an upgrade may take: it may move every row."""
+"""The longest that one statement of an upgrade may take: it may move every row. Waits for others
+are much shorter: see `upgrade`."""
 
 _SQLITE_BEFORE_MIGRATIONS = 1
 _SQLITE_SINCE = 2

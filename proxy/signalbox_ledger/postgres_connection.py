@@ -32,7 +32,9 @@ class BoundedConnection(psycopg.Connection[Row]):
         return super().wait(gen, interval, timeout or self.answer_seconds)
 
 
-def connect(dsn: str, *, read_only: bool, answer_seconds: int) -> BoundedConnection:
+def connect(
+    dsn: str, *, read_only: bool, answer_seconds: int, lock_ms: int | None = None
+) -> BoundedConnection:
     """A connection that commits each statement, unless a transaction was begun.
 
     Raises DatabaseUnavailableError, and UnsafeDatabaseError for a server that could lose commits
@@ -40,7 +42,7 @@ def connect(dsn: str, *, read_only: bool, answer_seconds: int) -> BoundedConnect
     """
     connection = _open(dsn, answer_seconds)
     try:
-        _prepare(connection, read_only=read_only, answer_seconds=answer_seconds)
+        _prepare(connection, read_only=read_only, answer_seconds=answer_seconds, lock_ms=lock_ms)
     except psycopg.Error as error:
         connection.close()
         raise DatabaseUnavailableError(f"PostgreSQL: {sentence(error)}") from error
@@ -50,9 +52,9 @@ def connect(dsn: str, *, read_only: bool, answer_seconds: int) -> BoundedConnect
     return connection
 
 
-def connect_to_migrate(dsn: str, answer_seconds: int) -> BoundedConnection:
+def connect_to_migrate(dsn: str, answer_seconds: int, lock_ms: int) -> BoundedConnection:
     """A connection of the driver's for Alembic, which begins and ends transactions itself."""
-    connection = connect(dsn, read_only=False, answer_seconds=answer_seconds)
+    connection = connect(dsn, read_only=False, answer_seconds=answer_seconds, lock_ms=lock_ms)
     connection.autocommit = False
     return connection
 
@@ -66,13 +68,21 @@ def sentence(error: Exception) -> str:
     return str(error).strip().replace("\n", "; ")
 
 
-def _prepare(connection: psycopg.Connection[Row], *, read_only: bool, answer_seconds: int) -> None:
+def _prepare(
+    connection: psycopg.Connection[Row],
+    *,
+    read_only: bool,
+    answer_seconds: int,
+    lock_ms: int | None,
+) -> None:
     """Refuse a server that could lose commits (readers take any); set what the session needs."""
     (row,) = connection.execute(postgres_settings.QUERY.encode()).fetchall()
     found = postgres_settings.found(row)
     if wrong := postgres_settings.refusal(found, read_only=read_only):
         raise UnsafeDatabaseError(wrong)
-    chosen = postgres_settings.session(found, read_only=read_only, answer_seconds=answer_seconds)
+    chosen = postgres_settings.session(
+        found, read_only=read_only, answer_seconds=answer_seconds, lock_ms=lock_ms
+    )
     values = ", ".join(f"set_config('{name}', %s, false)" for name in chosen)
     connection.execute(f"SELECT {values}".encode(), list(chosen.values()))
 

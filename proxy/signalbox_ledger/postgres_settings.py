@@ -27,11 +27,14 @@ def found(row: Sequence[str]) -> dict[str, str]:
     return dict(zip(("in_recovery", *_SETTINGS), row, strict=True))
 
 
-def session(found: Mapping[str, str], *, read_only: bool, answer_seconds: int) -> dict[str, str]:
-    """What a session sets for itself, by name of the setting."""
+def session(
+    found: Mapping[str, str], *, read_only: bool, answer_seconds: int, lock_ms: int | None = None
+) -> dict[str, str]:
+    """What a session sets for itself, by name of the setting. `lock_ms` bounds waits for locks
+    where these end earlier than an answer has to be there."""
     values = {
         "statement_timeout": str(answer_seconds * 1000),
-        "lock_timeout": str(answer_seconds * 800),
+        "lock_timeout": str(answer_seconds * 800 if lock_ms is None else lock_ms),
         "idle_in_transaction_session_timeout": str(_IDLE_SECONDS * 1000),
         "default_transaction_isolation": "read committed",
         "TimeZone": "UTC",
