@@ -108,7 +108,8 @@ def readmit(yes: bool, desk: Desk) -> None:
 
     Draws freeze when the database may have lost what it had acknowledged, as after a failover to
     a copy that was behind. Live proxies present what they hold when they connect again; those
-    that are silent hold more than the database may know.
+    that are silent hold more than the database may know. Refused for the 30 seconds that they
+    have for that, and while one that is live has not.
 
     Exit codes: 0 draws flow, 1 not confirmed or nothing runs, 2 wrong command line.
     """

@@ -56,6 +56,7 @@ def answer(store: Store, request: DeskRequest, now_ms: int) -> DeskReply | Done 
 
 
 def _readmit(store: Store, by: str, now_ms: int) -> Done | Refused:
+    store.hold_state()
     state = store.state
     if state.frozen:
         reason = readmitting.reason_to_wait(store.database, now_ms)

@@ -3,9 +3,13 @@
 Part of `desk`, inside the caller's transaction. What was granted counts as soon as its holder has
 presented it; what was spent and given back since counts once the journal is settled again. Granted
 before that, the same money could be spent twice.
+
+A copy knows when holders were heard of before it was made, not which are live: those have `LIVE_MS`
+to say so.
 """
 
 from signalbox_ledger.database import Database
+from signalbox_ledger.documents import timestamp_text
 
 LIVE_MS = 30_000
 """A holder that was heard of so long ago at most is live."""
@@ -28,7 +32,21 @@ def reason_to_wait(database: Database, now_ms: int) -> str:
             f"{_named(absent)} was heard of {LIVE_MS // 1000} s ago at most and has not presented "
             "what it holds to this database: wait until it has, or is silent for so long"
         )
+    heard_by = _heard_by(database)
+    if now_ms < heard_by:
+        seconds = -((now_ms - heard_by) // 1000)
+        return (
+            "proxies that are live may still be on their way to present what they hold to this "
+            f"database: ask again in {seconds} s (at {timestamp_text(heard_by)})"
+        )
     return ""
+
+
+def _heard_by(database: Database) -> int:
+    """When every live holder has been heard of since draws froze, and since this database took the
+    place of another one (milliseconds)."""
+    ((frozen_at, since),) = database.query("SELECT frozen_at, identity_since FROM ledger_state")
+    return int(max(frozen_at, since)) + LIVE_MS
 
 
 def _behind(database: Database) -> list[str]:

@@ -129,8 +129,14 @@ class Store:
 
     # Freezing
 
+    def hold_state(self) -> None:
+        """Look again, and let nobody freeze or readmit before this transaction ends."""
+        (row,) = self.database.query(ledger_state.ASKING + self.database.update_lock)
+        self.state = ledger_state.told(row)
+
     def freeze(self, reason: str, now_ms: int) -> None:
         """Let nobody draw until somebody readmits. The first reason stays."""
+        self.hold_state()
         self.database.execute(
             "UPDATE ledger_state SET frozen = ?, frozen_at = ? WHERE frozen = ''", (reason, now_ms)
         )

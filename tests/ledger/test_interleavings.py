@@ -1,12 +1,14 @@
 """Two transactions on one database, one step of which falls between two steps of the other."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 import pytest
 
 from signalbox_ledger.accounts import BudgetSpec
 from signalbox_ledger.desk_protocol import ReadmitBy
+from signalbox_ledger.documents import timestamp_text
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import (
     Configure,
@@ -23,10 +25,12 @@ from signalbox_ledger.protocol import (
     Settled,
     Skip,
 )
+from signalbox_ledger.readmitting import LIVE_MS
 from signalbox_ledger.service import Service
 from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
 from support.ledgers import budget
+from support.oracle import eventually
 
 DAY = budget(limit=100)
 WEEK_MS = 7 * 86_400 * 1000
@@ -59,6 +63,10 @@ def before(step: Callable[..., object], other: Callable[[], object]) -> Callable
         return step(*arguments, **named)
 
     return both
+
+
+def somebody_waits(store: Store) -> bool:
+    return bool(store.database.query("SELECT 1 FROM pg_locks WHERE NOT granted"))
 
 
 @pytest.fixture
@@ -178,13 +186,13 @@ def test_nobody_is_readmitted_while_somebody_settles_again(store: Store) -> None
     """What it spent and gave back since is not known yet, and would be granted once more."""
     session = session_of(store, "p", presented("p.1", 10), told=77)
     for _ in range(2):
-        refused = ask(store, Session(), ReadmitBy("somebody"))
+        refused = ask(store, Session(), ReadmitBy("somebody"), LIVE_MS)
         assert isinstance(refused, Refused)
         assert refused.reason == "frozen"
         assert refused.message.startswith("p still settles again what this database has lost")
         assert ask(store, session, Skip("p", 0, 70, {"p.1": 4})) == Settled(70)
     assert ask(store, session, Skip("p", 70, 77, {"p.1": 4})) == Settled(77)
-    assert ask(store, Session(), ReadmitBy("somebody")) == Done()
+    assert ask(store, Session(), ReadmitBy("somebody"), LIVE_MS) == Done()
     assert isinstance(ask(store, session, draw("p.2", 1)), Drawn)
     more = ask(store, session, Skip("p", 77, 99, {}))
     assert isinstance(more, Refused), "nobody told it that this was settled"
@@ -192,9 +200,86 @@ def test_nobody_is_readmitted_while_somebody_settles_again(store: Store) -> None
 
 def test_who_is_written_off_is_not_waited_for(store: Store) -> None:
     session_of(store, "p", presented("p.1", 10), told=77)
-    assert isinstance(ask(store, Session(), ReadmitBy("somebody")), Refused)
+    assert isinstance(ask(store, Session(), ReadmitBy("somebody"), LIVE_MS), Refused)
     ask(store, Session(), PostLoss("p"))
-    assert ask(store, Session(), ReadmitBy("somebody")) == Done()
+    assert ask(store, Session(), ReadmitBy("somebody"), LIVE_MS) == Done()
+
+
+def test_holders_of_which_a_restored_copy_knows_nothing_new_have_time_to_present_what_they_hold(
+    open_store: Callable[[], Store],
+) -> None:
+    """They were heard of last when the backup was taken, as those that are gone for good."""
+    before = open_store()
+    ask(before, Session(), Configure(1, [DAY]))
+    session_of(before, "p")
+    with before.transaction():
+        before.database.execute("UPDATE ledger_state SET identity = 'server/00000001'")
+    restored = open_store()
+    with restored.transaction():
+        since_ms = restored.state.frozen_at
+    for too_soon_ms in (since_ms + 5_000, since_ms + LIVE_MS - 1):
+        refused = ask(restored, Session(), ReadmitBy("somebody"), too_soon_ms)
+        assert isinstance(refused, Refused)
+        assert refused.reason == "frozen"
+        seconds = 25 if too_soon_ms == since_ms + 5_000 else 1
+        when = f"ask again in {seconds} s (at {timestamp_text(since_ms + LIVE_MS)})"
+        assert refused.message.endswith(when)
+    session = session_of(restored, "p", presented("p.1", 100))
+    assert ask(restored, Session(), ReadmitBy("somebody"), since_ms + LIVE_MS) == Done()
+    drawn = ask(restored, session, draw("p.2", 1))
+    assert isinstance(drawn, Drawn)
+    assert drawn.grants[0].amount == 0, "all of the limit was granted before"
+
+
+def test_a_copy_that_took_the_place_of_a_frozen_one_is_waited_for_anew(
+    open_store: Callable[[], Store],
+) -> None:
+    before = open_store()
+    with before.transaction():
+        before.freeze("a test", 1_000)
+        before.database.execute("UPDATE ledger_state SET identity = 'server/00000001'")
+    promoted = open_store()
+    with promoted.transaction():
+        now_ms = promoted.now_ms()
+        assert promoted.state.frozen_at == 1_000
+    assert isinstance(ask(promoted, Session(), ReadmitBy("somebody"), now_ms), Refused)
+    assert ask(promoted, Session(), ReadmitBy("somebody"), now_ms + LIVE_MS) == Done()
+
+
+@pytest.mark.parametrize("readmits_first", [True, False])
+def test_who_finds_out_that_commits_were_lost_while_somebody_readmits_is_heard(
+    pair: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch, readmits_first: bool
+) -> None:
+    """Draws are frozen already, so that it has nothing to write there."""
+    here, there = pair
+    with here.transaction():
+        here.freeze("a test", 0)
+
+    def says_hello() -> None:
+        session_of(there, "q", told=77)
+
+    def readmits() -> None:
+        ask(here, Session(), ReadmitBy("somebody"), LIVE_MS)
+
+    with ThreadPoolExecutor(1) as pool:
+        other: list[Future[None]] = []
+
+        def waits(step: Callable[[], None]) -> None:
+            other.append(pool.submit(step))
+            mine = here if readmits_first else there
+            eventually(lambda: other[0].done() or somebody_waits(mine), what="it waits")
+
+        if readmits_first:
+            late = before(here.readmit, partial(waits, says_hello))
+            monkeypatch.setattr(here, "readmit", late)
+            readmits()
+        else:
+            late = before(there.accounts.open_slices, partial(waits, readmits))
+            monkeypatch.setattr(there.accounts, "open_slices", late)
+            says_hello()
+        other[0].result()
+    with here.transaction():
+        assert here.state.frozen, "q has spent what is not settled here"
 
 
 def test_live_holders_present_what_they_hold_to_another_database_before_draws_flow(

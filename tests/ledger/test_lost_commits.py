@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from signalbox_ledger.desk_protocol import ReadmitBy
 from signalbox_ledger.housekeeping import Housekeeper
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import Done, Draw, DrawItem, Drawn, Hello, PresentedSlice, Refused
+from signalbox_ledger.readmitting import LIVE_MS
 from signalbox_ledger.service import Service
 from signalbox_ledger.session import Session
 from signalbox_ledger.store import Store
@@ -83,7 +86,7 @@ def test_readmitted_draws_see_what_was_presented(store: Store) -> None:
     ask(store, one, Hello("p", "p-1", 0, [presented("p-1.1", 700)]))
     ask(store, other, Hello("q", "q-1", 0, [presented("q-1.1", 400)]))
     assert granted(store) == [(1100, 1100)], "above the limit: it was granted"
-    ask(store, one, ReadmitBy("somebody"))
+    assert ask(store, one, ReadmitBy("somebody"), LIVE_MS) == Done()
     refused = draw(store, one, "p-1.2", 1)
     assert isinstance(refused, Drawn)
     assert refused.grants[0].amount == 0
@@ -212,6 +215,8 @@ async def test_live_proxies_bring_back_what_a_restored_copy_has_lost(
     short = await ledger.hold([Claim(BUDGET.id, "", 500)])
     assert isinstance(short, Shortage)
     assert short.reason == "unavailable", "draws are frozen"
+    with closing(sqlite3.connect(authority.db)) as database, database:
+        database.execute("UPDATE ledger_state SET frozen_at = frozen_at - ?", (LIVE_MS,))
     async with connected(authority.socket) as ask:
         assert await ask(ReadmitBy("somebody")) == Done()
     ledger.release(held)

@@ -49,6 +49,7 @@ from signalbox_ledger.protocol import (
     Settled,
     Welcome,
 )
+from signalbox_ledger.readmitting import LIVE_MS
 from signalbox_ledger.records import HoldPart
 from signalbox_ledger.service import Service
 from signalbox_ledger.session import Session
@@ -182,6 +183,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.generation = 0
         self.number = 0
         self.frozen = False
+        self.frozen_ms = 0
         self.last: tuple[str, Draw, list[int]] | None = None
         self.model = Model()
         self.holders: dict[str, ModelHolder] = {}
@@ -472,8 +474,13 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def freeze_and_readmit(self) -> None:
         if self.frozen:
-            assert isinstance(self.desk(ReadmitBy("somebody")), Done)
+            is_early = self.now * 1000 < self.frozen_ms + LIVE_MS
+            reply = self.desk(ReadmitBy("somebody"))
+            assert isinstance(reply, Refused if is_early else Done)
+            if is_early:
+                return
         else:
+            self.frozen_ms = self.now * 1000
             with self.store.transaction():
                 self.store.freeze("a standby was promoted", self.now * 1000)
         self.frozen = not self.frozen

@@ -118,7 +118,7 @@ def test_what_the_database_is_and_whether_draws_flow_is_told(held: Store) -> Non
         "the database lost commits",
         NOON,
     )
-    assert isinstance(ask(held, ReadmitBy("ada@desk")), Done)
+    assert isinstance(ask(held, ReadmitBy("ada@desk"), LATER), Done)
     assert described(held).frozen == ""
     assert orders(held) == [("ada@desk", "readmit", "the database lost commits")]
 

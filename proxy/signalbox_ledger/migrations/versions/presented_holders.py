@@ -1,7 +1,8 @@
 """What holders said when they connected: by it a ledger that lost commits knows what it lacks.
 
-Who writes without it, as the release before does while a fleet is renewed, leaves zeros: nothing is
-expected of such a holder. A new ledger has the columns from its first revision on.
+Who writes without it, as the release before does while a fleet is renewed, leaves zeros: of such a
+holder no journal is expected, and to a database that took the place of another one it has not
+presented anything. A new ledger has the columns from its first revision on.
 """
 
 from alembic import op
