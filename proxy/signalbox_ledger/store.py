@@ -286,14 +286,14 @@ class Store:
         ]
 
     def forget_ended(self, now: int) -> bool:
-        """Drop what no decision needs any more: small accounts, and holders that ended long ago.
-
-        Whether there is more to drop: so many accounts at a time that nobody has to wait.
-        """
-        before = now - _KEPT_SECONDS
-        dropped = self.accounts.forget_ended(now - _KEPT_ACCOUNT_SECONDS, _DROPPED_AT_ONCE)
+        """Drop what no decision needs any more, so much at a time that nobody has to wait; whether
+        there is more of it."""
+        most = _DROPPED_AT_ONCE
         self.granting.subjects.forget_ended(now - _KEPT_ACCOUNT_SECONDS)
-        self.holders.forget_ended(before * 1000)
-        idempotency.forget_expired(self.database, now * 1000)
-        response_store.forget_expired(self.database, now * 1000)
-        return dropped == _DROPPED_AT_ONCE
+        self.holders.forget_ended((now - _KEPT_SECONDS) * 1000)
+        dropped = (
+            self.accounts.forget_ended(now - _KEPT_ACCOUNT_SECONDS, most),
+            idempotency.forget_expired(self.database, now * 1000, most),
+            response_store.forget_expired(self.database, now * 1000, most),
+        )
+        return most in dropped

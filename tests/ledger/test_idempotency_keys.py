@@ -8,11 +8,14 @@ import time
 
 import pytest
 
-from signalbox_ledger import idempotency, protocol, run_store
+from signalbox_ledger import idempotency, protocol, response_store, run_store
+from signalbox_ledger import store as stores
 from signalbox_ledger.asking import connected
 from signalbox_ledger.client import LedgerUnavailableError
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import Claimed, ClaimKey
+from signalbox_ledger.replies import StoredResponse
+from signalbox_ledger.stored_response import KeepResponse
 from support.ledgers import until
 from support.recorded_runs import make_attempt, make_run
 
@@ -71,9 +74,34 @@ def test_expired_keys_are_dropped_and_no_others(database) -> None:
     claim(database, asked("r1", key="old"), now_ms=0)
     claim(database, asked("r2", key="new"), now_ms=1)
     with database.transaction():
-        idempotency.forget_expired(database, DAY_MS)
+        assert idempotency.forget_expired(database, DAY_MS, 10) == 1
         kept = database.query("SELECT run_id FROM idempotency_key")
     assert kept == [("r2",)]
+
+
+def test_what_expired_is_dropped_a_little_at_a_time(
+    open_store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One statement that drops the keys of a day would take longer than any may take."""
+    monkeypatch.setattr(stores, "_DROPPED_AT_ONCE", 2)
+    store = open_store()
+    stored = StoredResponse("r", "m", "l", 1, 0, [], "")
+    with store.transaction():
+        for number in range(3):
+            idempotency.claim(store.database, asked("r", key=str(number)), "p-1", 0)
+        for number in range(5):
+            request = KeepResponse(digest("o"), digest(str(number)), stored)
+            response_store.keep(store.database, request, 0)
+    left = []
+    is_more = True
+    while is_more:
+        with store.transaction():
+            is_more = store.forget_ended(response_store.KEPT_MS // 1000)
+            left += store.database.query(
+                "SELECT (SELECT count(*) FROM idempotency_key),"
+                " (SELECT count(*) FROM stored_response)"
+            )
+    assert left == [(1, 3), (0, 1), (0, 0)]
 
 
 def test_what_is_given_back_is_free_and_only_its_own_run_gives_it_back(database) -> None:

@@ -6,11 +6,13 @@ from functools import partial
 
 import pytest
 
+from signalbox_ledger import idempotency
 from signalbox_ledger.accounts import BudgetSpec
 from signalbox_ledger.desk_protocol import ReadmitBy
 from signalbox_ledger.documents import timestamp_text
 from signalbox_ledger.opening import open_database
 from signalbox_ledger.protocol import (
+    ClaimKey,
     Configure,
     Done,
     Draw,
@@ -160,6 +162,31 @@ def test_an_account_that_was_lost_is_made_again_under_the_budgets_in_force(
     with here.transaction():
         rows = here.database.query("SELECT limit_amount FROM account")
     assert rows == [(50,)]
+
+
+def test_a_key_that_is_claimed_anew_while_expired_ones_are_forgotten_is_kept(
+    pair: tuple[Store, Store],
+) -> None:
+    here, there = pair
+
+    def claim(run_id: str, now_ms: int) -> None:
+        request = ClaimKey("retail/support", bytes(32), bytes(32), run_id)
+        idempotency.claim(there.database, request, "p", now_ms)
+
+    def forget() -> int:
+        with here.transaction():
+            return idempotency.forget_expired(here.database, idempotency.KEPT_MS, 10)
+
+    with there.transaction():
+        claim("r1", 0)
+    with ThreadPoolExecutor(1) as pool:
+        with there.transaction():
+            claim("r2", idempotency.KEPT_MS)
+            forgetting = pool.submit(forget)
+            eventually(lambda: forgetting.done() or somebody_waits(there), what="it waits")
+        assert forgetting.result() == 0
+    with here.transaction():
+        assert here.database.query("SELECT run_id FROM idempotency_key") == [("r2",)]
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_it_is_found_for_as_long_as_providers_store_it_and_dropped_after(databas
     assert find(database, name="old", now_ms=MONTH_MS - 1) == STORED
     assert find(database, name="old", now_ms=MONTH_MS) is None
     with database.transaction():
-        response_store.forget_expired(database, MONTH_MS)
+        assert response_store.forget_expired(database, MONTH_MS, 10) == 1
         kept = database.query("SELECT response FROM stored_response")
     assert [bytes(name) for (name,) in kept] == [digest("new")]
 
