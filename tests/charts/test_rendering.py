@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from signalbox_api.load import read_text
+from signalbox_operator.cluster.trust_keeper import SECRETS
 from signalbox_proxy.settings import read_settings
 from support.charts import (
     BUNDLED,
@@ -193,10 +194,20 @@ def test_pods_get_what_selects_them_and_nothing_in_them_changes_with_the_charts_
 @pytest.mark.parametrize("values", EVERY)
 def test_secrets_of_the_control_plane_are_empty_and_kept(values: Values) -> None:
     secrets = {one["metadata"]["name"]: one for one in Objects.of(values).kind("Secret")}
-    for name in ("signer", "control", "trust", "tokens"):
+    for name in SECRETS:
         secret = secrets[f"{RELEASE}-{name}"]
         assert not {"data", "stringData"} & secret.keys()
         assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+@pytest.mark.parametrize("values", EVERY)
+def test_the_operator_may_read_and_fill_every_secret_that_it_looks_after_and_no_other(
+    values: Values,
+) -> None:
+    """One that is missing or forbidden would keep all of them empty."""
+    (rule,) = Objects.of(values).operators_secret_rules()
+    assert sorted(rule["resourceNames"]) == sorted(f"{RELEASE}-{name}" for name in SECRETS)
+    assert sorted(rule["verbs"]) == ["get", "update"]
 
 
 @pytest.mark.parametrize("values", EVERY)

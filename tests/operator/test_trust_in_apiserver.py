@@ -18,6 +18,7 @@ from signalbox_operator.cluster.api import ApiError
 from signalbox_operator.cluster.certificates import digest
 from signalbox_operator.cluster.trust_keeper import SECRETS, FleetTrust, TrustKeeper
 from support.apiserver import ApiServer
+from support.charts import Objects
 from support.cluster_client import api_of
 from support.fleet import Fleet, eventually
 from support.mounted_secrets import MountedSecret
@@ -221,15 +222,17 @@ def test_a_workload_comes_in_by_the_token_that_the_cluster_gave_it(
             ask(platform, token)
 
 
-async def test_the_rights_of_the_chart_are_enough_and_all_else_is_refused(
-    apiserver: ApiServer, namespace: str
+@pytest.mark.parametrize("webhook", [True, False], ids=["with the webhook", "without it"])
+async def test_what_the_chart_makes_and_permits_is_enough_and_all_else_is_refused(
+    apiserver: ApiServer, namespace: str, webhook: bool
 ) -> None:
-    make_secrets(apiserver, namespace)
+    rendered = Objects.of({"webhook": {"enabled": webhook}})
+    for each in rendered.kind("Secret"):
+        metadata = each["metadata"] | {"namespace": namespace}
+        apiserver.admin.apply(each | {"metadata": metadata})
     other = {"name": "somebody-elses", "namespace": namespace}
     apiserver.admin.apply({"apiVersion": "v1", "kind": "Secret", "metadata": other})
-    names = [f"{RELEASE}-{name}" for name in SECRETS]
-    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": names}
-    account = apiserver.account(namespace, "operator", [rule | {"verbs": ["get", "update"]}])
+    account = apiserver.account(namespace, "operator", rendered.operators_secret_rules())
     async with api_of(account.kubeconfig) as api:
         keeper = TrustKeeper(
             api, namespace=namespace, release=RELEASE, clock=lambda: datetime.now(UTC)
@@ -240,4 +243,4 @@ async def test_the_rights_of_the_chart_are_enough_and_all_else_is_refused(
         with pytest.raises(ApiError) as caught:
             await api.get(f"/api/v1/namespaces/{namespace}/secrets/somebody-elses")
         assert caught.value.status == 403
-    assert digest(data_of(apiserver.admin.get("Secret", namespace, names[1]))["tls.crt"])
+    assert digest(data_of(apiserver.admin.get("Secret", namespace, f"{RELEASE}-control"))["tls.crt"])

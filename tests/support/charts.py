@@ -162,6 +162,11 @@ class Objects:
         spec: Manifest = self.pods()[f"{RELEASE}-proxy"]["spec"]
         return spec
 
+    def operators_secret_rules(self) -> list[Manifest]:
+        """What the operator may do to Secrets of its own namespace."""
+        rules = self.get("Role", f"{RELEASE}-operator")["rules"]
+        return [one for one in rules if "secrets" in one["resources"]]
+
     def identities(self) -> set[tuple[str, str]]:
         """Kind and name of every object."""
         return {(one["kind"], one["metadata"]["name"]) for one in self.items}

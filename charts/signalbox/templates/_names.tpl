@@ -15,10 +15,10 @@ agents, budgets, dataassets, domains, models, routepolicies
 Agent Budget DataAsset Domain Model RoutePolicy Fleet
 {{- end }}
 
-{{/* Secrets that the operator fills; the chart makes them empty and never touches them again. */}}
+{{/* Secrets that the operator fills; the chart makes them empty and never touches them again. All of them, the webhook's too
+where there is none: the operator looks after them together, and one that goes by a value would be lost to its release. */}}
 {{- define "signalbox.filledSecrets" -}}
 {{- $found := list -}}
-{{- range list "signer" "control" "trust" "tokens" }}{{ $found = append $found (printf "%s-%s" $.Release.Name .) }}{{ end -}}
-{{- if .Values.webhook.enabled }}{{ $found = append $found (printf "%s-webhook" .Release.Name) }}{{ end -}}
+{{- range list "signer" "control" "trust" "tokens" "webhook" }}{{ $found = append $found (printf "%s-%s" $.Release.Name .) }}{{ end -}}
 {{ join " " $found }}
 {{- end }}
