@@ -1,8 +1,7 @@
 """Which status to write now: what matters first, never too many, nothing that is there already.
 
 Pure; the clock's value is passed in. `StatusPlan` knows what every object's status should say and
-what it says, and hands out writes by urgency. At most RATE leave in any second. Of these KEPT are
-for conditions: numbers, which change all the time under traffic, never make a condition wait.
+what it says, and hands out writes by urgency, as many as may leave (`status_leaves`).
 
     urgency 0  Exhausted flips
     urgency 1  another condition flips, or names another reason or generation; a new object
@@ -11,22 +10,15 @@ for conditions: numbers, which change all the time under traffic, never make a c
 Of the same urgency namespaces take turns (`status_turns`).
 """
 
-from collections import deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Final
 
 from signalbox_api import ResourceKey
+from signalbox_operator.status_leaves import RATE, Leaves, Urgency
 from signalbox_operator.status_turns import Turns, Waiting
 
-RATE: Final = 20
-"""Most writes in any second."""
-
-KEPT: Final = 5
-"""Of these so many are for conditions alone."""
-
-SECOND: Final = 1.0
 NUMBERS_S: Final = 30.0
 RETRY_S: Final = 1.0
 """How long an object is left alone after a write that failed; twice as long after each further."""
@@ -38,14 +30,6 @@ SETTLED_S: Final = 60.0
 """By then a watch has brought what was written, and whatever somebody else wrote since."""
 
 StatusDocument = Mapping[str, Any]
-
-
-class Urgency(IntEnum):
-    """How soon a difference has to be written."""
-
-    EXHAUSTED = 0
-    CONDITION = 1
-    NUMBERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +63,7 @@ class StatusPlan:
         self._entries: dict[ResourceKey, _Entry] = {}
         self._different: dict[ResourceKey, Urgency] = {}
         self._leaves = Leaves()
-        self._turns = Turns()
+        self._turns = {urgency: Turns() for urgency in Urgency}
 
     def want(
         self,
@@ -120,29 +104,41 @@ class StatusPlan:
     def due(self, now: float) -> list[Write]:
         """The writes to begin now, the most urgent first. Each has to be answered by `written`,
         `failed` or `gone`."""
-        waiting = (
-            Waiting(urgency, entry.since, key)
-            for key, urgency in self._different.items()
-            if _may_begin(entry := self._entries[key], urgency, now)
-        )
+        waiting: defaultdict[Urgency, list[Waiting]] = defaultdict(list)
+        for key, urgency in self._different.items():
+            if _may_begin(entry := self._entries[key], urgency, now):
+                waiting[urgency].append(Waiting(entry.since, key))
+        waits = Counter({urgency: len(group) for urgency, group in waiting.items()})
         found: list[Write] = []
-        for urgency, _, key in self._turns.order(waiting, RATE):
-            if not self._leaves.take(now, kept=KEPT if urgency == Urgency.NUMBERS else 0):
-                break
-            self._turns.took(key.namespace)
-            entry = self._entries[key]
-            entry.under_way = True
-            found.append(Write(key, entry.uid, entry.wanted, entry.there, Urgency(urgency)))
+        for urgency in Urgency:
+            for _, key in self._turns[urgency].order(waiting[urgency], RATE):
+                if not self._leaves.take(now, urgency, waits):
+                    break
+                waits[urgency] -= 1
+                found.append(self._begin(key, urgency))
         return found
+
+    def _begin(self, key: ResourceKey, urgency: Urgency) -> Write:
+        self._turns[urgency].took(key.namespace)
+        entry = self._entries[key]
+        entry.under_way = True
+        return Write(key, entry.uid, entry.wanted, entry.there, urgency)
 
     def next_at(self, now: float) -> float | None:
         """When to ask for what is due again, unless a write is answered before; None with nothing
         to write till then."""
+        waits: Counter[Urgency] = Counter()
+        first: dict[Urgency, float] = {}
+        for key, urgency in self._different.items():
+            entry = self._entries[key]
+            if not entry.under_way:
+                begins_at = _begins_at(entry, urgency)
+                first[urgency] = min(first.get(urgency, begins_at), begins_at)
+                waits[urgency] += begins_at <= now
         times = [
-            max(_begins_at(self._entries[key], urgency), free_at)
-            for key, urgency in self._different.items()
-            if not self._entries[key].under_way
-            and (free_at := self._leaves.free_at(now, urgency)) is not None
+            max(begins_at, free_at)
+            for urgency, begins_at in first.items()
+            if (free_at := self._leaves.free_at(now, urgency, waits)) is not None
         ]
         return min(times, default=None)
 
@@ -171,7 +167,7 @@ class StatusPlan:
             self._forget(write.key)
 
     def _answered(self, write: Write, now: float) -> _Entry | None:
-        self._leaves.answered(now)
+        self._leaves.answered(now, write.urgency)
         entry = self._entries.get(write.key)
         if entry is None or entry.uid != write.uid:
             return None
@@ -190,41 +186,6 @@ class StatusPlan:
         if key not in self._different:
             entry.since = now
         self._different[key] = urgency
-
-
-class Leaves:
-    """Counts what leaves: at most RATE in any second, by the clock of who gets it.
-
-    A write counts from its beginning until a second after its answer: in between it took effect, at
-    an instant that only the API server knows.
-    """
-
-    def __init__(self) -> None:
-        self._under_way = 0
-        self._ended: deque[float] = deque()
-
-    def take(self, now: float, *, kept: int) -> bool:
-        """Whether one more may leave, of RATE less `kept`; counts it if so."""
-        while self._ended and now - self._ended[0] >= SECOND:
-            self._ended.popleft()
-        if self._under_way + len(self._ended) >= RATE - kept:
-            return False
-        self._under_way += 1
-        return True
-
-    def answered(self, now: float) -> None:
-        """One that left was answered, in whatever way."""
-        self._under_way -= 1
-        self._ended.append(now)
-
-    def free_at(self, now: float, urgency: Urgency) -> float | None:
-        """When the next may leave; None: not before another one is answered."""
-        most = RATE - (KEPT if urgency is Urgency.NUMBERS else 0)
-        recent = [at for at in self._ended if now - at < SECOND]
-        surplus = self._under_way + len(recent) - most
-        if surplus < 0:
-            return now
-        return recent[surplus] + SECOND if surplus < len(recent) else None
 
 
 def urgency_of(there: StatusDocument | None, wanted: StatusDocument) -> Urgency | None:

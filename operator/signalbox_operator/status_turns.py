@@ -3,7 +3,8 @@
 Pure. Writes are few a second and shared by all; a tenant with ten thousand objects to write gets
 the same share of them as one with a single object, until nobody else waits. Within a namespace who
 waits longest comes first. Turns are counted as fair queueing counts them: a namespace that asked
-for nothing for a while has saved nothing up.
+for nothing for a while has saved nothing up. Each urgency has turns of its own: who had many of
+the one keeps nobody from another.
 """
 
 import heapq
@@ -15,31 +16,30 @@ from signalbox_api import ResourceKey
 
 
 class Waiting(NamedTuple):
-    """One write that could begin: how urgent it is (0 before all), and since when it waits."""
+    """One write that could begin, and since when it waits."""
 
-    urgency: int
     since: float
     key: ResourceKey
 
 
 class Turns:
-    """Remembers who had how many turns."""
+    """Remembers who had how many turns, of one urgency."""
 
     def __init__(self) -> None:
         self._next: dict[str, int] = {}
         self._round = 0
 
     def order(self, waiting: Iterable[Waiting], most: int) -> list[Waiting]:
-        """The first `most` of these: the most urgent, and of the same urgency by turns."""
-        groups: defaultdict[tuple[int, str], list[Waiting]] = defaultdict(list)
+        """The first `most` of these, by turns."""
+        groups: defaultdict[str, list[Waiting]] = defaultdict(list)
         for each in waiting:
-            groups[each.urgency, each.key.namespace].append(each)
+            groups[each.key.namespace].append(each)
         placed = (
-            (urgency, max(self._next.get(namespace, 0), self._round) + place, each)
-            for (urgency, namespace), group in groups.items()
+            (max(self._next.get(namespace, 0), self._round) + place, each)
+            for namespace, group in groups.items()
             for place, each in enumerate(heapq.nsmallest(most, group))
         )
-        return [each for _, _, each in heapq.nsmallest(most, placed)]
+        return [each for _, each in heapq.nsmallest(most, placed)]
 
     def took(self, namespace: str) -> None:
         """A write of this namespace begins."""

@@ -10,15 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signalbox_api import ResourceKey
+from signalbox_operator.status_leaves import KEPT, RATE, SHARE, Urgency
 from signalbox_operator.status_plan import (
-    KEPT,
     NUMBERS_S,
-    RATE,
     RETRY_AT_MOST_S,
     RETRY_S,
     SETTLED_S,
     StatusPlan,
-    Urgency,
     Write,
 )
 
@@ -351,6 +349,67 @@ def test_budgets_of_one_tenant_that_end_all_at_once_delay_no_other_one_that_ende
     asked_at = bench.now
     bench.go_on(1.2)
     assert bench.written(other)[0] <= asked_at + 1.0
+
+
+def test_budgets_of_one_tenant_that_end_by_the_thousand_stop_no_other_status() -> None:
+    """What is most urgent leaves a share of each second to what is less, while it lasts."""
+    bench = Bench()
+    for number in range(2_000):
+        bench.want(of_tenant("crowd", number), status(exhausted="True"), status())
+    bench.go_on(2)
+    accepted = [of_tenant(f"tenant-{number}", 0) for number in range(8)]
+    counted = of_tenant("numbers", 0)
+    for key in accepted:
+        bench.want(key, status(accepted="False"), status())
+    bench.want(counted, status(percent=50), status())
+    asked_at = bench.now
+    bench.go_on(3.2)
+    assert all(bench.written(key)[0] <= asked_at + 2.2 for key in accepted)
+    assert bench.written(counted)[0] <= asked_at + 1.2
+    crowd = [at for at, write in bench.writes if write.urgency is Urgency.EXHAUSTED]
+    assert len([at for at in crowd if asked_at <= at < asked_at + 3]) >= 3 * (
+        RATE - sum(SHARE.values())
+    )
+    assert bench.most_in_a_second() <= RATE
+
+
+def test_turns_of_one_urgency_are_none_of_another() -> None:
+    """A crowd of Budgets that end moves nobody to the end of those whose conditions changed."""
+    bench = Bench()
+    for number in range(2_000):
+        bench.want(of_tenant("ended", number), status(exhausted="True"), status())
+        bench.want(of_tenant("crowd", number), status(accepted="False"), status())
+    bench.go_on(3)
+    others = [of_tenant(f"tenant-{number}", 0) for number in range(4)]
+    for key in others:
+        bench.want(key, status(accepted="False"), status())
+    asked_at = bench.now
+    bench.go_on(2.5)
+    assert all(bench.written(key)[0] <= asked_at + 2.2 for key in others)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_whoever_waits_until_the_next_write_may_begin_finds_one(seed: int) -> None:
+    """Neither asked too often nor too late, whatever waits."""
+    chance = random.Random(seed)
+    bench = Bench()
+    for number in range(120):
+        kind = chance.randrange(3)
+        wanted = (
+            status(exhausted="True"),
+            status(accepted="False"),
+            status(percent=chance.randrange(1, 99)),
+        )[kind]
+        bench.want(of_tenant(f"tenant-{number % 7}", number), wanted, status())
+    steps = 0
+    while (next_at := bench.plan.next_at(bench.now)) is not None:
+        assert next_at >= bench.now
+        bench.now = next_at
+        assert bench.step()
+        steps += 1
+    assert len(bench.writes) == 120
+    assert bench.most_in_a_second() <= RATE
 
 
 def test_tenants_with_as_much_to_write_get_as_much_of_it_written() -> None:
