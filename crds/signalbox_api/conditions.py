@@ -79,6 +79,8 @@ class Reason(StrEnum):
     """Held back until a person confirms it: so much was taken away at once."""
     NOT_RELEASED = "NotReleased"
     """What is written could not be released; the message says why."""
+    ROLLBACK_REFUSED = "RollbackRefused"
+    """What somebody asked to go back to cannot serve; what is written, or the pin before, does."""
     NO_PROXY = "NoProxy"
     """No proxy is ready."""
     LEDGER_UNREACHABLE = "LedgerUnreachable"
@@ -159,6 +161,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[ConditionStatus, frozenset[Reason]
                 Reason.PINNED,
                 Reason.HELD,
                 Reason.NOT_RELEASED,
+                Reason.ROLLBACK_REFUSED,
                 Reason.NO_PROXY,
                 Reason.LEDGER_UNREACHABLE,
                 Reason.SECRETS_UNUSABLE,

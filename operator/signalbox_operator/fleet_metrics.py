@@ -25,6 +25,7 @@ DEGRADED: Final = (
     Reason.NO_PROXY,
     Reason.LEDGER_UNREACHABLE,
     Reason.SECRETS_UNUSABLE,
+    Reason.ROLLBACK_REFUSED,
     Reason.HELD,
     Reason.PINNED,
 )

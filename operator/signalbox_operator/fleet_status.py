@@ -24,6 +24,7 @@ from signalbox_api.fleet import (
 )
 from signalbox_operator.budget_status import Verdict
 from signalbox_operator.facts import FleetFacts
+from signalbox_operator.head import Head
 from signalbox_operator.reporter import Report
 from signalbox_operator.status import programmed
 from signalbox_operator.trust import TrustTold
@@ -88,15 +89,25 @@ def degraded(report: Report, unheard: str = "", trust: TrustTold | None = None) 
         return _TRUE, Reason.NO_PROXY, f"None of {len(fleet.proxies)} proxies is ready."
     if unheard:
         return _TRUE, Reason.LEDGER_UNREACHABLE, f"Numbers of budgets are old: {unheard}"
+    asked = _asked_of_people(report, head, trust)
+    if asked is not None:
+        return asked
+    if status is not _TRUE:
+        return _FALSE, Reason.PENDING, message
+    return _FALSE, Reason.ALL_WELL, "Every ready proxy runs what is written."
+
+
+def _asked_of_people(report: Report, head: Head, trust: TrustTold | None) -> Verdict | None:
+    """What people wrote or have to decide, while proxies and ledger are well."""
     if trust is not None and trust.problems:
         return _TRUE, Reason.SECRETS_UNUSABLE, _sentences(trust.problems)
+    if report.rollback_problem:
+        return _TRUE, Reason.ROLLBACK_REFUSED, report.rollback_problem
     if report.held:
         return _TRUE, Reason.HELD, " ".join(report.held[:MAX_HELD])
     if head.pin is not None:
         return _TRUE, Reason.PINNED, f"Generation {head.pin.generation} serves; see status.pinned."
-    if status is not _TRUE:
-        return _FALSE, Reason.PENDING, message
-    return _FALSE, Reason.ALL_WELL, "Every ready proxy runs what is written."
+    return None
 
 
 def _sentences(found: Sequence[str]) -> str:

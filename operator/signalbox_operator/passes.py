@@ -1,13 +1,18 @@
 """How the passes of the loop went, for readiness, metrics and the Fleet's status.
 
-A pass that fails is tried again, so one alone says little. `STUCK_AFTER` in a row say that what is
-applied has no effect, and that somebody has to look. A restart would not help: what the API server
+A pass that fails is tried again, so one alone says nothing to people; from `TOLD_AFTER` in a row on
+they are told. `STUCK_AFTER` in a row say that what is applied has no effect, and that somebody has
+to look. A restart would not help: what the API server
 refuses, it refuses the next process too.
 """
 
 import time
 from dataclasses import dataclass, field
 from typing import Final
+
+TOLD_AFTER: Final = 2
+"""So many in a row are told in status: one alone would change the Fleet, and with it look at every
+object, for a moment's hiccup of the API server."""
 
 STUCK_AFTER: Final = 5
 """So many passes that fail one after the other are no hiccup: about ten seconds."""
@@ -39,6 +44,11 @@ class Passes:
         self.problem = problem
 
     @property
+    def is_told(self) -> bool:
+        """Whether people are told that passes fail."""
+        return self.in_a_row >= TOLD_AFTER
+
+    @property
     def lacks(self) -> str:
         """Why the loop cannot release; "" while it can, as far as known."""
         if not self.succeeded:
@@ -58,4 +68,4 @@ def not_released(error: Exception) -> str:
     )
 
 
-__all__ = ["STUCK_AFTER", "Passes", "not_released"]
+__all__ = ["STUCK_AFTER", "TOLD_AFTER", "Passes", "not_released"]

@@ -96,6 +96,7 @@ class Reconciler:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _compiled: _Compiled | None = None
     _problem: str = ""
+    _rollback_problem: str = ""
     _forgot: str = ""
     _is_known: bool = False
     _told: Report | None = None
@@ -144,16 +145,18 @@ class Reconciler:
             await self._begin()
         compiled = await self._compile()
         is_released = await self._publish(compiled)
+        if not is_released:
+            self.passes.failure(self._problem)
         await self._report(compiled)
         if is_released:
             self.passes.success()
-        else:
-            self.passes.failure(self._problem)
 
     async def _report_failure(self, error: Exception) -> None:
         """Tells people, by what was compiled last: a release that fails for good looks like any
         other to them, were it not for this."""
         self._problem = not_released(error)
+        if not self.passes.is_told:
+            return
         try:
             if self._is_known and self._compiled is not None:
                 await self._report(self._compiled)
@@ -240,10 +243,11 @@ class Reconciler:
         target = await self._targets.choose(
             compilation.snapshot, compiled.version, head, self.wishes.rollback
         )
+        self._rollback_problem = target.problem
         above = self.fleet.ahead()
         is_sealed = head is not None and self.publisher.is_sealed(head)
         if target.is_head(head) and is_sealed and not above:
-            self._problem = target.problem
+            self._problem = ""
             self.in_force = compilation.in_force
             return True
         work = asyncio.to_thread(self._record, head, compilation, target)
@@ -259,7 +263,7 @@ class Reconciler:
             return False
         finally:
             self.fleet.released(rollout)
-        self._problem, self._forgot = target.problem, ""
+        self._problem, self._forgot = "", ""
         self.in_force = compilation.in_force
         _log.info("generation %d is released", rollout.head.generation)
         return True
@@ -277,6 +281,7 @@ class Reconciler:
 
     async def _report(self, compiled: _Compiled) -> None:
         known = self.inventory.known()
+        problem = self._problem if self.passes.is_told else ""
         self._told = Report(
             objects=resources_of(known),
             unreadable=unreadable_of(known),
@@ -287,6 +292,7 @@ class Reconciler:
             proxies=self.fleet.addresses,
             now=datetime.now(tz=UTC),
             held=tuple(loss.sentence for loss in compiled.losses),
-            problem="; ".join(filter(None, (self._problem, self._forgot))),
+            problem="; ".join(filter(None, (problem, self._forgot))),
+            rollback_problem=self._rollback_problem,
         )
         await self.reporter.report(self._told)

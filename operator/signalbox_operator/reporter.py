@@ -41,7 +41,8 @@ class Report:
     `objects` are all readable objects as the API server has them, status included; `unreadable`
     the others. `states` of the compilation has an entry for each of both. `version` is that of the
     compiled snapshot, which differs from the head's while it is held back or was not released yet.
-    `held` tells what is held back and how to go on; `problem` why the last release failed.
+    `held` tells what is held back and how to go on; `problem` why releases fail; and
+    `rollback_problem` why what was asked to go back to is not what serves.
     `changed` are the keys whose object or state changed since the report before, None for all.
     """
 
@@ -55,6 +56,7 @@ class Report:
     now: datetime
     held: tuple[str, ...] = ()
     problem: str = ""
+    rollback_problem: str = ""
     changed: frozenset[ResourceKey] | None = field(default=None)
 
 

@@ -48,7 +48,7 @@ def test_every_reason_for_which_a_fleet_is_degraded_is_a_series_of_its_own() -> 
 
 
 def test_before_anything_is_known_every_series_is_there_at_zero() -> None:
-    assert [value(Seen(), "fleet_degraded", reason=reason) for reason in DEGRADED] == [0.0] * 7
+    assert [value(Seen(), "fleet_degraded", reason=reason) for reason in DEGRADED] == [0.0] * 8
     assert value(Seen(), "objects_not_accepted", kind="Agent") == 0
     assert value(Seen(), "fleet_proxies", state="outdated") == 0
     assert value(Seen(), "operator_failed_passes_total") == 0

@@ -1,4 +1,4 @@
-"""What the Fleet says of keys, authorities and tokens."""
+"""What the Fleet says of keys, authorities and tokens, and of a rollback that cannot be."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -49,3 +49,12 @@ def test_a_change_that_waits_is_no_trouble_and_a_secret_that_nobody_can_use_is()
 def test_before_anybody_looked_nothing_is_said_of_keys() -> None:
     said = condition(fleet_status(told(fleet())), ConditionType.ROTATING)
     assert (said.status, said.reason) == (ConditionStatus.UNKNOWN, Reason.PENDING)
+
+
+def test_a_rollback_that_cannot_be_is_no_failed_release_and_a_failed_release_comes_first() -> None:
+    report = told(fleet(), rollback_problem="generation 3 is not kept")
+    degraded = condition(fleet_status(report), ConditionType.DEGRADED)
+    assert (degraded.status, degraded.reason) == (ConditionStatus.TRUE, Reason.ROLLBACK_REFUSED)
+    assert degraded.message == "generation 3 is not kept"
+    failing = fleet_status(replace(report, problem="exceeded quota"))
+    assert condition(failing, ConditionType.DEGRADED).reason is Reason.NOT_RELEASED

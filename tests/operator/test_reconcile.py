@@ -193,7 +193,7 @@ async def test_a_step_that_fails_is_told_and_tried_again(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "RETRY_S", 0.0)
-    failing = [OSError("the API server is away"), ValueError("nonsense")]
+    failing = [*(OSError("the API server is away"),) * 2, ValueError("nonsense")]
     kept = loop.kept.report
 
     async def report(told: Report) -> None:
@@ -206,15 +206,16 @@ async def test_a_step_that_fails_is_told_and_tried_again(
     assert loop.made.lacks == "nothing was compiled yet"
     running = asyncio.create_task(loop.made.run())
     async with asyncio.timeout(60):
-        while not loop.kept.reports:
+        while loop.made.lacks:
             await asyncio.sleep(0.01)
     assert not running.done()
-    assert loop.made.lacks == ""
+    assert loop.kept.reports
+    assert failing == []
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_release_that_fails_is_told_at_once_and_ends_readiness_when_it_goes_on_failing(
+async def test_a_release_that_fails_is_told_and_ends_readiness_when_it_goes_on_failing(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store refuses after a first success: nothing that is applied has any effect then."""
@@ -244,6 +245,67 @@ async def test_a_release_that_fails_is_told_at_once_and_ends_readiness_when_it_g
     await asyncio.gather(running, return_exceptions=True)
     assert loop.kept.reports[-1].problem == ""
     assert loop.made.passes.failed >= STUCK_AFTER
+
+
+async def test_one_pass_that_fails_is_told_to_nobody_and_the_second_in_a_row_is(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "RETRY_S", 0.0)
+    await loop.relist()
+    await loop.made.one_pass()
+    keep, left = FileHeadStore.keep, [1]
+
+    async def refuse(store: FileHeadStore, *given: Any) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise OSError("etcdserver: leader changed")
+        await keep(store, *given)
+
+    monkeypatch.setattr(FileHeadStore, "keep", refuse)
+    for number, (failures, told) in enumerate(((1, False), (2, True))):
+        left[0], before = failures, len(loop.kept.reports)
+        succeeded = loop.made.passes.succeeded
+        loop.inventory.event("Domain", "ADDED", domain(f"d{number}", 100 + number))
+        running = asyncio.create_task(loop.made.run())
+        async with asyncio.timeout(60):
+            while loop.made.passes.succeeded == succeeded:
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        problems = [report.problem for report in loop.kept.reports[before:]]
+        assert any("leader changed" in problem for problem in problems) is told
+        assert problems[-1] == ""
+
+
+async def test_a_snapshot_that_cannot_be_released_once_is_told_at_the_second_time(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await loop.relist()
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise HeadError("ConfigMap prod-head is damaged")
+
+    monkeypatch.setattr(Publisher, "release", refuse)
+    for told in ("", "the snapshot cannot be released: ConfigMap prod-head is damaged"):
+        await loop.made.one_pass()
+        assert loop.kept.reports[-1].problem == told
+
+
+async def test_a_rollback_that_cannot_be_is_told_as_such_while_everything_is_released(
+    loop: Loop,
+) -> None:
+    loop.made.wishes.rollback = "no request"
+    await loop.relist()
+    for _ in range(3):
+        await loop.made.one_pass()
+        report = loop.kept.reports[-1]
+        assert report.problem == ""
+        assert "is no request to go back" in report.rollback_problem
+        assert report.head is not None
+        assert report.head.version == report.version
+    loop.made.wishes.rollback = ""
+    await loop.made.one_pass()
+    assert loop.kept.reports[-1].rollback_problem == ""
 
 
 async def test_the_history_names_the_tool_that_wrote_an_object_last(loop: Loop) -> None:

@@ -243,4 +243,5 @@ async def test_what_the_chart_makes_and_permits_is_enough_and_all_else_is_refuse
         with pytest.raises(ApiError) as caught:
             await api.get(f"/api/v1/namespaces/{namespace}/secrets/somebody-elses")
         assert caught.value.status == 403
-    assert digest(data_of(apiserver.admin.get("Secret", namespace, f"{RELEASE}-control"))["tls.crt"])
+    control = apiserver.admin.get("Secret", namespace, f"{RELEASE}-control")
+    assert digest(data_of(control)["tls.crt"])

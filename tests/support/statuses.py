@@ -133,6 +133,7 @@ def everything_a_fleet_can_say() -> Iterator[Status]:
         ready,
         replace(ready, head=None),
         replace(ready, problem="The head cannot be written."),
+        replace(ready, rollback_problem="generation 3 is not kept"),
         replace(ready, held=("Three of five Agents are gone at once.",)),
         replace(ready, head=sealed(ready.compilation, pin=Pin(generation=5, until=1_777_700_000))),
         replace(ready, fleet=FleetFacts(7, "")),
