@@ -93,6 +93,26 @@ async def test_chunks_that_nobody_names_go_and_those_of_a_release_under_way_stay
     assert kept() == set(head.sizes)
 
 
+async def test_content_that_another_operator_swept_is_kept_anew(
+    api: ClusterApi, namespace: str
+) -> None:
+    """One lost a race; the other swept what was kept for it; then both want the same."""
+    one, other = ClusterHeadStore(api, namespace, "prod"), ClusterHeadStore(api, namespace, "prod")
+    await one.read()
+    first = await stored(one, release(None, b"one"))
+    await other.read()
+    wanted = release(first, b"wanted by one")
+    await one.keep(wanted.chunks, wanted.head.generation)
+    second = await stored(other, release(first, b"wanted by the other"))
+    with pytest.raises(HeadMovedError):
+        await one.compare_and_swap(first.generation, wanted.head)
+    assert await one.read() == second
+    head = await stored(one, release(second, b"wanted by one"))
+    anew = ClusterHeadStore(api, namespace, "prod")
+    assert await anew.read() == head
+    assert await anew.fetch(head.accepted) == b"wanted by one"
+
+
 async def test_a_head_that_is_older_than_it_was_is_found_out(
     api: ClusterApi, namespace: str, apiserver: ApiServer
 ) -> None:

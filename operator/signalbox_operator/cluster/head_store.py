@@ -57,10 +57,12 @@ class ClusterHeadStore:
         stored = await self._stored()
         if stored is None:
             self._compare(seen, 0)
+            self._chunks.clear()
             return None
         head = await self._whole(stored)
         self._compare(seen, head.generation)
         self._seen, self._version = head.generation, stored["metadata"]["resourceVersion"]
+        self._forget_others(head)
         return head
 
     async def keep_looking(self) -> None:
@@ -141,13 +143,18 @@ class ClusterHeadStore:
 
     async def sweep(self, head: Head) -> None:
         """See HeadStore. What could not be removed now is removed after a later release."""
-        self._chunks = {name: data for name, data in self._chunks.items() if name in head.sizes}
+        self._forget_others(head)
         try:
             listing = await self._api.metadata(self._path(), labels=f"{LABEL}={self._fleet}")
             for metadata in listing.items:
                 await self._sweep(metadata, head)
         except ApiError:
             return
+
+    def _forget_others(self, head: Head) -> None:
+        """Only what the head names is sure to lie there: others sweep what was kept for a release
+        that another one overtook."""
+        self._chunks = {name: data for name, data in self._chunks.items() if name in head.sizes}
 
     async def _sweep(self, metadata: Mapping[str, Any], head: Head) -> None:
         prefix = self._chunk_name("")
