@@ -293,8 +293,9 @@ def everywhere(platform: Platform, *, within_s: float = 90.0) -> int:
     return int(eventually(reached, within_s=within_s))
 
 
-def ask(proxy: ProxyProcess, agent: str, *, text: str = "hello") -> int:
-    """One chat request as an agent; the HTTP status of the answer."""
+def ask(proxy: ProxyProcess, agent: str, *, text: str = "hello", again_if: str = "") -> int:
+    """One chat request as an agent; the HTTP status of the answer. It is sent a second time where
+    it is refused with the code `again_if`."""
     body = {"model": "small", "messages": [{"role": "user", "content": text}], "max_tokens": 16}
     request = urllib.request.Request(
         f"{proxy.url}/v1/chat/completions",
@@ -307,15 +308,18 @@ def ask(proxy: ProxyProcess, agent: str, *, text: str = "hello") -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
-            return error.code
+            if not again_if or json.load(error)["error"]["code"] != again_if:
+                return error.code
+        return ask(proxy, agent, text=text)
 
 
 class Traffic:
     """Requests one after the other to every proxy, until it is left; `answers` are their statuses,
-    0 where nobody answered."""
+    0 where nobody answered; `again_if` as in `ask`."""
 
-    def __init__(self, platform: Platform, agent: str = "assistant") -> None:
+    def __init__(self, platform: Platform, agent: str = "assistant", again_if: str = "") -> None:
         self.answers: list[int] = []
+        self._again_if = again_if
         self._agent = f"{platform.namespace}/{agent}"
         self._proxies = list(platform.fleet.proxies)
         self._over = threading.Event()
@@ -338,6 +342,6 @@ class Traffic:
         while not self._over.is_set():
             for proxy in self._proxies:
                 try:
-                    self.answers.append(ask(proxy, self._agent))
+                    self.answers.append(ask(proxy, self._agent, again_if=self._again_if))
                 except OSError:
                     self.answers.append(0)
