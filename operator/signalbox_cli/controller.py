@@ -139,7 +139,7 @@ class Controller:
         """Releases anew where a ledger turns out to know a higher generation than the head's: its
         database was kept, and the folder of the state was lost."""
         head = await self._publisher.head()
-        if head is not None and ahead_of(head.generation, filter(None, proxies)):
+        if head is not None and ahead_of(head, filter(None, proxies)):
             await self.apply()
 
     def _rollback(self) -> str:
@@ -164,7 +164,7 @@ class Controller:
         told = changes if before is not None else FIRST
         record = Record(int(time.time()), changes=told, restores=restores, pin=target.pin)
         statuses = filter(None, await self.statuses())
-        above = ahead_of(0 if head is None else head.generation, statuses)
+        above = ahead_of(head, statuses)
         anew = head is not None and (head.pin != target.pin or above > 0)
         rollout = await self._publisher.release(
             target.snapshot, self._fleet.addresses, record, anew=anew, above=above

@@ -13,6 +13,8 @@ from typing import Final
 import aiohttp
 import msgspec
 
+from signalbox_operator.head import Head
+
 SNAPSHOT_PATH: Final = "/control/v1/snapshot"
 STATUS_PATH: Final = "/control/v1/status"
 MAX_ANSWER: Final = 64 * 1024
@@ -136,11 +138,23 @@ class ProxyStatus(msgspec.Struct, frozen=True):
         return max(self.generation or 0, self.ledger.generation, self.ledger.min_generation)
 
 
-def ahead_of(generation: int, proxies: Iterable[ProxyStatus]) -> int:
-    """The highest generation above this one that a proxy runs, or that a ledger remembers: it takes
-    no budgets of an older one. 0 where there is none."""
-    highest = max((each.highest for each in proxies), default=0)
+def ahead_of(head: Head | None, proxies: Iterable[ProxyStatus]) -> int:
+    """The highest generation above the head's that a proxy runs, or that a ledger remembers: it
+    takes no budgets of an older one. 0 where there is none.
+
+    A proxy that runs other content as the head's own generation counts as one above it: it refuses
+    the head for good, and what was released in between is as unknown as with any that is ahead.
+    """
+    generation = head.generation if head is not None else 0
+    highest = max((_highest(each, head) for each in proxies), default=0)
     return highest if highest > generation else 0
+
+
+def _highest(proxy: ProxyStatus, head: Head | None) -> int:
+    if head is None or proxy.generation != head.generation:
+        return proxy.highest
+    is_other = proxy.version is not None and proxy.version != head.version
+    return max(proxy.highest, head.generation + is_other)
 
 
 class _Answer(msgspec.Struct, frozen=True):

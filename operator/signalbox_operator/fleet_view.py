@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 from signalbox_operator.control_port import (
+    STATUS_S,
     Accepted,
     ControlPort,
     ProxyAddress,
@@ -37,12 +38,19 @@ DISCOVER_S: Final = 3.0
 ANSWERS_S: Final = 1.0
 """How long a look waits for what it asks proxies; what comes later, a later look takes."""
 
+FIRST_ANSWERS_S: Final = 2 * STATUS_S
+"""How long whoever begins waits at most: each proxy has STATUS_S, however busy this process is."""
+
 AGAIN_S: Final = 30.0
 """How long a proxy that refused the head, or could not keep it, is left alone."""
 
 Discover = Callable[[], Awaitable[tuple[ProxyAddress, ...]]]
 
 _log = logging.getLogger("signalbox.operator.fleet")
+
+
+class FleetUnknownError(Exception):
+    """Which proxies there are cannot be told, so that nobody knows what they run."""
 
 
 class FleetView:
@@ -81,6 +89,18 @@ class FleetView:
             for task in self._asking.values():
                 task.cancel()
 
+    async def hear(self) -> None:
+        """Asks who is there, and waits until each has answered or failed to: whoever releases
+        without knowing what proxies run may give a generation twice. Raises FleetUnknownError where
+        nobody can tell who is there.
+        """
+        try:
+            self.addresses = await asyncio.wait_for(self._discover(), DISCOVER_S)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise FleetUnknownError(f"the proxies cannot be listed: {why}") from error
+        await self._ask(frozenset(), FIRST_ANSWERS_S)
+
     async def look(self) -> None:
         """Asks who is there and what each runs, and hands the head to those that are behind."""
         before = self.facts()
@@ -88,7 +108,7 @@ class FleetView:
             self.addresses = await asyncio.wait_for(self._discover(), DISCOVER_S)
         except Exception as error:  # noqa: BLE001  a rim that fails in any way changes nothing
             _log.warning("cannot list the proxies: %s", error)
-        await self._ask()
+        await self._ask(self._late, ANSWERS_S)
         await self._catch_up()
         if self.facts() != before:
             self._changed()
@@ -125,9 +145,8 @@ class FleetView:
         return self._heard.values()
 
     def ahead(self) -> int:
-        """As `ahead_of` the head."""
-        head = self._head.generation if self._head is not None else 0
-        return ahead_of(head, self.statuses.values())
+        """As `ahead_of` the head, of what each proxy said last."""
+        return ahead_of(self._head, self._heard.values())
 
     def facts(self) -> FleetFacts:
         """What is known, for status."""
@@ -144,8 +163,9 @@ class FleetView:
     def _answers(self, proxy: ProxyAddress) -> bool:
         return proxy.name in self.statuses and proxy.name not in self._late
 
-    async def _ask(self) -> None:
-        """Asks every proxy that owes no answer; what came by then is known."""
+    async def _ask(self, unawaited: Collection[str], limit_s: float) -> None:
+        """Asks every proxy that owes no answer, and waits for all but these; what came by then is
+        known."""
         names = {each.name for each in self.addresses}
         for gone in self._asking.keys() - names:
             self._asking.pop(gone).cancel()
@@ -154,9 +174,9 @@ class FleetView:
             for each in self.addresses
             if each.name not in self._asking
         }
-        awaited = [task for name, task in self._asking.items() if name not in self._late]
+        awaited = [task for name, task in self._asking.items() if name not in unawaited]
         if awaited:
-            await asyncio.wait(awaited, timeout=ANSWERS_S)
+            await asyncio.wait(awaited, timeout=limit_s)
         statuses = {name: each for name, each in self.statuses.items() if name in names}
         for name in [name for name, task in self._asking.items() if task.done()]:
             statuses.pop(name, None)

@@ -8,7 +8,7 @@ found by compare-and-swap: the next pass then begins with what the API server ha
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -21,7 +21,7 @@ from signalbox_operator.difference import difference
 from signalbox_operator.fleet_view import FleetView
 from signalbox_operator.head import Head, HeadError, HeadMovedError, HeadWentBackError
 from signalbox_operator.history import FIRST, Record, attributed
-from signalbox_operator.inventory import Inventory
+from signalbox_operator.inventory import Inventory, Known
 from signalbox_operator.losses import Loss, LossGuard
 from signalbox_operator.losses_kept import HoldStore, KeptHolds
 from signalbox_operator.lowering import lowered, lowest_schema
@@ -48,6 +48,8 @@ SETTLE_AT_MOST_S: Final = 0.5
 TICK_S: Final = 1.0
 RETRY_S: Final = 2.0
 
+_MadeOf = tuple[int, str, int, WorkloadIdentity | None]
+
 _log = logging.getLogger("signalbox.operator.loop")
 
 
@@ -66,7 +68,7 @@ class _Compiled:
     compilation: Compilation
     version: str
     losses: tuple[Loss, ...]
-    made_of: tuple[object, ...]
+    made_of: _MadeOf
 
 
 @dataclass(slots=True)
@@ -161,8 +163,11 @@ class Reconciler:
             if self._is_known and self._compiled is not None:
                 await self._report(self._compiled)
             elif self._told is not None:
-                now = datetime.now(tz=UTC)
-                await self.reporter.report(replace(self._told, problem=self._problem, now=now))
+                told = replace(self._told, problem=self._problem, now=datetime.now(tz=UTC))
+                await self.reporter.report(told)
+            elif self.inventory.is_complete and self.identity() is not None:
+                made = await self._compile_known(self.inventory.known(), (), self._made_of())
+                await self._report(made)
         except Exception:  # noqa: BLE001  it may be why the pass failed
             _log.exception("a failed pass cannot be reported")
 
@@ -182,49 +187,51 @@ class Reconciler:
         self._woken.clear()
 
     async def _begin(self) -> None:
-        """Reads the head and its accepted forms, and lists everything: at the start, and whenever
-        somebody else released."""
+        """Reads the head with its forms, and lists everything: at first, and as others release."""
         head = await self.publisher.refresh()
-        await self.relist()
-        if head is not None:
-            await self._remember(head)
-        await self._kept.begin(self.in_force)
         self.fleet.take(head)
-        await self.fleet.look()
-        self._compiled = None
-        self._is_known = True
+        await self.relist()
+        await self._remember(head)
+        known = self.inventory.known()
+        await self._kept.begin(self.in_force, standing(known), self.wishes.confirmed_loss)
+        await beating(self.fleet.hear(), self._beat)
+        self._compiled, self._is_known = None, True
 
-    async def _remember(self, head: Head) -> None:
+    async def _remember(self, head: Head | None) -> None:
         """Accepted forms whose content is gone are told until the next release has new ones; what
-        is accepted as it is written goes on without them."""
+        is accepted as it is written goes on without them, unless it is held."""
         self.in_force, self._forgot = {}, ""
         try:
-            if head.accepted:
+            if head is not None and head.accepted:
                 self.in_force = read_forms(await self.fetch(head.accepted))
         except HeadError as error:
             self._forgot = f"what was accepted before this operator began is not known: {error}"
             _log.error("%s", self._forgot)
 
     async def _compile(self) -> _Compiled:
-        schema = lowest_schema(self.fleet.heard)
-        identity = self.identity()
-        made_of = (self.inventory.revision, self.wishes.confirmed_loss, schema, identity)
+        made_of = self._made_of()
         if self._compiled is not None and self._compiled.made_of == made_of:
             return self._compiled
-        known = self.inventory.known()
-        losses = self._guard.held(
-            self.in_force, standing(known), self.wishes.confirmed_loss, time.monotonic()
-        )
+        known, confirmed = self.inventory.known(), self.wishes.confirmed_loss
+        losses = self._guard.held(self.in_force, standing(known), confirmed, time.monotonic())
         await self._kept.keep()
-        objects = objects_to_compile(known, self.in_force, losses)
-        work = asyncio.to_thread(self._compile_now, objects, identity, schema)
-        compilation, version = await beating(work, self._beat)
-        compilation = with_unreadable(compilation, unreadable_of(known))
-        self._compiled = _Compiled(compilation, version, losses, made_of)
+        self._compiled = await self._compile_known(known, losses, made_of)
         return self._compiled
 
+    def _made_of(self) -> _MadeOf:
+        schema = lowest_schema(self.fleet.heard)
+        return self.inventory.revision, self.wishes.confirmed_loss, schema, self.identity()
+
+    async def _compile_known(
+        self, known: Mapping[ResourceKey, Known], losses: tuple[Loss, ...], made_of: _MadeOf
+    ) -> _Compiled:
+        objects = objects_to_compile(known, self.in_force, losses)
+        work = asyncio.to_thread(self._compile_now, objects, *made_of[2:])
+        made, version = await beating(work, self._beat)
+        return _Compiled(with_unreadable(made, unreadable_of(known)), version, losses, made_of)
+
     def _compile_now(
-        self, objects: list[Resource], identity: WorkloadIdentity | None, schema: int
+        self, objects: list[Resource], schema: int, identity: WorkloadIdentity | None
     ) -> tuple[Compilation, str]:
         compilation = compile_objects(
             objects,

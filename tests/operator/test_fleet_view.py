@@ -9,7 +9,7 @@ import pytest
 
 from signalbox_operator import fleet_view
 from signalbox_operator.control_port import ControlPort, ProxyAddress, push_limit_s
-from signalbox_operator.fleet_view import FleetView
+from signalbox_operator.fleet_view import FleetUnknownError, FleetView
 from signalbox_operator.head_file import FileHeadStore
 from signalbox_operator.ledger_port import LedgerPort
 from signalbox_operator.publish import Publisher
@@ -119,6 +119,66 @@ async def test_a_generation_above_the_head_is_told(fleet: Fleet) -> None:
     fleet.proxies[1].generations.append(9)
     await fleet.view.look()
     assert fleet.view.ahead() == 9
+
+
+async def test_other_content_as_the_head_s_own_generation_is_above_it(fleet: Fleet) -> None:
+    """The proxy refuses the head for good, and another release of that generation."""
+    fleet.proxies[1].generations.append(1)
+    fleet.proxies[1].version = "0" * 64
+    await fleet.view.look()
+    above = fleet.view.ahead()
+    assert above > 1
+    rollout = await fleet.publisher.release(
+        whole_snapshot(), fleet.view.releasing(), anew=True, above=above
+    )
+    fleet.view.released(rollout)
+    assert rollout.head.envelope.min_generation == rollout.head.generation
+    await fleet.view.look()
+    assert fleet.view.ahead() == 0
+
+
+async def test_who_runs_the_head_is_not_above_it(fleet: Fleet) -> None:
+    for _ in range(3):
+        await fleet.view.look()
+    assert [proxy.generations for proxy in fleet.proxies] == [[1], [1], [1]]
+    assert fleet.view.ahead() == 0
+
+
+async def test_what_is_above_the_head_counts_while_its_proxy_does_not_answer(fleet: Fleet) -> None:
+    fleet.proxies[1].generations.append(9)
+    await fleet.view.look()
+    fleet.proxies[1].url = "http://127.0.0.1:1"
+    await fleet.view.look()
+    assert fleet.view.ahead() == 9
+
+
+async def test_who_begins_waits_for_proxies_that_take_their_time(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop over proxies has asked them before, and waits no more; one is gone for good."""
+    monkeypatch.setattr(fleet_view, "ANSWERS_S", 0.05)
+    fleet.proxies[0].url = "http://127.0.0.1:1"
+    fleet.proxies[1].generations.append(9)
+    slow = fleet.proxies[1].hangs = asyncio.Event()
+    await fleet.view.look()
+    hearing = asyncio.create_task(fleet.view.hear())
+    await fleet.view.look()
+    assert not hearing.done()
+    assert fleet.view.ahead() == 0
+    slow.set()
+    await hearing
+    assert fleet.view.ahead() == 9
+
+
+async def test_who_begins_is_told_that_proxies_cannot_be_listed(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def discover() -> tuple[ProxyAddress, ...]:
+        raise OSError("EndpointSlices time out")
+
+    monkeypatch.setattr(fleet.view, "_discover", discover)
+    with pytest.raises(FleetUnknownError, match="cannot be listed: OSError: EndpointSlices"):
+        await fleet.view.hear()
 
 
 @pytest.mark.parametrize(

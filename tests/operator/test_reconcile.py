@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from signalbox_api import KINDS
-from signalbox_operator import reconcile
+from signalbox_operator import fleet_view, reconcile
 from signalbox_operator.control_port import ControlPort, ProxyAddress
-from signalbox_operator.fleet_view import FleetView
+from signalbox_operator.fleet_view import FleetUnknownError, FleetView
 from signalbox_operator.head import HeadError, HeadMovedError
 from signalbox_operator.head_file import FileHeadStore
 from signalbox_operator.inventory import Inventory
@@ -20,7 +20,7 @@ from signalbox_operator.passes import STUCK_AFTER
 from signalbox_operator.publish import Publisher
 from signalbox_operator.reconcile import Reconciler
 from signalbox_operator.reporter import Report
-from support.control_ports import KEY, TOKEN
+from support.control_ports import KEY, TOKEN, FleetProxy, listening
 
 
 class Kept:
@@ -33,27 +33,49 @@ class Kept:
         self.reports.append(report)
 
 
+class Holds:
+    """Holds that outlive a loop."""
+
+    place = "ConfigMap platform/prod-holds"
+
+    def __init__(self) -> None:
+        self.data: bytes | None = None
+
+    async def read(self) -> bytes | None:
+        return self.data
+
+    async def keep(self, data: bytes) -> None:
+        self.data = data
+
+
 class Loop:
     """A loop whose lists give what stands in `objects`."""
 
-    def __init__(self, publisher: Publisher, control: ControlPort) -> None:
+    def __init__(
+        self, publisher: Publisher, control: ControlPort, holds: Holds | None = None
+    ) -> None:
         self.objects: dict[str, list[dict[str, Any]]] = {}
+        self.proxies: list[FleetProxy] = []
+        self.unlisted: Exception | None = None
         self.inventory = Inventory()
         self.publisher = publisher
         self.kept = Kept()
         self.made = Reconciler(
             inventory=self.inventory,
             publisher=publisher,
-            fleet=FleetView(control, self._nobody, lambda: None),
+            fleet=FleetView(control, self._listed, lambda: None),
             reporter=self.kept,
             platform_namespace="platform",
             fleet_name="prod",
             relist=self.relist,
             fetch=publisher.fetch,
+            holds=holds,
         )
 
-    async def _nobody(self) -> tuple[ProxyAddress, ...]:
-        return ()
+    async def _listed(self) -> tuple[ProxyAddress, ...]:
+        if self.unlisted is not None:
+            raise self.unlisted
+        return tuple(each.address for each in self.proxies)
 
     async def relist(self) -> None:
         for kind in KINDS:
@@ -104,6 +126,45 @@ async def test_nothing_new_releases_nothing(loop: Loop) -> None:
     assert len(loop.kept.reports) == 3
 
 
+async def test_nothing_is_released_before_slow_proxies_told_what_they_run(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head is of yesterday, and its next generation is given already."""
+    monkeypatch.setattr(fleet_view, "ANSWERS_S", 0.05)
+    loop.objects["Domain"] = [domain("retail")]
+    await loop.relist()
+    async with listening(2) as loop.proxies:
+        for proxy in loop.proxies:
+            proxy.generations.append(8)
+            proxy.hangs = asyncio.Event()
+        await loop.made.fleet.look()
+        one_pass = asyncio.create_task(loop.made.one_pass())
+        await loop.made.fleet.look()
+        for proxy in loop.proxies:
+            assert proxy.hangs is not None
+            proxy.hangs.set()
+        await one_pass
+        head = await loop.publisher.head()
+        assert head is not None
+        assert head.generation == 9
+
+
+async def test_nothing_is_released_while_proxies_cannot_be_listed(loop: Loop) -> None:
+    loop.objects["Domain"] = [domain("retail")]
+    await loop.relist()
+    loop.unlisted = OSError("EndpointSlices time out")
+    with pytest.raises(FleetUnknownError, match="EndpointSlices time out"):
+        await loop.made.one_pass()
+    assert await loop.publisher.head() is None
+    async with listening(1) as loop.proxies:
+        loop.proxies[0].generations.append(8)
+        loop.unlisted = None
+        await loop.made.one_pass()
+        head = await loop.publisher.head()
+        assert head is not None
+        assert head.generation == 9
+
+
 async def test_a_loss_is_held_told_and_let_go_when_it_is_confirmed(loop: Loop) -> None:
     loop.objects["Domain"] = [domain(f"d{number}") for number in range(8)]
     await loop.relist()
@@ -122,6 +183,85 @@ async def test_a_loss_is_held_told_and_let_go_when_it_is_confirmed(loop: Loop) -
     head = await loop.publisher.head()
     assert head is not None
     assert head.generation == 2
+
+
+async def begun_while_held(before: Loop, holds: Holds) -> Loop:
+    """The next loop, where one before held the loss of six of eight Domains."""
+    first, begun = (Loop(before.publisher, before.made.fleet.control, holds) for _ in range(2))
+    for count in (8, 2):
+        first.objects["Domain"] = [domain(f"d{number}") for number in range(count)]
+        await first.relist()
+        await first.made.one_pass()
+    assert holds.data is not None
+    begun.objects = first.objects
+    await begun.relist()
+    return begun
+
+
+async def told(loop: Loop, text: str) -> str:
+    """Runs until the problem of the last report says this."""
+    running = asyncio.create_task(loop.made.run())
+    try:
+        async with asyncio.timeout(60):
+            while not loop.kept.reports or text not in loop.kept.reports[-1].problem:
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    return loop.kept.reports[-1].problem
+
+
+async def released(publisher: Publisher) -> int:
+    head = await publisher.refresh()
+    return head.generation if head is not None else 0
+
+
+async def test_what_was_held_is_not_let_go_where_the_head_is_lost_before_that_is_confirmed(
+    loop: Loop, tmp_path: Path
+) -> None:
+    holds = Holds()
+    begun = await begun_while_held(loop, holds)
+    kept = holds.data
+    (tmp_path / "head.json").unlink()
+    problem = await told(begun, "6 objects are gone and held")
+    assert await released(loop.publisher) == 0
+    assert holds.data == kept
+    begun.made.wishes.confirmed_loss = problem.partition("confirm-loss=")[2].split()[0]
+    await begun.made.one_pass()
+    assert await released(loop.publisher) == 1
+    assert begun.kept.reports[-1].problem == ""
+
+
+async def test_what_was_held_goes_on_being_held_once_its_forms_are_back(
+    loop: Loop,
+) -> None:
+    async def gone(names: Sequence[str]) -> bytes:
+        raise HeadError("ConfigMap prod-chunk-1 is gone")
+
+    begun = await begun_while_held(loop, Holds())
+    begun.made.fetch = gone
+    await told(begun, "6 objects are gone and held")
+    assert await released(loop.publisher) == 1
+    begun.made.fetch = loop.publisher.fetch
+    await begun.made.one_pass()
+    (held,) = begun.kept.reports[-1].held
+    assert "6 Domains are gone at once" in held
+    assert await released(loop.publisher) == 1
+
+
+async def test_holds_that_are_damaged_are_not_no_holds(loop: Loop) -> None:
+    """Five of six came back: only who remembers the hold holds the sixth."""
+    holds = Holds()
+    begun = await begun_while_held(loop, holds)
+    begun.objects["Domain"] = [domain(f"d{number}", 2) for number in range(7)]
+    holds.data = b"?"
+    await told(begun, "ConfigMap platform/prod-holds: what is kept of them is damaged")
+    assert await released(loop.publisher) == 1
+    assert holds.data == b"?"
+    holds.data = None
+    await begun.made.one_pass()
+    assert begun.kept.reports[-1].problem == ""
+    assert await released(loop.publisher) == 2
 
 
 async def test_a_loss_is_held_while_finalizers_keep_what_was_deleted(loop: Loop) -> None:

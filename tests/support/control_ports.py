@@ -29,6 +29,7 @@ class FleetProxy:
     verdict: int = 422
     answer: web.Response | None = None
     generations: list[int] = field(default_factory=list)
+    version: str | None = None
     url: str = ""
     schemas: tuple[int, ...] = codec.ACCEPTED_SCHEMAS
     ledger: dict[str, int] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class FleetProxy:
             verdict = {"accepted": False, "reason": self.refuses, "path": "$.snapshot.agents"}
             return web.json_response(verdict, status=self.verdict)
         self.generations.append(opened.generation)
+        self.version = opened.version
         verdict = {"accepted": True, "generation": opened.generation, "version": opened.version}
         return web.json_response(verdict)
 
@@ -74,7 +76,7 @@ class FleetProxy:
                 "holder": "h",
                 "ready": bool(self.generations),
                 "generation": self.generations[-1] if self.generations else None,
-                "version": None,
+                "version": self.version,
                 "since": 5,
                 "last_rejection": None,
                 "schemas": list(self.schemas),

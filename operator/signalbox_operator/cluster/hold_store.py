@@ -17,6 +17,11 @@ class ClusterHoldStore:
         self._namespace = namespace
         self._name = f"{fleet}-holds"
 
+    @property
+    def place(self) -> str:
+        """See HoldStore."""
+        return f"ConfigMap {self._namespace}/{self._name}"
+
     async def read(self) -> bytes | None:
         """See HoldStore. Raises ApiError."""
         try:
