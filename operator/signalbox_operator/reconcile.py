@@ -29,6 +29,7 @@ from signalbox_operator.passes import Passes, not_released
 from signalbox_operator.publish import Publisher
 from signalbox_operator.reporter import Report, Reporter
 from signalbox_operator.target import Fetch, Target, Targets
+from signalbox_operator.waking import Waking
 from signalbox_operator.wanted import (
     objects_to_compile,
     read_forms,
@@ -41,11 +42,6 @@ from signalbox_operator.wanted import (
 from signalbox_snapshot import codec
 from signalbox_snapshot.check import SnapshotError
 
-SETTLE_S: Final = 0.05
-"""What changes within this time is compiled together."""
-
-SETTLE_AT_MOST_S: Final = 0.5
-TICK_S: Final = 1.0
 RETRY_S: Final = 2.0
 
 _MadeOf = tuple[int, str, int, WorkloadIdentity | None]
@@ -95,7 +91,7 @@ class Reconciler:
     _guard: LossGuard = field(init=False)
     _kept: KeptHolds = field(init=False)
     _targets: Targets = field(init=False)
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _waking: Waking = field(default_factory=Waking)
     _compiled: _Compiled | None = None
     _problem: str = ""
     _rollback_problem: str = ""
@@ -116,12 +112,12 @@ class Reconciler:
 
     def wake(self) -> None:
         """Something changed: compile soon."""
-        self._woken.set()
+        self._waking.wake()
 
     async def run(self) -> None:
         """Passes until cancelled. Raises HeadWentBackError: nothing known here is of use then."""
         while True:
-            await self._settled()
+            await self._waking.settled()
             try:
                 await self.one_pass()
             except HeadMovedError:
@@ -173,18 +169,6 @@ class Reconciler:
 
     def _beat(self) -> None:
         self.beat_at = time.monotonic()
-
-    async def _settled(self) -> None:
-        """Waits for a change, at most for a tick; then until changes pause."""
-        try:
-            await asyncio.wait_for(self._woken.wait(), TICK_S)
-        except TimeoutError:
-            return
-        latest = time.monotonic() + SETTLE_AT_MOST_S
-        while self._woken.is_set() and time.monotonic() < latest:
-            self._woken.clear()
-            await asyncio.sleep(SETTLE_S)
-        self._woken.clear()
 
     async def _begin(self) -> None:
         """Reads the head with its forms, and lists everything: at first, and as others release."""
