@@ -373,21 +373,6 @@ def test_budgets_of_one_tenant_that_end_by_the_thousand_stop_no_other_status() -
     assert bench.most_in_a_second() <= RATE
 
 
-def test_turns_of_one_urgency_are_none_of_another() -> None:
-    """A crowd of Budgets that end moves nobody to the end of those whose conditions changed."""
-    bench = Bench()
-    for number in range(2_000):
-        bench.want(of_tenant("ended", number), status(exhausted="True"), status())
-        bench.want(of_tenant("crowd", number), status(accepted="False"), status())
-    bench.go_on(3)
-    others = [of_tenant(f"tenant-{number}", 0) for number in range(4)]
-    for key in others:
-        bench.want(key, status(accepted="False"), status())
-    asked_at = bench.now
-    bench.go_on(2.5)
-    assert all(bench.written(key)[0] <= asked_at + 2.2 for key in others)
-
-
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=15, deadline=None)
 def test_whoever_waits_until_the_next_write_may_begin_finds_one(seed: int) -> None:
