@@ -8,6 +8,7 @@ import pytest
 
 from signalbox_ledger import idempotency
 from signalbox_ledger.accounts import BudgetSpec
+from signalbox_ledger.database import ConflictError
 from signalbox_ledger.desk_protocol import ReadmitBy
 from signalbox_ledger.documents import timestamp_text
 from signalbox_ledger.opening import open_database
@@ -155,8 +156,11 @@ def test_an_account_that_was_lost_is_made_again_under_the_budgets_in_force(
         except Exception as error:  # noqa: BLE001 - it waits for the other, and is repeated
             there_first.append(error)
 
-    adopt = before(here.accounts.open_accounts, configures)
-    monkeypatch.setattr(here.accounts, "open_accounts", adopt)
+    # Between what the transaction read first and what it locks.
+    monkeypatch.setattr(here, "hold_state", before(here.hold_state, configures))
+    with pytest.raises(ConflictError):  # its turn is tried again
+        session_of(here, "p", presented("p.1", 10))
+    assert there_first == [None]
     session_of(here, "p", presented("p.1", 10))
     ask(there, Session(), Configure(2, [lower]))
     with here.transaction():
