@@ -32,7 +32,7 @@ from support.patched_trees import (  # noqa: E402  the folder that this file sta
 )
 
 AT_ONCE = 3  # each waits more than it computes: processes to start, deadlines to pass
-ALL_TESTS_S = 1200
+ALL_TESTS_S = 2400
 
 
 def judge(mutant: Patch, trees: TreePool) -> str:
