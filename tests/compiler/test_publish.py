@@ -191,10 +191,11 @@ async def test_the_status_of_a_proxy_is_read(
         before = await control.status_of(proxies[0].address)
         await publisher.release(changed(1), addresses(proxies))
         after = await control.status_of(proxies[0].address)
+    version = codec.version(codec.encode(changed(1)))
     schemas = codec.ACCEPTED_SCHEMAS
     heard = ProxyStatus(name="proxy-0", ready=False, holder="h", schemas=schemas)
     assert before == heard
-    assert after == msgspec.structs.replace(heard, ready=True, generation=1)
+    assert after == msgspec.structs.replace(heard, ready=True, generation=1, version=version)
 
 
 async def test_the_token_shows_nowhere(proxies: list[FleetProxy]) -> None:
