@@ -18,6 +18,7 @@ from signalbox_proxy.sealing import MARK
 from signalbox_proxy.surfaces.contract import AnswerFacts, Carrier, StreamReader
 from signalbox_proxy.surfaces.responses_answers import ResponsesStreamReader
 from signalbox_proxy.surfaces.sse import data_of, fields_of
+from signalbox_proxy.unreadable import UNREADABLE
 from signalbox_snapshot.snapshot import Lane
 
 _FIELD: Final = b'"encrypted_content"'
@@ -95,7 +96,7 @@ def _opened(item: dict[str, Any], mark: str) -> dict[str, Any]:
 def _marked_event(event: bytes, mark: str) -> bytes:
     try:
         marked = _marked(data_of(event), mark)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return event  # told as malformed by the reader, and readable to no client
     lines = [name + b": " + value + b"\n" for name, value in fields_of(event) if name != b"data"]
     return b"".join(lines) + b"data: " + marked + b"\n\n"
