@@ -13,6 +13,7 @@ import msgspec
 from signalbox_proxy.refusals import Refusal
 from signalbox_proxy.surfaces.streams import BaseStreamReader
 from signalbox_proxy.surfaces.usage import responses_usage
+from signalbox_proxy.unreadable import UNREADABLE
 
 SOUND_TYPES: Final = {
     "mp3": "audio/mpeg",
@@ -63,7 +64,7 @@ class SpeechEventReader(BaseStreamReader):
         try:
             piece = _EVENT.decode(data)
             sound = _sound(piece)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, binascii.Error):
+        except (*UNREADABLE, binascii.Error):
             return self._failed(event, "an event of the stream is malformed")
         if piece.error is not None or piece.type == "error":
             return self._failed(event, piece.error)
